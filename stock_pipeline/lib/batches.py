@@ -1,0 +1,148 @@
+"""The documents of the offset log: what a plan, a decision and an index entry say.
+
+All are immutable and travel as JSON: a plan and a commit as objects of their own, a decision in the
+footer of its bronze object.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+#: Key in a Parquet footer under which a bronze, silver or gold object says what it is made of.
+FOOTER_KEY = b"stock_pipeline"
+
+
+class Document(BaseModel):
+    """A JSON document of the log."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class OffsetRange(Document):
+    """Half-open range of offsets of one partition."""
+
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+
+class Plan(Document):
+    """What a batch will read; written once, by the writer that won its sequence number.
+
+    A plan of kind `adopt` reads nothing: it opens an incarnation, whose partitions start at
+    `ranges[p].start` (an empty range).
+    """
+
+    kind: Literal["batch", "adopt", "replay"] = "batch"
+    feed: str
+    topic: str
+    seq: int = Field(ge=0)
+    incarnation: int = Field(default=1, ge=1)
+    topic_id: str | None = None
+    planned_at: datetime
+    decoder_version: str
+    ranges: dict[int, OffsetRange]
+    replay_of: tuple[int, ...] = ()
+
+    @property
+    def arrival_date(self) -> date:
+        """UTC date of planning: the folder of the batch's objects, whoever writes them."""
+        return self.planned_at.date()
+
+    @property
+    def length(self) -> int:
+        """Number of offsets in all ranges."""
+        return sum(len(r) for r in self.ranges.values())
+
+
+class PartitionCount(Document):
+    """Where each offset of one partition's range went (I6)."""
+
+    start: int
+    end: int
+    accepted: int
+    rejected: int
+    holes: int
+    lost: int = 0
+    lost_ranges: tuple[OffsetRange, ...] = ()
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every offset of the range is accounted for exactly once."""
+        return self.accepted + self.rejected + self.holes + self.lost == self.end - self.start
+
+
+class Anchor(Document):
+    """The last record read from a partition: if it reads differently later, the topic changed."""
+
+    offset: int
+    timestamp: int
+    digest: str
+
+
+class TradeDateSpan(Document):
+    """The rows that a batch has for one trade_date."""
+
+    rows: int
+    #: Merged half-open ranges of minutes since 1970-01-01 UTC that the rows' times fall into;
+    #: for daily bars the one range of the date's midnight.
+    minutes: tuple[tuple[int, int], ...]
+
+
+class Decision(Document):
+    """What a batch became: the footer of its bronze object and, copied, its commit."""
+
+    plan: Plan
+    attempt: str
+    run_id: str
+    decoder_version: str
+    object_key: str
+    quarantine_key: str | None
+    partitions: dict[int, PartitionCount]
+    rows: int
+    rejects: int
+    partial_rejects: int
+    trade_dates: dict[date, TradeDateSpan]
+    first_event_time: datetime | None
+    last_event_time: datetime | None
+    #: SHA-256 over (partition, offset, timestamp, payload) of all records, in order.
+    digest: str
+    anchors: dict[int, Anchor]
+
+    @property
+    def balanced(self) -> bool:
+        """Whether I6 holds for every partition."""
+        return all(p.balanced for p in self.partitions.values())
+
+
+class Commit(Document):
+    """Index entry of a decision; rebuilt from the bronze footer when missing."""
+
+    decision: Decision
+    object_bytes: int
+    object_etag: str
+    committed_at: datetime
+
+
+class MadeFrom(Document):
+    """Footer of a silver or gold object: what it was made from, compared by the due rule."""
+
+    #: Silver: per feed, merged half-open intervals of sequence numbers that were examined.
+    examined: dict[str, tuple[tuple[int, int], ...]] = {}
+    #: Inputs that are lake objects: key to ETag (intraday days of bars_daily; silver of gold).
+    etags: dict[str, str] = {}
+    #: Digest of the EWMA state taken over from the year before; "" where there is none.
+    state_before: str = ""
+    #: EWMA state at the end of this year, per symbol: [variance per session, last price]; with its
+    #: digest, so that next year's object is due only when the state really changed.
+    state: dict[str, tuple[float | None, float]] = {}
+    state_digest: str = ""
+    #: Digest of the SQL text and settings: new code makes a partition due again.
+    definition: str = ""
+    run_id: str = ""
+    rows: int = 0

@@ -1,0 +1,112 @@
+"""The keys of the lake: the one module that knows where an object lives."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+#: A feed or table name that may appear in a key: no slash, no dot first, nothing to escape.
+SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
+
+SEQ_DIGITS = 12
+
+
+def _safe(name: str) -> str:
+    if not SAFE_NAME.match(name):
+        raise ValueError(
+            f"{name!r} cannot be part of an object key: use letters, digits, '_' and '-' (at most 100)."
+        )
+    return name
+
+
+def _seq(seq: int) -> str:
+    if seq < 0 or seq >= 10**SEQ_DIGITS:
+        raise ValueError(f"sequence number {seq} is outside 0 to 10^{SEQ_DIGITS}.")
+    return f"{seq:0{SEQ_DIGITS}d}"
+
+
+def bronze_prefix(feed: str) -> str:
+    """Prefix of a feed's bronze table, with the closing slash."""
+    return f"bronze/{_safe(feed)}/"
+
+
+def bronze_key(feed: str, seq: int, arrival_date: date) -> str:
+    """Key of a batch's one bronze object; `arrival_date` is the UTC date of the plan."""
+    return f"{bronze_prefix(feed)}arrival_date={arrival_date.isoformat()}/{feed}-{_seq(seq)}.parquet"
+
+
+def quarantine_prefix(feed: str) -> str:
+    """Prefix of a feed's quarantine table, with the closing slash."""
+    return f"quarantine/{_safe(feed)}/"
+
+
+def quarantine_key(feed: str, seq: int, arrival_date: date, attempt: str) -> str:
+    """Key of the rejects of one attempt at a batch; `attempt` is unique to the run."""
+    return (
+        f"{quarantine_prefix(feed)}arrival_date={arrival_date.isoformat()}/"
+        f"{feed}-{_seq(seq)}-{_safe(attempt)}.parquet"
+    )
+
+
+def plan_prefix(feed: str) -> str:
+    """Prefix of a feed's plans."""
+    return f"_offset_log/{_safe(feed)}/plan/"
+
+
+def plan_key(feed: str, seq: int) -> str:
+    """Key of the plan with this sequence number."""
+    return f"{plan_prefix(feed)}{_seq(seq)}.json"
+
+
+def commit_prefix(feed: str) -> str:
+    """Prefix of a feed's commits."""
+    return f"_offset_log/{_safe(feed)}/commit/"
+
+
+def commit_key(feed: str, seq: int) -> str:
+    """Key of the commit with this sequence number."""
+    return f"{commit_prefix(feed)}{_seq(seq)}.json"
+
+
+def checkpoint_prefix(feed: str) -> str:
+    """Prefix of a feed's checkpoints."""
+    return f"_offset_log/{_safe(feed)}/checkpoint/"
+
+
+def checkpoint_key(feed: str, seq: int) -> str:
+    """Key of the checkpoint up to and including this sequence number."""
+    return f"{checkpoint_prefix(feed)}{_seq(seq)}.parquet"
+
+
+def seq_of_key(key: str) -> int:
+    """Sequence number in a plan, commit or checkpoint key."""
+    return int(key.rsplit("/", 1)[1].split(".", 1)[0])
+
+
+def table_prefix(layer: str, table: str) -> str:
+    """Prefix of a silver or gold table, with the closing slash."""
+    return f"{_safe(layer)}/{_safe(table)}/"
+
+
+def partition_key_of_day(day: date) -> str:
+    """Partition folder of a day: `trade_date=2026-11-20`."""
+    return f"trade_date={day.isoformat()}"
+
+
+def table_object_key(layer: str, table: str, partition_column: str, partition: str) -> str:
+    """Key of the one object of a silver or gold partition.
+
+    The file is named after the table's first word (`bars.parquet`, `volatility.parquet`).
+    """
+    stem = table.split("_", 1)[0]
+    return f"{table_prefix(layer, table)}{_safe(partition_column)}={_safe(partition)}/{stem}.parquet"
+
+
+def partition_of_key(key: str) -> str:
+    """Partition value in a silver or gold object key, such as `2026-11-20` or `2026`."""
+    return key.rsplit("/", 2)[1].split("=", 1)[1]
+
+
+def rejected_key(layer: str, table: str, partition: str, run_id: str) -> str:
+    """Key of a result that a blocking check refused to publish."""
+    return f"_rejected/{_safe(layer)}/{_safe(table)}/{_safe(partition)}/{_safe(run_id)}.parquet"

@@ -1,0 +1,1 @@
+"""Thin shells around Kafka, S3, Glue and Athena: they act, `lib` decides."""

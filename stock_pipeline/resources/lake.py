@@ -1,0 +1,189 @@
+"""The lake's object store: conditional writes and Parquet reads over S3."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO, TYPE_CHECKING, Any
+
+import boto3
+import pyarrow.fs
+import pyarrow.parquet as pq
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from stock_pipeline.lib.batches import FOOTER_KEY
+from stock_pipeline.settings import AwsSettings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+class PreconditionFailedError(Exception):
+    """Another writer was first: the object exists, or is not the version that was read."""
+
+
+class ObjectNotFoundError(Exception):
+    """There is no object at that key."""
+
+
+@dataclass(frozen=True)
+class ObjectEntry:
+    """One line of a listing."""
+
+    key: str
+    etag: str
+    size: int
+
+
+def aws_client(service: str, aws: AwsSettings) -> Any:
+    """A boto3 client: the emulator where `endpoint_url` is set, else AWS by its own rules.
+
+    Retries are botocore's, five attempts; a PUT that it repeats after a lost answer may meet its
+    own object, which callers of a conditional PUT read back to find out.
+    """
+    keys = {}
+    if aws.access_key_id and aws.secret_access_key:
+        keys = {
+            "aws_access_key_id": aws.access_key_id.get_secret_value(),
+            "aws_secret_access_key": aws.secret_access_key.get_secret_value(),
+        }
+    return boto3.client(
+        service,
+        endpoint_url=aws.endpoint_url,
+        region_name=aws.region,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"total_max_attempts": 5, "mode": "standard"},
+            s3={"addressing_style": "path" if aws.endpoint_url else "auto"},
+        ),
+        **keys,
+    )
+
+
+class Lake:
+    """The bucket, by key.
+
+    Every method raises botocore's ClientError or a connection error when the store cannot be
+    reached or refuses; "not there" and "someone was first" have exceptions of their own.
+    """
+
+    def __init__(self, aws: AwsSettings) -> None:
+        self.aws = aws
+        self.bucket = aws.bucket
+
+    @cached_property
+    def client(self) -> Any:
+        """The boto3 S3 client."""
+        return aws_client("s3", self.aws)
+
+    @cached_property
+    def filesystem(self) -> pyarrow.fs.FileSystem:
+        """The same store as a pyarrow file system; paths begin with the bucket."""
+        options: dict[str, Any] = {"region": self.aws.region}
+        if self.aws.endpoint_url:
+            scheme, _, host = self.aws.endpoint_url.partition("://")
+            options |= {"endpoint_override": host, "scheme": scheme}
+        if self.aws.access_key_id and self.aws.secret_access_key:
+            options |= {
+                "access_key": self.aws.access_key_id.get_secret_value(),
+                "secret_key": self.aws.secret_access_key.get_secret_value(),
+            }
+        return pyarrow.fs.S3FileSystem(**options)
+
+    def uri(self, key: str) -> str:
+        """`s3://bucket/key`."""
+        return f"s3://{self.bucket}/{key}"
+
+    def put(self, key: str, body: bytes | IO[bytes]) -> str:
+        """Write unconditionally; returns the ETag."""
+        return str(self.client.put_object(Bucket=self.bucket, Key=key, Body=body)["ETag"])
+
+    def put_if_absent(self, key: str, body: bytes | IO[bytes]) -> str:
+        """Write where nothing is; returns the ETag.
+
+        Raises:
+            PreconditionFailedError: An object is already there.
+        """
+        return self._put_conditionally(key, body, IfNoneMatch="*")
+
+    def replace(self, key: str, body: bytes | IO[bytes], etag: str | None) -> str:
+        """Compare-and-swap: write over the version `etag`, or where nothing is when None.
+
+        Raises:
+            PreconditionFailedError: The object is another version by now.
+        """
+        condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
+        return self._put_conditionally(key, body, **condition)
+
+    def _put_conditionally(self, key: str, body: bytes | IO[bytes], **condition: str) -> str:
+        try:
+            answer = self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
+        except ClientError as error:
+            # 409: S3 saw another conditional write under way; 404: an If-Match target vanished.
+            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+            no_key = error.response["Error"]["Code"] == "NoSuchKey"
+            if status in {409, 412} or no_key:
+                raise PreconditionFailedError(key) from error
+            raise
+        return str(answer["ETag"])
+
+    def get(self, key: str) -> tuple[bytes, str]:
+        """Whole object and its ETag.
+
+        Raises:
+            ObjectNotFoundError: Nothing is there.
+        """
+        try:
+            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                raise ObjectNotFoundError(key) from error
+            raise
+        return answer["Body"].read(), str(answer["ETag"])
+
+    def head(self, key: str) -> ObjectEntry | None:
+        """Size and ETag, or None where nothing is."""
+        try:
+            answer = self.client.head_object(Bucket=self.bucket, Key=key)
+        except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004
+                return None
+            raise
+        return ObjectEntry(key, str(answer["ETag"]), int(answer["ContentLength"]))
+
+    def list(self, prefix: str, after: str = "") -> Iterator[ObjectEntry]:
+        """Objects below a prefix in key order, from the first key greater than `after`."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self.bucket, Prefix=prefix, **({"StartAfter": after} if after else {})
+        )
+        for page in pages:
+            for entry in page.get("Contents", []):
+                yield ObjectEntry(entry["Key"], entry["ETag"], entry["Size"])
+
+    def delete(self, key: str) -> None:
+        """Remove an object; no error where nothing is."""
+        self.client.delete_object(Bucket=self.bucket, Key=key)
+
+    def read_table(self, key: str) -> tuple[pa.Table, str]:
+        """A Parquet object whole, with its ETag: one GET, so never half of two versions.
+
+        Raises:
+            ObjectNotFoundError: Nothing is there.
+        """
+        body, etag = self.get(key)
+        return pq.read_table(io.BytesIO(body), partitioning=None), etag
+
+    def read_footer(self, key: str) -> bytes | None:
+        """What a Parquet object's footer says under our key, by ranged reads of its end.
+
+        Raises:
+            FileNotFoundError: Nothing is there.
+        """
+        with self.filesystem.open_input_file(f"{self.bucket}/{key}") as file:
+            metadata = pq.read_metadata(file).metadata or {}
+        value = metadata.get(FOOTER_KEY)
+        return bytes(value) if value is not None else None
