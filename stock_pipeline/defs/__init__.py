@@ -1,0 +1,1 @@
+"""Dagster definitions, one folder a stage; loaded as a folder."""

@@ -1,0 +1,1 @@
+"""Where messages come from: the simulator, CSV files, and the publisher that sends them."""

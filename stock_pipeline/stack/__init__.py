@@ -1,0 +1,1 @@
+"""The local profile: embedded broker, AWS emulator, crawler double and their supervisor."""
