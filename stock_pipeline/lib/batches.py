@@ -107,6 +107,8 @@ class Decision(Document):
     rows: int
     rejects: int
     partial_rejects: int
+    #: Bytes of all payloads read; plans estimate from it how many records make `max_bytes`.
+    payload_bytes: int
     trade_dates: dict[date, TradeDateSpan]
     first_event_time: datetime | None
     last_event_time: datetime | None
@@ -127,6 +129,19 @@ class Commit(Document):
     object_bytes: int
     object_etag: str
     committed_at: datetime
+
+
+class Checkpoint(Document):
+    """The log folded up to a sequence number below which everything is decided."""
+
+    feed: str
+    seq: int
+    incarnation: int
+    topic_id: str | None
+    last_planned_at: datetime
+    next_offsets: dict[int, int]
+    anchors: dict[int, Anchor]
+    bytes_per_record: float | None
 
 
 class MadeFrom(Document):

@@ -75,7 +75,7 @@ def checkpoint_prefix(feed: str) -> str:
 
 def checkpoint_key(feed: str, seq: int) -> str:
     """Key of the checkpoint up to and including this sequence number."""
-    return f"{checkpoint_prefix(feed)}{_seq(seq)}.parquet"
+    return f"{checkpoint_prefix(feed)}{_seq(seq)}.json"
 
 
 def seq_of_key(key: str) -> int:
