@@ -1,0 +1,428 @@
+"""One batch from Kafka to its decided bronze object.
+
+The order of the steps is the promise: rejects, then the bronze object with put-if-absent, then the
+commit. Whatever dies between two of them, the next attempt finds what is there and goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stock_pipeline.lib import layout
+from stock_pipeline.lib.batches import (
+    FOOTER_KEY,
+    Anchor,
+    Commit,
+    Decision,
+    OffsetRange,
+    PartitionCount,
+    Plan,
+    TradeDateSpan,
+)
+from stock_pipeline.lib.decode import (
+    DECODER_VERSION,
+    Decoder,
+    event_time_span,
+    merge_spans,
+    trade_date_spans,
+)
+from stock_pipeline.lib.offsets import LogState, TopicChangedError, TopicOffsets, check_topic
+from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.resources.kafka import OffsetOutOfRangeError, payload_digest
+from stock_pipeline.resources.lake import PreconditionFailedError
+from stock_pipeline.resources.offset_log import OffsetLog
+
+if TYPE_CHECKING:
+    import numpy as np
+
+logger = logging.getLogger(__name__)
+
+
+class Reader(Protocol):
+    """What ingest needs of Kafka; `resources.kafka.RangeReader` is the real one."""
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
+        """Chunks of `[start, end)`; raises OffsetOutOfRangeError."""
+
+    def record_at(self, partition: int, offset: int) -> tuple[int, str] | None:
+        """Timestamp in milliseconds and digest of one record, None where there is none."""
+
+
+class OffsetPoll(Protocol):
+    """Asks the broker for the feed's topic as it is now."""
+
+    def __call__(self) -> TopicOffsets:
+        """Offsets of all partitions."""
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """A batch after its run.
+
+    Attributes:
+        commit: The batch's index entry, whoever decided it.
+        decided_here: False when another attempt's object was there already.
+        preview: First rows of the bronze object that this run made, None when it made none.
+        rejects_preview: First rejects, likewise.
+    """
+
+    commit: Commit
+    decided_here: bool
+    preview: pa.Table | None = None
+    rejects_preview: pa.Table | None = None
+
+
+def ingest(
+    log: OffsetLog,
+    plan: Plan,
+    state: LogState,
+    reader: Reader,
+    poll: OffsetPoll,
+    decoder: Decoder,
+    message_format: str,
+    *,
+    attempt: str,
+    run_id: str,
+) -> Ingested:
+    """Bring a planned batch to its decision and commit; idempotent, harmless when late.
+
+    Args:
+        log: The feed's offset log.
+        plan: The batch.
+        state: The folded log, for the anchors of decided batches.
+        reader: Reads ranges.
+        poll: Polls the topic's offsets.
+        decoder: Decoder of the feed's format.
+        message_format: Format of the feed.
+        attempt: Label of this attempt, unique to the run; part of the quarantine key.
+        run_id: Dagster's run.
+
+    Raises:
+        TopicChangedError: The topic was truncated or recreated; nothing was written.
+        KafkaUnavailableError: The brokers broke off; nothing was decided.
+    """
+    key = layout.bronze_key(plan.feed, plan.seq, plan.arrival_date)
+    found = read_decision(log, key)
+    if found:
+        return Ingested(commit_decision(log, found), decided_here=False)
+
+    abandoned = plan.incarnation < state.incarnation
+    if not abandoned:
+        verify_topic(plan, state, reader, poll)
+    with tempfile.TemporaryDirectory(prefix="stock_pipeline_") as folder:
+        batch = _Batch(plan, decoder, message_format, Path(folder))
+        with closing(batch):
+            for partition, offsets in sorted(plan.ranges.items()):
+                if abandoned:
+                    batch.lose(partition, offsets.start, offsets.end)
+                else:
+                    batch.read(reader, poll, partition, offsets)
+        quarantine_key = None
+        if batch.rejects:
+            quarantine_key = layout.quarantine_key(plan.feed, plan.seq, plan.arrival_date, attempt)
+            log.lake.put(quarantine_key, batch.quarantine_path.read_bytes())
+        decision = batch.decision(key, quarantine_key, attempt, run_id)
+        with batch.seal(decision).open("rb") as file:
+            try:
+                log.lake.put_if_absent(key, file)
+                decided_here = True
+            except PreconditionFailedError:
+                decided_here = False
+    # Read back in both cases: a PUT whose answer was lost meets its own object, and only what the
+    # store holds counts.
+    decided = read_decision(log, key)
+    if decided is None:
+        raise RuntimeError(
+            f"{log.lake.uri(key)} was written and is gone: does the store honour put-if-absent?"
+        )
+    return Ingested(
+        commit_decision(log, decided),
+        decided_here or decided.run_id == run_id,
+        batch.preview,
+        batch.rejects_preview,
+    )
+
+
+def read_decision(log: OffsetLog, key: str) -> Decision | None:
+    """What the footer of a batch's bronze object says, None while the batch is undecided."""
+    try:
+        footer = log.lake.read_footer(key)
+    except FileNotFoundError:
+        return None
+    if footer is None:
+        raise ValueError(
+            f"{log.lake.uri(key)} has no {FOOTER_KEY.decode()} entry in its footer, so it is not of "
+            "this pipeline: move it away; its batch will be written again."
+        )
+    return Decision.model_validate_json(footer)
+
+
+def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
+    """Write, or find, the index entry of a decided batch."""
+    seq = decision.plan.seq
+    entry = log.lake.head(decision.object_key)
+    if entry is None:
+        raise RuntimeError(f"{log.lake.uri(decision.object_key)} of batch {seq} is gone.")
+    log.put_commit(
+        Commit(
+            decision=decision,
+            object_bytes=entry.size,
+            object_etag=entry.etag,
+            committed_at=datetime.now(UTC).replace(tzinfo=None),
+        )
+    )
+    commit = log.commit_of(seq)
+    if commit is None:
+        raise RuntimeError(f"The commit of batch {seq} of feed {log.feed} was written and is gone.")
+    return commit
+
+
+def verify_topic(plan: Plan, state: LogState, reader: Reader, poll: OffsetPoll) -> None:
+    """Check that the topic is still the one whose records were decided before (I5).
+
+    Re-reads the last record of each partition that has one: a record that compaction or retention
+    removed proves nothing, another one in its place proves another topic.
+
+    Raises:
+        TopicChangedError: It is another topic, or was truncated.
+    """
+    offsets = poll()
+    check_topic(state, plan.topic, offsets)
+    for partition in plan.ranges:
+        anchor = state.anchors.get(partition)
+        polled = offsets.partitions.get(partition)
+        if anchor is None or polled is None or anchor.offset < polled.beginning:
+            continue
+        record = reader.record_at(partition, anchor.offset)
+        if record is not None and record != (anchor.timestamp, anchor.digest):
+            raise TopicChangedError(
+                f"Topic {plan.topic} partition {partition} has another record at offset "
+                f"{anchor.offset} than when it was read: truncated or recreated. Batch {plan.seq} "
+                f"read nothing; to go on: stock-pipeline feed adopt {plan.feed}"
+            )
+
+
+@dataclass
+class _Count:
+    """Where the offsets of one partition went, so far."""
+
+    offsets: OffsetRange
+    records: int = 0
+    rejected: int = 0
+    lost: list[OffsetRange] = field(default_factory=list)
+
+    def closed(self) -> PartitionCount:
+        lost = sum(len(r) for r in self.lost)
+        return PartitionCount(
+            start=self.offsets.start,
+            end=self.offsets.end,
+            accepted=self.records - self.rejected,
+            rejected=self.rejected,
+            holes=len(self.offsets) - self.records - lost,
+            lost=lost,
+            lost_ranges=tuple(self.lost),
+        )
+
+
+class _Batch:
+    """The files and counts of a batch while it is read.
+
+    Decoding and writing run in one thread beside the one that reads: both leave the interpreter
+    lock for most of their time. At most two chunks wait, so memory does not grow with the batch.
+    """
+
+    def __init__(self, plan: Plan, decoder: Decoder, message_format: str, folder: Path) -> None:
+        self.plan = plan
+        self.decoder = decoder
+        self.counts: dict[int, _Count] = {}
+        self.anchors: dict[int, Anchor] = {}
+        self.rows = self.rejects = self.partial_rejects = self.payload_bytes = 0
+        self.spans: dict[date, TradeDateSpan] = {}
+        self.first_event_time: datetime | None = None
+        self.last_event_time: datetime | None = None
+        self.preview: pa.Table | None = None
+        self.rejects_preview: pa.Table | None = None
+        self.bronze_path = folder / "bronze.parquet"
+        self.quarantine_path = folder / "quarantine.parquet"
+        self._bronze = pq.ParquetWriter(
+            self.bronze_path, BRONZE_SCHEMAS[message_format], compression="zstd"
+        )
+        self._quarantine = pq.ParquetWriter(self.quarantine_path, QUARANTINE, compression="zstd")
+        self._digest = _RecordDigest()
+        self._worker = ThreadPoolExecutor(1)
+        self._pending: list[Future[None]] = []
+
+    def read(self, reader: Reader, poll: OffsetPoll, partition: int, offsets: OffsetRange) -> None:
+        """Read one partition's range; offsets that retention removed are counted as lost."""
+        count = self.counts[partition] = _Count(offsets)
+        position = offsets.start
+        while position < offsets.end:
+            try:
+                for records in reader.read(partition, position, offsets.end):
+                    position = records["kafka_offset"][-1].as_py() + 1
+                    self._submit(count, records)
+                position = offsets.end
+            except OffsetOutOfRangeError as error:
+                position = max(position, error.offset)
+                polled = poll().partitions.get(partition)
+                if polled is None or polled.beginning <= position:
+                    raise TopicChangedError(
+                        f"Topic {self.plan.topic} partition {partition} does not have offset "
+                        f"{position} that batch {self.plan.seq} planned: truncated or recreated. "
+                        f"Nothing was written; to go on: stock-pipeline feed adopt {self.plan.feed}"
+                    ) from error
+                position = self._lose(count, position, min(polled.beginning, offsets.end))
+        self._drain(0)
+
+    def lose(self, partition: int, start: int, end: int) -> None:
+        """Count a whole range as lost: its topic's incarnation has ended."""
+        self._lose(
+            self.counts.setdefault(partition, _Count(OffsetRange(start=start, end=end))), start, end
+        )
+
+    @staticmethod
+    def _lose(count: _Count, start: int, end: int) -> int:
+        if end > start:
+            count.lost.append(OffsetRange(start=start, end=end))
+        return end
+
+    def _submit(self, count: _Count, records: pa.Table) -> None:
+        self._drain(1)
+        self._pending.append(self._worker.submit(self._absorb, count, records))
+
+    def _drain(self, most: int) -> None:
+        while len(self._pending) > most:
+            self._pending.pop(0).result()
+
+    def _absorb(self, count: _Count, records: pa.Table) -> None:
+        self.payload_bytes += self._digest.update(records)
+        decoded = self.decoder.decode(records, self.plan.incarnation)
+        whole = pc.sum(pc.invert(decoded.rejects["partial"])).as_py() or 0
+        count.records += len(records)
+        count.rejected += whole
+        self.rows += len(decoded.rows)
+        self.rejects += whole
+        self.partial_rejects += len(decoded.rejects) - whole
+        self.spans = merge_spans(self.spans, trade_date_spans(decoded.rows))
+        if span := event_time_span(decoded.rows):
+            self.first_event_time = min(self.first_event_time or span[0], span[0])
+            self.last_event_time = max(self.last_event_time or span[1], span[1])
+        if len(decoded.rows):
+            self._bronze.write_table(decoded.rows)
+            self.preview = decoded.rows.slice(0, 5) if self.preview is None else self.preview
+        if len(decoded.rejects):
+            self._quarantine.write_table(decoded.rejects)
+            if self.rejects_preview is None:
+                self.rejects_preview = decoded.rejects.slice(0, 5)
+        last = records.slice(len(records) - 1)
+        self.anchors[last["kafka_partition"][0].as_py()] = Anchor(
+            offset=last["kafka_offset"][0].as_py(),
+            timestamp=last["kafka_timestamp"][0].value // 1000,
+            digest=payload_digest(last["payload"][0].as_py()),
+        )
+
+    def decision(
+        self, object_key: str, quarantine_key: str | None, attempt: str, run_id: str
+    ) -> Decision:
+        """What the footer will say.
+
+        Raises:
+            RuntimeError: An offset is not accounted for (I6); nothing is written then.
+        """
+        self._quarantine.close()
+        decision = Decision(
+            plan=self.plan,
+            attempt=attempt,
+            run_id=run_id,
+            decoder_version=DECODER_VERSION,
+            object_key=object_key,
+            quarantine_key=quarantine_key,
+            partitions={p: c.closed() for p, c in self.counts.items()},
+            rows=self.rows,
+            rejects=self.rejects,
+            partial_rejects=self.partial_rejects,
+            payload_bytes=self.payload_bytes,
+            trade_dates=self.spans,
+            first_event_time=self.first_event_time,
+            last_event_time=self.last_event_time,
+            digest=self._digest.hexdigest(),
+            anchors=self.anchors,
+        )
+        if not decision.balanced or any(c.holes < 0 for c in decision.partitions.values()):
+            raise RuntimeError(
+                f"Batch {self.plan.seq} of feed {self.plan.feed} does not account for every offset "
+                f"({decision.partitions}); nothing was written. This is a bug: please report it."
+            )
+        return decision
+
+    def seal(self, decision: Decision) -> Path:
+        """Write the footer and close the bronze file."""
+        self._bronze.add_key_value_metadata({FOOTER_KEY: decision.model_dump_json().encode()})
+        self._bronze.close()
+        return self.bronze_path
+
+    def close(self) -> None:
+        """Wait for what is decoded, or on an error drop what waits."""
+        self._worker.shutdown(cancel_futures=True)
+        for future in self._pending:
+            if not future.cancelled():
+                future.result()
+        self._quarantine.close()
+
+
+class _RecordDigest:
+    """SHA-256 over partitions, offsets, timestamps, lengths and payloads, each a stream of its own.
+
+    Streams of whole columns hash at memory speed, and do not depend on how a read was cut into
+    chunks.
+    """
+
+    def __init__(self) -> None:
+        self._streams = [hashlib.sha256() for _ in range(5)]
+
+    def update(self, records: pa.Table) -> int:
+        """Add records; returns the bytes of their payloads."""
+        partitions, offsets, timestamps, lengths, payloads = self._streams
+        records = records.combine_chunks()
+        payload_bytes = 0
+        for batch in records.to_batches():
+            for stream, column in (
+                (partitions, batch["kafka_partition"]),
+                (offsets, batch["kafka_offset"]),
+                (timestamps, batch["kafka_timestamp"].cast(pa.int64())),
+            ):
+                stream.update(_contiguous(column.to_numpy(zero_copy_only=False)))
+            payload = batch["payload"]
+            length = pc.fill_null(pc.binary_length(payload).cast(pa.int64()), -1)
+            lengths.update(_contiguous(length.to_numpy(zero_copy_only=False)))
+            _, ends, data = payload.buffers()
+            if data is not None:
+                bounds = memoryview(ends).cast("i")[
+                    payload.offset : payload.offset + len(payload) + 1
+                ]
+                payload_bytes += bounds[-1] - bounds[0]
+                payloads.update(memoryview(data)[bounds[0] : bounds[-1]])
+        return payload_bytes
+
+    def hexdigest(self) -> str:
+        """Digest of all records so far."""
+        return hashlib.sha256(b"".join(s.digest() for s in self._streams)).hexdigest()
+
+
+def _contiguous(values: np.ndarray) -> memoryview:
+    import numpy as np
+
+    return memoryview(np.ascontiguousarray(values))
