@@ -14,7 +14,7 @@ SEQ_DIGITS = 12
 def _safe(name: str) -> str:
     if not SAFE_NAME.match(name):
         raise ValueError(
-            f"{name!r} cannot be part of an object key: use letters, digits, '_' and '-' (at most 100)."
+            f"{name!r} cannot be part of an object key: use at most 100 letters, digits, '_', '-'."
         )
     return name
 
@@ -32,7 +32,8 @@ def bronze_prefix(feed: str) -> str:
 
 def bronze_key(feed: str, seq: int, arrival_date: date) -> str:
     """Key of a batch's one bronze object; `arrival_date` is the UTC date of the plan."""
-    return f"{bronze_prefix(feed)}arrival_date={arrival_date.isoformat()}/{feed}-{_seq(seq)}.parquet"
+    folder = f"{bronze_prefix(feed)}arrival_date={arrival_date.isoformat()}"
+    return f"{folder}/{feed}-{_seq(seq)}.parquet"
 
 
 def quarantine_prefix(feed: str) -> str:
@@ -99,7 +100,8 @@ def table_object_key(layer: str, table: str, partition_column: str, partition: s
     The file is named after the table's first word (`bars.parquet`, `volatility.parquet`).
     """
     stem = table.split("_", 1)[0]
-    return f"{table_prefix(layer, table)}{_safe(partition_column)}={_safe(partition)}/{stem}.parquet"
+    folder = f"{table_prefix(layer, table)}{_safe(partition_column)}={_safe(partition)}"
+    return f"{folder}/{stem}.parquet"
 
 
 def partition_of_key(key: str) -> str:

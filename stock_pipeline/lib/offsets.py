@@ -180,9 +180,9 @@ def check_topic(state: LogState, topic: str, offsets: TopicOffsets) -> None:
     """Refuse a topic that cannot be the one whose offsets were read before (I5).
 
     Raises:
-        TopicChangedError: Another topic id, a partition that vanished, or an end below what was read.
+        TopicChangedError: Another topic id, a vanished partition, or an end below what was read.
     """
-    adopt = f"Nothing was read; to go on with the new topic: stock-pipeline feed adopt {state.feed}"
+    adopt = f"Nothing was read; to go on with it as it is: stock-pipeline feed adopt {state.feed}"
     if state.topic_id and offsets.topic_id and state.topic_id != offsets.topic_id:
         raise TopicChangedError(
             f"Topic {topic} was recreated: its id is {offsets.topic_id}, the log's last plan saw "
@@ -204,7 +204,7 @@ def check_topic(state: LogState, topic: str, offsets: TopicOffsets) -> None:
 
 
 def lag(state: LogState, offsets: TopicOffsets) -> dict[int, int]:
-    """Readable records that no plan covers yet, per partition (an upper bound on compacted topics)."""
+    """Readable offsets that no plan covers yet, per partition; holes count too."""
     return {
         partition: max(0, polled.end - max(state.next_offsets.get(partition, 0), polled.beginning))
         for partition, polled in offsets.partitions.items()
@@ -232,9 +232,9 @@ def plan_next(
 ) -> Plan | str:
     """The next plan, or one short sentence why there is none.
 
-    Ranges go on where the last plan of the incarnation ended; a partition that appears starts at its
-    beginning (I7). Offsets that retention removed stay inside the range and are counted as lost when
-    it is read, so that ranges leave no gap (I2).
+    Ranges go on where the last plan of the incarnation ended; a partition that appears starts at
+    its beginning (I7). Offsets that retention removed stay inside the range and are counted as lost
+    when it is read, so that ranges leave no gap (I2).
 
     Args:
         state: The log, folded.

@@ -127,13 +127,14 @@ def ingest(
         with closing(batch):
             for partition, offsets in sorted(plan.ranges.items()):
                 if abandoned:
-                    batch.lose(partition, offsets.start, offsets.end)
+                    batch.lose(partition, offsets)
                 else:
                     batch.read(reader, poll, partition, offsets)
         quarantine_key = None
-        if batch.rejects:
+        if batch.rejects or batch.partial_rejects:
             quarantine_key = layout.quarantine_key(plan.feed, plan.seq, plan.arrival_date, attempt)
-            log.lake.put(quarantine_key, batch.quarantine_path.read_bytes())
+            with batch.quarantine_path.open("rb") as file:
+                log.lake.put(quarantine_key, file)
         decision = batch.decision(key, quarantine_key, attempt, run_id)
         with batch.seal(decision).open("rb") as file:
             try:
@@ -164,8 +165,8 @@ def read_decision(log: OffsetLog, key: str) -> Decision | None:
         return None
     if footer is None:
         raise ValueError(
-            f"{log.lake.uri(key)} has no {FOOTER_KEY.decode()} entry in its footer, so it is not of "
-            "this pipeline: move it away; its batch will be written again."
+            f"{log.lake.uri(key)} has no {FOOTER_KEY.decode()} entry in its footer, so this pipeline "
+            "did not write it: move it away; its batch will be written again."
         )
     return Decision.model_validate_json(footer)
 
@@ -287,11 +288,10 @@ class _Batch:
                 position = self._lose(count, position, min(polled.beginning, offsets.end))
         self._drain(0)
 
-    def lose(self, partition: int, start: int, end: int) -> None:
+    def lose(self, partition: int, offsets: OffsetRange) -> None:
         """Count a whole range as lost: its topic's incarnation has ended."""
-        self._lose(
-            self.counts.setdefault(partition, _Count(OffsetRange(start=start, end=end))), start, end
-        )
+        count = self.counts[partition] = _Count(offsets)
+        self._lose(count, offsets.start, offsets.end)
 
     @staticmethod
     def _lose(count: _Count, start: int, end: int) -> int:
@@ -375,12 +375,8 @@ class _Batch:
         return self.bronze_path
 
     def close(self) -> None:
-        """Wait for what is decoded, or on an error drop what waits."""
+        """Stop the worker; what waits after an error is dropped, nothing was written yet."""
         self._worker.shutdown(cancel_futures=True)
-        for future in self._pending:
-            if not future.cancelled():
-                future.result()
-        self._quarantine.close()
 
 
 class _RecordDigest:
@@ -410,9 +406,8 @@ class _RecordDigest:
             lengths.update(_contiguous(length.to_numpy(zero_copy_only=False)))
             _, ends, data = payload.buffers()
             if data is not None:
-                bounds = memoryview(ends).cast("i")[
-                    payload.offset : payload.offset + len(payload) + 1
-                ]
+                first = payload.offset
+                bounds = memoryview(ends).cast("i")[first : first + len(payload) + 1]
                 payload_bytes += bounds[-1] - bounds[0]
                 payloads.update(memoryview(data)[bounds[0] : bounds[-1]])
         return payload_bytes

@@ -150,7 +150,7 @@ class Lake:
         try:
             answer = self.client.head_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:  # noqa: PLR2004
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise
         return ObjectEntry(key, str(answer["ETag"]), int(answer["ContentLength"]))

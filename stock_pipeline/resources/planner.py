@@ -1,0 +1,223 @@
+"""One tick of the planner: poll offsets, plan what waits, ask again for what is undecided.
+
+The shell around `lib.offsets`: the sensor calls it every few seconds, a manual materialization once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from stock_pipeline.lib.batches import OffsetRange, Plan
+from stock_pipeline.lib.decode import DECODER_VERSION
+from stock_pipeline.lib.offsets import (
+    LogState,
+    TopicChangedError,
+    TopicOffsets,
+    Triggers,
+    lag,
+    lost,
+    plan_next,
+)
+from stock_pipeline.resources.kafka import KafkaControl
+from stock_pipeline.resources.lake import Lake
+from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline.settings import FeedSettings, Settings
+
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF_SECONDS = 5.0
+LONGEST_BACKOFF_SECONDS = 600.0
+
+#: Plans that one tick makes for one feed at most: a backlog must not keep the tick from ending.
+MOST_PLANS_A_TICK = 10
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A run that was started for a batch, as Dagster tells."""
+
+    number: int
+    started_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run to start: this batch, this attempt."""
+
+    plan: Plan
+    attempt: int
+
+
+@dataclass
+class FeedTick:
+    """What a tick found and did for one feed.
+
+    Attributes:
+        sentence: What it planned, or why not.
+        requests: Runs to start.
+        offsets: Polled offsets, None when the topic is missing.
+        waiting: Offsets that no plan covers, per partition.
+        lost: Offsets that retention removed unread, per partition.
+        problem: Why the feed stands still until somebody acts; "" when it does not.
+    """
+
+    feed: str
+    sentence: str = ""
+    requests: list[Request] = field(default_factory=list)
+    offsets: TopicOffsets | None = None
+    waiting: dict[int, int] = field(default_factory=dict)
+    lost: dict[int, OffsetRange] = field(default_factory=dict)
+    problem: str = ""
+    state: LogState | None = None
+
+
+def backoff_seconds(attempts: int) -> float:
+    """Pause after this many failed attempts: 5 s, doubling up to 10 minutes."""
+    return float(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(attempts - 1, 20)))
+
+
+def next_attempt(attempts: Iterable[Attempt], deadline_seconds: float, now: datetime) -> int | str:
+    """Number of the next attempt at an undecided batch, or why there is none yet.
+
+    A run is believed to live until its deadline: the default launcher cannot say more. One that
+    outlives it is harmless, since the bronze PUT decides.
+    """
+    last = max(attempts, key=lambda attempt: attempt.number, default=None)
+    if last is None:
+        return 1
+    ended = last.ended_at
+    if ended is None:
+        ended = last.started_at + timedelta(seconds=deadline_seconds)
+        if now < ended:
+            return f"attempt {last.number} is running"
+    due = ended + timedelta(seconds=backoff_seconds(last.number))
+    if now < due:
+        seconds = (due - now).total_seconds()
+        return f"attempt {last.number} failed, the next in {seconds:.0f} s"
+    return last.number + 1
+
+
+def triggers_of(feed: FeedSettings) -> Triggers:
+    """The feed's batch triggers."""
+    return Triggers(
+        min_records=feed.min_records,
+        max_wait_seconds=feed.max_wait_seconds,
+        max_records=feed.max_records,
+        max_bytes=feed.max_bytes,
+        max_batches_in_flight=feed.max_batches_in_flight,
+    )
+
+
+class Planner:
+    """Keeps the connections and the part of the logs that was read, from tick to tick."""
+
+    def __init__(self, settings: Settings, lake: Lake | None = None) -> None:
+        self.settings = settings
+        self.lake = lake or Lake(settings.aws)
+        self.kafka = KafkaControl(settings.kafka)
+        self.logs = {name: OffsetLog(self.lake, name) for name in settings.feeds}
+
+    def poll(self) -> dict[str, TopicOffsets | None]:
+        """Offsets of every feed's topic, by topic.
+
+        Raises:
+            KafkaUnavailableError: The brokers do not answer.
+        """
+        return self.kafka.topic_offsets([feed.topic for feed in self.settings.feeds.values()])
+
+    def tick(
+        self,
+        name: str,
+        offsets: TopicOffsets | None,
+        attempts_of: Callable[[Plan], Iterable[Attempt]],
+        *,
+        force: bool = False,
+    ) -> FeedTick:
+        """Plan one feed and ask again for its undecided batches.
+
+        Args:
+            name: Name of the feed.
+            offsets: What `poll` said of its topic.
+            attempts_of: Runs that were started for a plan.
+            force: Plan what waits, whatever the triggers say.
+        """
+        feed, log = self.settings.feeds[name], self.logs[name]
+        now = datetime.now(UTC).replace(tzinfo=None)
+        tick = FeedTick(name, offsets=offsets)
+        state = tick.state = log.state()
+        sentences = self._ask_again(tick, log, state, feed, attempts_of, now)
+        if offsets is None:
+            tick.problem = (
+                f"topic {feed.topic} does not exist; create it, or check the name in the settings "
+                "(stock-pipeline doctor)"
+            )
+            tick.sentence = "; ".join([*sentences, tick.problem])
+            return tick
+        try:
+            tick.lost = lost(state, offsets)
+            planned = self._plan(tick, log, state, feed, offsets, now, force)
+        except TopicChangedError as error:
+            tick.problem = planned = str(error)
+        tick.sentence = "; ".join([*sentences, planned])
+        tick.waiting = lag(tick.state or state, offsets)
+        log.write_checkpoint_if_due()
+        return tick
+
+    def _plan(
+        self,
+        tick: FeedTick,
+        log: OffsetLog,
+        state: LogState,
+        feed: FeedSettings,
+        offsets: TopicOffsets,
+        now: datetime,
+        force: bool,
+    ) -> str:
+        planned: list[Plan] = []
+        while len(planned) < MOST_PLANS_A_TICK:
+            plan = plan_next(
+                state,
+                offsets,
+                triggers_of(feed),
+                topic=feed.topic,
+                decoder_version=DECODER_VERSION,
+                now=now,
+                force=force,
+            )
+            if isinstance(plan, str):
+                if not planned:
+                    return plan
+                break
+            won = log.put_plan(plan)
+            state = tick.state = log.state()
+            if won:
+                planned.append(plan)
+                tick.requests.append(Request(plan, 1))
+        records = sum(plan.length for plan in planned)
+        first, last = planned[0].seq, planned[-1].seq
+        numbers = f"batch {first}" if first == last else f"batches {first} to {last}"
+        return f"planned {numbers} of {records:,} records"
+
+    @staticmethod
+    def _ask_again(
+        tick: FeedTick,
+        log: OffsetLog,
+        state: LogState,
+        feed: FeedSettings,
+        attempts_of: Callable[[Plan], Iterable[Attempt]],
+        now: datetime,
+    ) -> list[str]:
+        sentences = []
+        for plan in state.pending:
+            attempt = next_attempt(attempts_of(plan), feed.deadline_seconds, now)
+            if isinstance(attempt, str):
+                sentences.append(f"batch {plan.seq}: {attempt}")
+            # Its run may have committed since the log was listed.
+            elif log.commit_of(plan.seq) is None:
+                tick.requests.append(Request(plan, attempt))
+                sentences.append(f"batch {plan.seq}: attempt {attempt} requested")
+        return sentences
