@@ -165,8 +165,8 @@ def read_decision(log: OffsetLog, key: str) -> Decision | None:
         return None
     if footer is None:
         raise ValueError(
-            f"{log.lake.uri(key)} has no {FOOTER_KEY.decode()} entry in its footer, so this pipeline "
-            "did not write it: move it away; its batch will be written again."
+            f"{log.lake.uri(key)} has no {FOOTER_KEY.decode()} entry in its footer, so it was not "
+            "written by this pipeline: move it away; its batch will be written again."
         )
     return Decision.model_validate_json(footer)
 

@@ -1,0 +1,1 @@
+"""Gold SQL run again through Athena, and its parity with DuckDB."""

@@ -1,0 +1,1 @@
+"""The Glue catalogue and its agreement with the lake."""

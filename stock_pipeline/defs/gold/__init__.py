@@ -1,0 +1,1 @@
+"""What people ask for: volatility and average prices."""

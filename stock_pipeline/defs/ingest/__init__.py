@@ -1,0 +1,1 @@
+"""Bronze and quarantine: batches of Kafka offsets, exactly once."""

@@ -1,0 +1,1 @@
+"""One truth per bar, by event time."""

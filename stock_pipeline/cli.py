@@ -1,0 +1,45 @@
+"""The command line: `stock-pipeline ...`; one module a command."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from stock_pipeline.commands.dev import dev
+from stock_pipeline.commands.doctor import doctor
+from stock_pipeline.commands.feed import feed
+from stock_pipeline.commands.query import query
+from stock_pipeline.commands.replay import replay
+from stock_pipeline.commands.simulate import simulate
+from stock_pipeline.commands.status import lag, status
+from stock_pipeline.commands.where import where
+
+app = typer.Typer(
+    help="Market data from Kafka to a lake of Parquet, exactly once.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+for command in (dev, doctor, status, lag, simulate, replay, where, query):
+    app.command()(command)
+app.add_typer(feed, name="feed")
+
+
+def main() -> None:
+    """Run a command; what goes wrong in a known way is one sentence, not a traceback."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from stock_pipeline.resources.kafka import KafkaUnavailableError
+    from stock_pipeline.settings import SettingsError
+
+    try:
+        app()
+    except (SettingsError, KafkaUnavailableError) as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
+    except (BotoCoreError, ClientError) as error:
+        sys.stderr.write(
+            f"The lake or the catalogue cannot be used ({error}); nothing was changed. "
+            "What to check: stock-pipeline doctor\n"
+        )
+        raise SystemExit(1) from None

@@ -1,0 +1,114 @@
+"""`stock-pipeline status` and `lag`: how far every feed is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stock_pipeline.lib.offsets import lag as lag_of
+from stock_pipeline.lib.offsets import lost
+from stock_pipeline.settings import Settings, get_settings
+
+
+@dataclass(frozen=True)
+class FeedStatus:
+    """How far one feed is.
+
+    Attributes:
+        feed: Name of the feed.
+        topic: Its topic.
+        topic_exists: Whether the broker has it.
+        waiting: Readable offsets that no plan covers, per partition.
+        lost: Offsets that retention deleted unread.
+        undecided: Sequence numbers of planned batches without a decision.
+        last_batch: Sequence number of the last plan, -1 for none.
+        last_planned_at: When it was planned, ISO UTC, "" for never.
+        incarnation: Life of the topic.
+    """
+
+    feed: str
+    topic: str
+    topic_exists: bool
+    waiting: dict[int, int]
+    lost: int
+    undecided: tuple[int, ...]
+    last_batch: int
+    last_planned_at: str
+    incarnation: int
+
+
+def feed_statuses(settings: Settings) -> list[FeedStatus]:
+    """Status of every feed, from the offset log and the broker.
+
+    Raises:
+        KafkaUnavailableError: The brokers do not answer.
+    """
+    from stock_pipeline.resources.planner import Planner
+
+    planner = Planner(settings)
+    try:
+        polled = planner.poll()
+    finally:
+        planner.kafka.close()
+    statuses = []
+    for name, feed in settings.feeds.items():
+        state, offsets = planner.logs[name].state(), polled[feed.topic]
+        planned_at = state.last_planned_at
+        statuses.append(
+            FeedStatus(
+                name,
+                feed.topic,
+                offsets is not None,
+                lag_of(state, offsets) if offsets else {},
+                sum(len(r) for r in lost(state, offsets).values()) if offsets else 0,
+                tuple(plan.seq for plan in state.pending),
+                state.next_seq - 1,
+                planned_at.isoformat() if planned_at else "",
+                state.incarnation,
+            )
+        )
+    return statuses
+
+
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show every feed: last batch, what waits, what is undecided or lost."""
+    statuses = feed_statuses(get_settings())
+    if as_json:
+        typer.echo(json.dumps([asdict(s) for s in statuses], indent=2))
+        return
+    table = Table(title="Feeds")
+    for column in ("feed", "topic", "last batch", "planned (UTC)", "waiting", "undecided", "lost"):
+        table.add_column(column)
+    for s in statuses:
+        table.add_row(
+            s.feed,
+            s.topic if s.topic_exists else f"{s.topic} (missing)",
+            str(s.last_batch) if s.last_batch >= 0 else "none",
+            s.last_planned_at[:19].replace("T", " "),
+            f"{sum(s.waiting.values()):,}",
+            ", ".join(map(str, s.undecided)) or "none",
+            f"{s.lost:,}",
+        )
+    Console().print(table)
+
+
+def lag(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Show the records that wait, per topic and partition."""
+    statuses = feed_statuses(get_settings())
+    if as_json:
+        typer.echo(json.dumps({s.topic: s.waiting for s in statuses}, indent=2))
+        return
+    table = Table("topic", "partition", "lag")
+    for s in statuses:
+        for partition, waiting in sorted(s.waiting.items()):
+            table.add_row(s.topic, str(partition), f"{waiting:,}")
+    Console().print(table)

@@ -1,0 +1,91 @@
+"""`stock-pipeline where`: what became of one offset."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from stock_pipeline.settings import get_settings
+
+
+def where(
+    feed: Annotated[str, typer.Option(help="Name of the feed.")],
+    partition: Annotated[int, typer.Option(min=0)],
+    offset: Annotated[int, typer.Option(min=0)],
+    incarnation: Annotated[
+        int | None, typer.Option(min=1, help="Life of the topic; the last one by default.")
+    ] = None,
+) -> None:
+    """Tell the batch, the run and the object that hold an offset, and its row or reject."""
+    settings = get_settings()
+    if feed not in settings.feeds:
+        typer.echo(f"There is no feed {feed!r}; feeds: {', '.join(settings.feeds)}", err=True)
+        raise typer.Exit(2)
+    found = locate(feed, partition, offset, incarnation)
+    typer.echo(json.dumps(found, indent=2, default=str))
+    if found["fate"] == "not planned":
+        raise typer.Exit(1)
+
+
+def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> dict[str, Any]:
+    """Where an offset went.
+
+    Returns:
+        `fate` (row, reject, hole, lost, undecided or not planned), `batch`, `run_id`, `object`,
+        and `rows` or `rejects` with what the object says of the offset.
+    """
+    from stock_pipeline.lib import layout
+    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.resources.offset_log import OffsetLog
+
+    lake = Lake(get_settings().aws)
+    log = OffsetLog(lake, feed)
+    incarnation = incarnation or log.state().incarnation
+    # Newest first: people ask for what just happened.
+    for entry in reversed(list(lake.list(layout.plan_prefix(feed)))):
+        plan = log.plan_of(layout.seq_of_key(entry.key))
+        offsets = plan.ranges.get(partition) if plan else None
+        if plan is None or offsets is None or plan.incarnation != incarnation:
+            continue
+        if not offsets.start <= offset < offsets.end:
+            continue
+        commit = log.commit_of(plan.seq)
+        if commit is None:
+            return {"fate": "undecided", "batch": plan.seq, "planned_at": plan.planned_at}
+        decision = commit.decision
+        answer: dict[str, Any] = {
+            "fate": "hole",
+            "batch": plan.seq,
+            "run_id": decision.run_id,
+            "object": lake.uri(decision.object_key),
+        }
+        if any(r.start <= offset < r.end for r in decision.partitions[partition].lost_ranges):
+            return answer | {"fate": "lost"}
+        rows = _rows(lake, decision.object_key, partition, offset)
+        rejects = (
+            _rows(lake, decision.quarantine_key, partition, offset)
+            if decision.quarantine_key
+            else []
+        )
+        if rows:
+            answer |= {"fate": "row", "rows": rows}
+        elif rejects:
+            answer["fate"] = "reject"
+        if rejects:
+            answer |= {"quarantine": lake.uri(str(decision.quarantine_key)), "rejects": rejects}
+        return answer
+    return {"fate": "not planned"}
+
+
+def _rows(lake: Any, key: str, partition: int, offset: int) -> list[dict[str, Any]]:
+    import pyarrow.parquet as pq
+
+    rows = pq.read_table(
+        f"{lake.bucket}/{key}",
+        filesystem=lake.filesystem,
+        partitioning=None,
+        filters=[("kafka_partition", "=", partition), ("kafka_offset", "=", offset)],
+    )
+    return list(rows.to_pylist())

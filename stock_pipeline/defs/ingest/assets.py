@@ -1,0 +1,241 @@
+"""Bronze and quarantine: what one batch of a feed became."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from stock_pipeline.defs.kafka.assets import OWNERS, topic_key
+from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.settings import FeedSettings, get_settings
+
+if TYPE_CHECKING:
+    from stock_pipeline.lib.batches import Plan
+    from stock_pipeline.resources.ingest import Ingested
+    from stock_pipeline.resources.planner import Planner
+
+#: Share of rejected offsets in a batch above which the quarantine check warns.
+REJECT_SHARE_TO_WARN = 0.05
+
+GRAIN = {
+    "trade": "one trade",
+    "bar": "one bar",
+    "alpha_vantage_intraday": "one bar of a vendor document",
+    "index_daily": "one daily bar",
+}
+
+
+class BatchConfig(dg.Config):
+    """Which batch to ingest; empty to plan and ingest now what is waiting."""
+
+    seq: int | None = None
+    attempt: int = 1
+
+
+def op_name(feed: str) -> str:
+    """Name of the feed's ingest op and job: Dagster allows no '-' in it."""
+    return f"ingest_{feed.replace('-', '_')}"
+
+
+def _columns(schema: Any) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                f.name,
+                str(f.type),
+                constraints=dg.TableColumnConstraints(nullable=f.nullable),
+            )
+            for f in schema
+        ]
+    )
+
+
+def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
+    """The assets `bronze/<feed>` and `quarantine/<feed>`, made by one op."""
+    bronze, quarantine = dg.AssetKey(["bronze", name]), dg.AssetKey(["quarantine", name])
+
+    @dg.multi_asset(
+        name=op_name(name),
+        specs=[
+            dg.AssetSpec(
+                bronze,
+                deps=[topic_key(feed)],
+                group_name="bronze",
+                kinds={"parquet", "s3"},
+                owners=OWNERS,
+                description=(
+                    f"Grain: {GRAIN[feed.format]}, as it arrived and typed. Source: topic "
+                    f"`{feed.topic}`, each offset exactly once. One batch is one immutable object. "
+                    "Consumer: silver bars."
+                ),
+                metadata={"dagster/column_schema": _columns(BRONZE_SCHEMAS[feed.format])},
+            ),
+            dg.AssetSpec(
+                quarantine,
+                deps=[topic_key(feed)],
+                group_name="bronze",
+                kinds={"parquet", "s3"},
+                owners=OWNERS,
+                description=(
+                    "Grain: one record that could not be decoded, or a bad bar of a good document, "
+                    "with its bytes, coordinates and reason. Consumer: people, and the replay "
+                    "after a decoder was mended."
+                ),
+                metadata={"dagster/column_schema": _columns(QUARANTINE)},
+            ),
+        ],
+        check_specs=[
+            dg.AssetCheckSpec(
+                "offsets_accounted_for",
+                asset=bronze,
+                blocking=True,
+                description="accepted + rejected + holes + lost = length of the range (I6).",
+            ),
+            dg.AssetCheckSpec(
+                "nothing_lost",
+                asset=bronze,
+                description="Retention deleted no offset of the batch before it was read.",
+            ),
+            dg.AssetCheckSpec(
+                "few_rejects",
+                asset=quarantine,
+                description=f"At most {REJECT_SHARE_TO_WARN:.0%} of the records were rejected.",
+            ),
+        ],
+        pool="ingest",
+        op_tags={"stock_pipeline/feed": name},
+    )
+    def ingest_feed(
+        context: dg.AssetExecutionContext, config: BatchConfig
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        from stock_pipeline.resources.planner import Planner
+
+        planner = Planner(get_settings())
+        if config.seq is None:
+            results = list(_ingest_what_waits(planner, name, context.run_id))
+            if not results:
+                context.log.info("nothing waiting")
+        else:
+            plan = planner.logs[name].plan_of(config.seq)
+            if plan is None:
+                raise dg.Failure(
+                    f"Feed {name} has no plan {config.seq}: nothing was read. The offset log lists "
+                    "the batches: stock-pipeline status",
+                    allow_retries=False,
+                )
+            results = [run_batch(planner, name, plan, config.attempt, context.run_id)]
+        yield from _report(context, bronze, quarantine, results)
+
+    return ingest_feed
+
+
+def run_batch(
+    planner: Planner, name: str, plan: Plan, attempt: int, run_id: str
+) -> tuple[Ingested, float]:
+    """Ingest one planned batch; returns what became of it and the seconds that it took."""
+    from contextlib import closing
+
+    from stock_pipeline.lib.decode import Decoder
+    from stock_pipeline.resources.ingest import ingest
+    from stock_pipeline.resources.kafka import KafkaUnavailableError, RangeReader
+
+    feed = planner.settings.feeds[name]
+    started = time.perf_counter()
+
+    def poll() -> Any:
+        offsets = planner.kafka.topic_offsets([plan.topic])[plan.topic]
+        if offsets is None:
+            raise KafkaUnavailableError(
+                f"Topic {plan.topic} does not exist, of which batch {plan.seq} was planned; "
+                "nothing was read. Create it, or adopt the new one: "
+                f"stock-pipeline feed adopt {name}"
+            )
+        return offsets
+
+    decoder = Decoder(
+        feed.format,
+        feed.source,
+        feed.calendar or "XNYS",
+        [(rule.pattern, rule.calendar) for rule in planner.settings.calendars],
+        feed.max_message_bytes,
+    )
+    with closing(RangeReader(planner.settings.kafka, plan.topic)) as reader:
+        log = planner.logs[name]
+        done = ingest(
+            log,
+            plan,
+            log.state(),
+            reader,
+            poll,
+            decoder,
+            feed.format,
+            attempt=f"{attempt}-{run_id[:8]}",
+            run_id=run_id,
+        )
+    return done, time.perf_counter() - started
+
+
+def _ingest_what_waits(
+    planner: Planner, name: str, run_id: str
+) -> Iterator[tuple[Ingested, float]]:
+    feed = planner.settings.feeds[name]
+    while True:
+        tick = planner.tick(
+            name,
+            planner.poll()[feed.topic],
+            lambda plan: [],  # noqa: ARG005 - a person asks: undecided batches run again now
+            force=True,
+        )
+        if tick.problem:
+            raise dg.Failure(tick.problem, allow_retries=False)
+        if not tick.requests:
+            return
+        for request in tick.requests:
+            yield run_batch(planner, name, request.plan, request.attempt, run_id)
+
+
+def _report(
+    context: dg.AssetExecutionContext,
+    bronze: dg.AssetKey,
+    quarantine: dg.AssetKey,
+    results: list[tuple[Ingested, float]],
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
+
+    commits = [done.commit for done, _ in results]
+    for done, _ in results:
+        if not done.decided_here:
+            seq = done.commit.decision.plan.seq
+            context.log.info("batch %d was decided before; nothing was written", seq)
+    partitions = [c for commit in commits for c in commit.decision.partitions.values()]
+    unbalanced = [c for c in partitions if not c.balanced]
+    gone = [r for c in partitions for r in c.lost_ranges]
+    records = sum(c.accepted + c.rejected for c in partitions)
+    rejected = sum(c.rejected for c in partitions)
+    yield dg.MaterializeResult(asset_key=bronze, metadata=bronze_metadata(results))
+    yield dg.AssetCheckResult(
+        asset_key=bronze,
+        check_name="offsets_accounted_for",
+        passed=not unbalanced,
+        description="; ".join(str(c) for c in unbalanced) or None,
+    )
+    yield dg.AssetCheckResult(
+        asset_key=bronze,
+        check_name="nothing_lost",
+        passed=not gone,
+        description="; ".join(f"offsets {r.start} to {r.end - 1} are lost" for r in gone) or None,
+    )
+    yield dg.MaterializeResult(asset_key=quarantine, metadata=quarantine_metadata(results))
+    yield dg.AssetCheckResult(
+        asset_key=quarantine,
+        check_name="few_rejects",
+        passed=rejected <= REJECT_SHARE_TO_WARN * max(records, 1),
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{rejected:,} of {records:,} records rejected",
+    )
+
+
+bronze_and_quarantine = [ingest_assets(name, feed) for name, feed in get_settings().feeds.items()]

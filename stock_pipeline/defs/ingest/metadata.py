@@ -1,0 +1,96 @@
+"""What a batch shows in the UI: counts, coordinates and a few rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from stock_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from stock_pipeline.resources.ingest import Ingested
+
+
+def bronze_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:
+    """Offsets, rows, rejects, holes, times, object and speed of the batches of a run."""
+    if not results:
+        return {"dagster/row_count": 0, "batches": "nothing was waiting"}
+    decisions = [done.commit.decision for done, _ in results]
+    rows = sum(d.rows for d in decisions)
+    seconds = sum(s for _, s in results)
+    records = sum(c.accepted + c.rejected for d in decisions for c in d.partitions.values())
+    first = min((d.first_event_time for d in decisions if d.first_event_time), default=None)
+    last = max((d.last_event_time for d in decisions if d.last_event_time), default=None)
+    bucket = get_settings().aws.bucket
+    newest = results[-1][0].commit
+    preview = next((done.preview for done, _ in results if done.preview is not None), None)
+    metadata: dict[str, Any] = {
+        "dagster/row_count": rows,
+        "dagster/uri": f"s3://{bucket}/{newest.decision.object_key}",
+        "batch": newest.decision.plan.seq,
+        "batches": len(results),
+        "rejects": sum(d.rejects for d in decisions),
+        "partial_rejects": sum(d.partial_rejects for d in decisions),
+        "holes": sum(c.holes for d in decisions for c in d.partitions.values()),
+        "lost": sum(c.lost for d in decisions for c in d.partitions.values()),
+        "object_bytes": sum(done.commit.object_bytes for done, _ in results),
+        "seconds": round(seconds, 3),
+        "records_per_second": round(records / seconds) if seconds else 0,
+        "digest": newest.decision.digest,
+        "offsets": dg.MetadataValue.table(
+            records=[
+                dg.TableRecord(
+                    {
+                        "batch": d.plan.seq,
+                        "partition": p,
+                        "start": c.start,
+                        "end": c.end,
+                        "accepted": c.accepted,
+                        "rejected": c.rejected,
+                        "holes": c.holes,
+                        "lost": c.lost,
+                    }
+                )
+                for d in decisions[-20:]
+                for p, c in sorted(d.partitions.items())
+            ]
+        ),
+    }
+    if first and last:
+        metadata["event_time_span"] = f"{first.isoformat(' ')} to {last.isoformat(' ')} UTC"
+    if preview is not None:
+        metadata["preview"] = dg.MetadataValue.md(markdown_table(preview))
+    return metadata
+
+
+def quarantine_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:
+    """Number and first few of the rejects, with the object that holds their bytes."""
+    decisions = [done.commit.decision for done, _ in results]
+    keys = [d.quarantine_key for d in decisions if d.quarantine_key]
+    metadata: dict[str, Any] = {
+        "dagster/row_count": sum(d.rejects + d.partial_rejects for d in decisions)
+    }
+    if keys:
+        metadata["dagster/uri"] = f"s3://{get_settings().aws.bucket}/{keys[-1]}"
+    for done, _ in results:
+        if done.rejects_preview is not None:
+            columns = ["kafka_partition", "kafka_offset", "reason", "detail"]
+            preview = done.rejects_preview.select(columns)
+            metadata["preview"] = dg.MetadataValue.md(markdown_table(preview))
+            break
+    return metadata
+
+
+def markdown_table(table: pa.Table) -> str:
+    """A small table as Markdown; a pipe in a value cannot break out of its cell."""
+    lines = [
+        "| " + " | ".join(table.column_names) + " |",
+        "|" + "---|" * len(table.column_names),
+    ]
+    for row in table.to_pylist():
+        cells = ["" if v is None else str(v).replace("|", "\\|") for v in row.values()]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
