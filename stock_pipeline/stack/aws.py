@@ -1,0 +1,56 @@
+"""The AWS emulator of the local profile: MiniStack, on loopback, with its state on disk."""
+
+from __future__ import annotations
+
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from stock_pipeline.stack.ports import LOOPBACK
+from stock_pipeline.stack.processes import ProcessSpec
+
+#: MiniStack knows no users unless told to; any pair is accepted.
+ACCESS_KEY_ID = "local"
+SECRET_ACCESS_KEY = "local-stack"  # noqa: S105
+
+
+def is_ready(endpoint_url: str) -> bool:
+    """Whether the emulator has finished its start-up."""
+    try:
+        with urllib.request.urlopen(f"{endpoint_url}/_ministack/ready", timeout=2) as answer:  # noqa: S310
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, TimeoutError, ConnectionError):
+        return False
+
+
+def aws_process(home: Path, port: int) -> ProcessSpec:
+    """MiniStack on a loopback port, with its state below `home`/aws.
+
+    S3 objects are on disk at once; Glue is saved on SIGTERM only, Athena's workgroups not always:
+    provisioning makes both again at every start.
+    """
+    folder = home / "aws"
+    for part in ("state", "s3", "tmp"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    return ProcessSpec(
+        name="aws",
+        command=[sys.executable, "-m", "ministack"],
+        environment={
+            "BIND_HOST": LOOPBACK,
+            "GATEWAY_PORT": str(port),
+            # Unless told otherwise it listens for MQTT and SFTP too.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(folder / "state"),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(folder / "s3"),
+            "TMPDIR": str(folder / "tmp"),
+            "LOG_LEVEL": "WARNING",
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        },
+        working_directory=folder,
+        ready=lambda: is_ready(f"http://{LOOPBACK}:{port}"),
+    )

@@ -1,0 +1,121 @@
+"""The local stack: broker, AWS emulator, crawler double, and what they must contain."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+from stock_pipeline.settings import Settings
+from stock_pipeline.stack import aws
+from stock_pipeline.stack.aws import aws_process
+from stock_pipeline.stack.broker import broker_process
+from stock_pipeline.stack.ports import LOOPBACK
+from stock_pipeline.stack.processes import Child, ProcessSpec
+from stock_pipeline.stack.provision import provision
+from stock_pipeline.stack.supervisor import Supervisor
+
+CRAWLER_MODULE = "stock_pipeline.stack.crawler"
+
+
+def stack_environment(kafka_port: int, aws_port: int, home: Path) -> dict[str, str]:
+    """Environment variables with which the settings of a process point at this stack."""
+    return {
+        "STOCK_PIPELINE_HOME": str(home),
+        "STOCK_PIPELINE__PORTS__KAFKA": str(kafka_port),
+        "STOCK_PIPELINE__PORTS__AWS": str(aws_port),
+        "STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS": f"{LOOPBACK}:{kafka_port}",
+        "STOCK_PIPELINE__AWS__ENDPOINT_URL": f"http://{LOOPBACK}:{aws_port}",
+        "STOCK_PIPELINE__AWS__ACCESS_KEY_ID": aws.ACCESS_KEY_ID,
+        "STOCK_PIPELINE__AWS__SECRET_ACCESS_KEY": aws.SECRET_ACCESS_KEY,
+        # Never let a person's own AWS keys, profile or instance role near the emulator.
+        "AWS_ACCESS_KEY_ID": aws.ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": aws.SECRET_ACCESS_KEY,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+class LocalStack:
+    """What `stock-pipeline dev` and the tests run on. Also a context manager: everything, stopped.
+
+    The settings' ports say where the parts listen; nothing is read from the environment.
+    """
+
+    def __init__(
+        self, settings: Settings, home: Path, notify: Callable[[str], None] | None = None
+    ) -> None:
+        """Describe a stack; nothing starts yet.
+
+        Args:
+            settings: Where to listen and what to provision.
+            home: Folder of all its state and logs.
+            notify: Receives one sentence whenever a process ends or is started again.
+        """
+        self.settings = settings
+        self.home = home.resolve()
+        self.supervisor = Supervisor(self.home / "logs", notify or (lambda _: None))
+        self.environment = stack_environment(settings.ports.kafka, settings.ports.aws, self.home)
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """Address of the broker."""
+        return self.environment["STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS"]
+
+    @property
+    def endpoint_url(self) -> str:
+        """Address of the AWS emulator."""
+        return self.environment["STOCK_PIPELINE__AWS__ENDPOINT_URL"]
+
+    def start(self) -> None:
+        """Start everything and provision it.
+
+        Raises:
+            ProcessError: A part did not come up; what had started has been stopped.
+        """
+        try:
+            self.start_broker()
+            self.start_aws()
+            self.provision()
+            self.start_crawler()
+        except BaseException:
+            self.stop()
+            raise
+
+    def start_broker(self) -> Child:
+        """Start the broker and wait for it."""
+        return self.supervisor.start(broker_process(self.home, self.settings.ports.kafka))
+
+    def start_aws(self) -> Child:
+        """Start the AWS emulator and wait for it."""
+        return self.supervisor.start(aws_process(self.home, self.settings.ports.aws))
+
+    def start_crawler(self) -> Child | None:
+        """Start the crawler double, which does what Glue's crawlers do; the emulator's do not."""
+        if importlib.util.find_spec(CRAWLER_MODULE) is None:
+            return None
+        command = [sys.executable, "-m", CRAWLER_MODULE]
+        return self.supervisor.start(
+            ProcessSpec(name="crawler", command=command, environment=self.environment)
+        )
+
+    def provision(self) -> None:
+        """Make topics, bucket, catalogue and workgroup."""
+        provision(self.settings)
+
+    def stop(self) -> None:
+        """Stop everything, the last started first."""
+        self.supervisor.stop_all()
+
+    def __enter__(self) -> LocalStack:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()

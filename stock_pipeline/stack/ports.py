@@ -1,0 +1,54 @@
+"""Loopback ports: which are free, and who holds one that is not."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this loopback port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As servers do: a connection in TIME_WAIT is no obstacle.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port() -> int:
+    """A loopback port that is free now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def owner_of(port: int) -> str | None:
+    """Who listens on a port, as `name (pid 123)`; None where the system does not tell (macOS)."""
+    inode = _listening_inode(port)
+    if inode is None:
+        return None
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(link.readlink() == Path(f"socket:[{inode}]") for link in process.glob("fd/*")):
+                command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                return f"{command[:100]} (pid {process.name})"
+        except OSError:
+            continue  # Ended meanwhile, or another user's.
+    return None
+
+
+def _listening_inode(port: int) -> str | None:
+    listening = "0A"
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        if not table.exists():
+            continue
+        for line in table.read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[3] == listening and int(columns[1].rsplit(":", 1)[1], 16) == port:
+                return columns[9]
+    return None

@@ -1,0 +1,169 @@
+"""Fixtures of the local stack: real processes on ports and in a folder of their own.
+
+`broker` and `ministack_endpoint` start only what they name, once a session; `stack` is both and the
+crawler double. Every test gets a bucket, a Glue database, a workgroup and topics of its own:
+
+    def test_something(settings_for, lake, produce):
+        settings = settings_for({"trades": {"format": "trade", "partitions": 2}})
+        produce(settings.feeds["trades"].topic, [b"{}"])
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from stock_pipeline.resources.lake import Lake
+from stock_pipeline.settings import Settings, get_settings, load_settings
+from stock_pipeline.stack.local import LocalStack, stack_environment
+from stock_pipeline.stack.ports import free_port
+from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
+
+STACK_FIXTURES = {"local_stack", "stack", "broker", "ministack_endpoint"}
+
+Produce = Callable[..., None]
+SettingsFor = Callable[..., Settings]
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Whatever starts a part of the stack, or lies in integration/, is an integration test."""
+    for item in items:
+        uses_stack = STACK_FIXTURES & set(getattr(item, "fixturenames", ()))
+        if uses_stack or "integration" in item.path.parts:
+            item.add_marker(pytest.mark.integration)
+        if "faults" in item.path.parts:
+            item.add_marker(pytest.mark.faults)
+
+
+@pytest.fixture(scope="session")
+def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A stack of which nothing runs yet; the environment points at it."""
+    home = tmp_path_factory.mktemp("home")
+    environment = stack_environment(free_port(), free_port(), home)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        get_settings.cache_clear()
+        local = LocalStack(load_settings(), home)
+        yield local
+        local.stop()
+    get_settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def broker(local_stack: LocalStack) -> str:
+    """A running broker; its bootstrap servers."""
+    local_stack.start_broker()
+    return local_stack.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def ministack_endpoint(local_stack: LocalStack) -> str:
+    """A running AWS emulator; its endpoint URL."""
+    local_stack.start_aws()
+    return local_stack.endpoint_url
+
+
+@pytest.fixture(scope="session")
+def stack(local_stack: LocalStack, broker: str, ministack_endpoint: str) -> LocalStack:
+    """Broker, AWS emulator and crawler double, running."""
+    local_stack.start_crawler()
+    return local_stack
+
+
+@pytest.fixture
+def settings_for(
+    local_stack: LocalStack,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[SettingsFor]:
+    """Make the settings of this test; `get_settings()` here and in child processes sees them.
+
+    `settings_for(feeds, **sections)`: `feeds` as in app_config.yaml, the topic made unique when
+    left out (default: one feed `trades`); `sections` replaces keys of other sections. The bucket
+    exists when the test uses the AWS emulator (`lake`, `ministack_endpoint`, `stack`), the topics
+    when it uses the broker (`broker`, `stack`, `produce`, `make_topic`).
+    """
+    unique = uuid.uuid4().hex[:10]
+
+    def make(feeds: Mapping[str, Mapping[str, Any]] | None = None, **sections: Any) -> Settings:
+        feeds = feeds or {"trades": {"format": "trade", "source": "trades", "calendar": "24/7"}}
+        data: dict[str, Any] = {
+            "feeds": {
+                name: {"topic": f"{name}-{unique}", "source": name, **feed}
+                for name, feed in feeds.items()
+            },
+            "aws": {"bucket": f"lake-{unique}"},
+            "catalog": {"database": f"db_{unique}"},
+            "athena": {"workgroup": f"wg_{unique}"},
+        }
+        for name, section in sections.items():
+            data[name] = data.get(name, {}) | section if isinstance(section, dict) else section
+        config = tmp_path / "app_config.yaml"
+        config.write_text(yaml.safe_dump(data), encoding="utf-8")
+        monkeypatch.setenv("STOCK_PIPELINE_CONFIG", str(config))
+        get_settings.cache_clear()
+        settings = get_settings()
+        if "ministack_endpoint" in request.fixturenames:
+            request.getfixturevalue("ministack_endpoint")
+            ensure_bucket(settings.aws)
+        if "broker" in request.fixturenames:
+            request.getfixturevalue("broker")
+            topics = {
+                feed.topic: (feed.partitions, feed.retention_minutes)
+                for feed in settings.feeds.values()
+            }
+            ensure_topics(settings.kafka, topics)
+        return settings
+
+    yield make
+    get_settings.cache_clear()
+
+
+@pytest.fixture
+def lake(ministack_endpoint: str, settings_for: SettingsFor) -> Lake:
+    """A lake with a new bucket. Tests that call `settings_for` share the bucket's name with it."""
+    return Lake(settings_for().aws)
+
+
+@pytest.fixture
+def make_topic(broker: str, local_stack: LocalStack) -> Callable[..., str]:
+    """`make_topic(partitions=1)`: create a topic with a new name and return the name."""
+
+    def make(partitions: int = 1, retention_minutes: int = 60) -> str:
+        topic = f"topic-{uuid.uuid4().hex[:10]}"
+        ensure_topics(local_stack.settings.kafka, {topic: (partitions, retention_minutes)})
+        return topic
+
+    return make
+
+
+@pytest.fixture
+def produce(broker: str) -> Iterator[Produce]:
+    """`produce(topic, [payload, ...], partition=0, timestamp_ms=None)`: sent when it returns."""
+    from kafka import KafkaProducer
+
+    producer = KafkaProducer(bootstrap_servers=broker, linger_ms=5)
+
+    def send(
+        topic: str,
+        payloads: Sequence[bytes | None],
+        partition: int = 0,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        sent = [
+            producer.send(topic, value=payload, partition=partition, timestamp_ms=timestamp_ms)
+            for payload in payloads
+        ]
+        producer.flush()
+        for future in sent:
+            future.get(10)
+
+    yield send
+    producer.close()
