@@ -1,0 +1,305 @@
+"""I1 to I7 over random histories: crashes between any two steps, rivals, holes, truncation."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from stock_pipeline.lib import layout
+from stock_pipeline.lib.batches import Decision, Plan
+from stock_pipeline.lib.decode import Decoder
+from stock_pipeline.lib.offsets import TopicChangedError, Triggers, adopt, plan_next
+from stock_pipeline.resources.ingest import ingest, read_decision
+from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline_tests.resources.model import Crash, ModelLake, ModelReader, ModelTopic
+
+FEED = "model_feed"
+DECODER = Decoder("trade", "trades", "24/7", [], 1_000_000)
+START = datetime(2026, 1, 2)
+
+
+class OffsetLogMachine(RuleBasedStateMachine):
+    """Any number of planners and runs on one log; every step may be a process's last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lake: Any = ModelLake()
+        self.now = START
+        self.prepared: list[Plan] = []
+        self.attempts = 0
+        self.max_records = 5
+        #: Payload that each offset had, by (incarnation, partition).
+        self.truth: dict[tuple[int, int], dict[int, bytes | None]] = {}
+        self.incarnation = 1
+        self.adopted = True
+
+    @initialize(partitions=st.integers(1, 3), ids=st.booleans())
+    def start(self, partitions: int, ids: bool) -> None:
+        self.topic = ModelTopic(partitions)
+        self.topic.gives_topic_id = ids
+        self.logs = [OffsetLog(self.lake, FEED) for _ in range(2)]
+
+    # --- the world ---
+
+    @rule(data=st.data(), count=st.integers(1, 6), kind=st.sampled_from(["good", "bad", "null"]))
+    def produce(self, data: st.DataObject, count: int, kind: str) -> None:
+        partition = data.draw(st.sampled_from(sorted(self.topic.records)))
+        for _ in range(count):
+            payload = {"good": self.topic.trade(partition), "bad": b"{", "null": None}[kind]
+            life = self.truth.setdefault((self.topic.life, partition), {})
+            life[self.topic.end[partition]] = payload
+            self.topic.append(partition, payload)
+
+    @rule(data=st.data())
+    def leave_a_hole(self, data: st.DataObject) -> None:
+        self.topic.append_hole(data.draw(st.sampled_from(sorted(self.topic.records))))
+
+    @rule(data=st.data(), count=st.integers(1, 4))
+    def expire(self, data: st.DataObject, count: int) -> None:
+        self.topic.expire(data.draw(st.sampled_from(sorted(self.topic.records))), count)
+
+    @precondition(lambda self: len(self.topic.records) < 4)
+    @rule()
+    def grow(self) -> None:
+        self.topic.add_partition()
+
+    @precondition(lambda self: self.adopted and self.topic.life < 3)
+    @rule(partitions=st.integers(1, 3))
+    def recreate(self, partitions: int) -> None:
+        ids = self.topic.gives_topic_id
+        self.topic = ModelTopic(partitions, self.topic.life + 1)
+        self.topic.gives_topic_id = ids
+        self.adopted = False
+
+    @rule(seconds=st.integers(-30, 60))
+    def pass_time(self, seconds: int) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    # --- us ---
+
+    def _triggers(self) -> Triggers:
+        return Triggers(3, 10, self.max_records, 10**9, 3)
+
+    @rule(which=st.integers(0, 1), force=st.booleans())
+    def prepare_a_plan(self, which: int, force: bool) -> None:
+        """A planner folds the log and decides; it may be slow to write, or never write."""
+        if not self.adopted:
+            return
+        plan = plan_next(
+            self.logs[which].state(),
+            self.topic.offsets(),
+            self._triggers(),
+            topic="model",
+            decoder_version="1",
+            now=self.now,
+            force=force,
+        )
+        if isinstance(plan, Plan):
+            self.prepared.append(plan)
+
+    @precondition(lambda self: self.prepared)
+    @rule(data=st.data(), which=st.integers(0, 1))
+    def write_a_plan(self, data: st.DataObject, which: int) -> None:
+        plan = self.prepared.pop(data.draw(st.integers(0, len(self.prepared) - 1)))
+        self.logs[which].put_plan(plan)
+
+    @rule(which=st.integers(0, 1))
+    def a_process_restarts(self, which: int) -> None:
+        """Whatever it had cached is gone, as if Dagster's storage was deleted (I4)."""
+        self.logs[which] = OffsetLog(self.lake, FEED)
+
+    @rule(which=st.integers(0, 1))
+    def write_a_checkpoint(self, which: int) -> None:
+        self.logs[which].write_checkpoint()
+
+    @precondition(lambda self: self.adopted)
+    @rule(
+        data=st.data(),
+        crash=st.none() | st.integers(0, 3),
+        after=st.booleans(),
+        expire=st.integers(0, 2),
+        which=st.integers(0, 1),
+    )
+    def run_an_attempt(
+        self, data: st.DataObject, crash: int | None, after: bool, expire: int, which: int
+    ) -> None:
+        """A run at any plan, decided or not; it may die before or after any write."""
+        plans = list(self.lake.list(layout.plan_prefix(FEED)))
+        assume(plans)
+        key = data.draw(st.sampled_from([entry.key for entry in plans[-4:]]))
+        self._attempt(layout.seq_of_key(key), crash, after, expire, which)
+
+    def _attempt(
+        self,
+        seq: int,
+        crash: int | None = None,
+        after: bool = False,
+        expire: int = 0,
+        which: int = 0,
+    ) -> None:
+        log = self.logs[which]
+        plan = log.plan_of(seq)
+        assert plan is not None
+        if plan.kind == "adopt":
+            return
+        self.attempts += 1
+        self.lake.writes_until_crash, self.lake.crash_after_effect = crash, after
+        try:
+            ingest(
+                log,
+                plan,
+                log.state(),
+                ModelReader(self.topic, expire_while_reading=expire),
+                self.topic.offsets,
+                DECODER,
+                "trade",
+                attempt=f"{self.attempts}",
+                run_id=f"run-{self.attempts}",
+            )
+        except Crash:
+            self.logs[which] = OffsetLog(self.lake, FEED)
+        finally:
+            self.lake.writes_until_crash = None
+
+    @precondition(lambda self: not self.adopted)
+    @rule(which=st.integers(0, 1))
+    def a_changed_topic_stops_the_feed_until_it_is_adopted(self, which: int) -> None:
+        state = self.logs[which].state()
+        read_before = any(end > 0 for end in state.next_offsets.values())
+        detectable = self.topic.gives_topic_id or any(
+            state.next_offsets.get(p, 0) > end for p, end in self.topic.end.items()
+        )
+        if state.topic_id and read_before and detectable:
+            with pytest.raises(TopicChangedError):
+                plan_next(
+                    state,
+                    self.topic.offsets(),
+                    self._triggers(),
+                    topic="model",
+                    decoder_version="1",
+                    now=self.now,
+                    force=True,
+                )
+        self.prepared.clear()
+        opened = adopt(
+            state, self.topic.offsets(), topic="model", decoder_version="1", now=self.now
+        )
+        assert self.logs[which].put_plan(opened)
+        self.incarnation = opened.incarnation
+        # Incarnations count adoptions, lives count re-creations: both by one.
+        assert opened.incarnation == self.topic.life
+        self.adopted = True
+
+    # --- what must hold at every moment ---
+
+    def _decisions(self) -> list[Decision]:
+        keys = [e.key for e in self.lake.list(layout.bronze_prefix(FEED))]
+        return [d for d in (read_decision(self.logs[0], key) for key in keys) if d]
+
+    @invariant()
+    def nothing_that_was_decided_is_ever_overwritten(self) -> None:
+        assert not self.lake.overwritten
+
+    @invariant()
+    def every_offset_of_a_decided_range_has_exactly_one_fate(self) -> None:
+        """I1, I3 and I6, from what a reader of the objects sees."""
+        for decision in self._decisions():
+            rows = self.lake.table(decision.object_key)
+            accepted = list(
+                zip(
+                    rows["kafka_partition"].to_pylist(),
+                    rows["kafka_offset"].to_pylist(),
+                    strict=True,
+                )
+            )
+            rejected: list[tuple[int, int]] = []
+            if decision.quarantine_key:
+                table = self.lake.table(decision.quarantine_key)
+                rejected = list(
+                    zip(
+                        table["kafka_partition"].to_pylist(),
+                        table["kafka_offset"].to_pylist(),
+                        strict=True,
+                    )
+                )
+            lost = [
+                (p, o)
+                for p, c in decision.partitions.items()
+                for r in c.lost_ranges
+                for o in range(r.start, r.end)
+            ]
+            everything = accepted + rejected + lost
+            assert len(everything) == len(set(everything))
+            assert decision.balanced
+            life = decision.plan.incarnation
+            for partition, count in decision.partitions.items():
+                seen = {o for p, o in everything if p == partition}
+                assert all(count.start <= o < count.end for o in seen)
+                holes = set(range(count.start, count.end)) - seen
+                assert len(holes) == count.holes
+                truth = self.truth.get((life, partition), {})
+                assert not holes & truth.keys()
+                assert all(
+                    truth[o] == b"{" or truth[o] is None for p, o in rejected if p == partition
+                )
+
+    @invariant()
+    def ranges_of_an_incarnation_leave_no_gap_and_never_overlap(self) -> None:
+        """I2 and I7."""
+        expected: dict[tuple[int, int], int] = {}
+        for entry in self.lake.list(layout.plan_prefix(FEED)):
+            plan = Plan.model_validate_json(self.lake.get(entry.key)[0])
+            for partition, offsets in plan.ranges.items():
+                key = (plan.incarnation, partition)
+                if key in expected:
+                    assert offsets.start == expected[key]
+                expected[key] = offsets.end
+
+    def teardown(self) -> None:
+        """When everything calms down, everything that was produced has been decided."""
+        if not hasattr(self, "topic"):
+            return
+        if not self.adopted:
+            self.a_changed_topic_stops_the_feed_until_it_is_adopted(0)
+        log = self.logs[0] = OffsetLog(self.lake, FEED)
+        for _ in range(200):
+            for plan in log.state().pending:
+                self._attempt(plan.seq)
+            plan_or_reason = plan_next(
+                log.state(),
+                self.topic.offsets(),
+                self._triggers(),
+                topic="model",
+                decoder_version="1",
+                now=self.now,
+                force=True,
+            )
+            if isinstance(plan_or_reason, str):
+                break
+            log.put_plan(plan_or_reason)
+        assert not log.state().pending
+        seen: dict[tuple[int, int], set[int]] = {}
+        for decision in self._decisions():
+            for partition, count in decision.partitions.items():
+                offsets = seen.setdefault((decision.plan.incarnation, partition), set())
+                offsets |= set(range(count.start, count.end))
+        for partition, records in self.topic.records.items():
+            assert records.keys() <= seen.get((self.topic.life, partition), set())
+        assert {d.plan.seq for d in self._decisions()} == {
+            c.decision.plan.seq for c in log.commits()
+        }
+        self.every_offset_of_a_decided_range_has_exactly_one_fate()
+
+
+OffsetLogMachine.TestCase.settings = settings(
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+TestExactlyOnce = OffsetLogMachine.TestCase
