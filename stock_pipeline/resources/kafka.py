@@ -206,6 +206,9 @@ class RangeReader:
                 "queued.min.messages": 200_000,
                 "queued.max.messages.kbytes": 65_536,
                 "fetch.message.max.bytes": 8 * 1024 * 1024,
+                # The embedded broker ignores every limit on a fetch and answers with all it has:
+                # librdkafka's limit of 100 MB would stop it for good at a million records.
+                "receive.message.max.bytes": 2_000_000_000,
                 "fetch.wait.max.ms": 100,
                 "log_level": 2,
             }
@@ -232,7 +235,8 @@ class RangeReader:
         heard = time.monotonic()
         try:
             while position < end:
-                messages = self._consumer.consume(10_000, 0.5)
+                # `consume` waits for all that it was asked for: ask for no more than is missing.
+                messages = self._consumer.consume(min(10_000, end - position), 0.1)
                 if not messages:
                     waited = time.monotonic() - heard
                     if waited > max(30.0, 3 * self.settings.request_timeout_seconds):

@@ -1,0 +1,198 @@
+"""From a real topic to real objects, through the Dagster assets and the sensor."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from stock_pipeline.commands.where import locate
+from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name, run_batch
+from stock_pipeline.lib.offsets import TopicChangedError
+from stock_pipeline.resources.kafka import KafkaUnavailableError
+from stock_pipeline.resources.lake import Lake
+from stock_pipeline.resources.planner import Planner
+from stock_pipeline.settings import KafkaSettings, Settings
+
+FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7", "partitions": 2}}
+
+
+def trade(number: int, **changes: Any) -> bytes:
+    return json.dumps(
+        {
+            "symbol": "SIM-A",
+            "time": 1_767_225_600_000 + number,
+            "price": 100.0 + number,
+            "size": 1,
+            "trade_id": str(number),
+        }
+        | changes
+    ).encode()
+
+
+def ingest_all(settings: Settings, feed: str = "trades") -> list[Any]:
+    """Plan and ingest what waits, as a person who materializes the asset does."""
+    planner = Planner(settings)
+    done = []
+    while True:
+        offsets = planner.poll()[settings.feeds[feed].topic]
+        tick = planner.tick(feed, offsets, lambda plan: [], force=True)
+        assert not tick.problem
+        if not tick.requests:
+            return done
+        done += [run_batch(planner, feed, r.plan, r.attempt, "run")[0] for r in tick.requests]
+
+
+def test_each_record_becomes_a_row_or_a_reject(settings_for, lake, broker, produce):
+    settings = settings_for(FEEDS)
+    topic = settings.feeds["trades"].topic
+    produce(topic, [trade(0), b"{", trade(1), None], partition=0)
+    produce(topic, [trade(2, price=-1)], partition=1)
+    (done,) = ingest_all(settings)
+    decision = done.commit.decision
+    assert (decision.rows, decision.rejects) == (2, 3)
+    assert decision.balanced
+    fates = {
+        (p, o): locate("trades", p, o, None)["fate"] for p, o in [(0, 0), (0, 1), (0, 3), (1, 0)]
+    }
+    assert fates == {(0, 0): "row", (0, 1): "reject", (0, 3): "reject", (1, 0): "reject"}
+    (reject,) = locate("trades", 1, 0, None)["rejects"]
+    assert reject["payload"] == trade(2, price=-1)
+    assert reject["reason"] == "impossible_value"
+    assert locate("trades", 0, 99, None) == {"fate": "not planned"}
+
+
+def test_materializing_without_config_ingests_what_waits(settings_for, lake, broker, produce):
+    settings = settings_for(FEEDS)
+    produce(settings.feeds["trades"].topic, [trade(n) for n in range(100)])
+    asset = ingest_assets("trades", settings.feeds["trades"])
+    result = dg.materialize([asset])
+    assert result.success
+    (event,) = [
+        e for e in result.get_asset_materialization_events() if e.asset_key.path[0] == "bronze"
+    ]
+    metadata = event.materialization.metadata
+    assert metadata["dagster/row_count"].value == 100
+    assert all(e.passed for e in result.get_asset_check_evaluations())
+    assert ingest_all(settings) == []
+
+
+def test_a_retried_batch_writes_nothing_and_finds_the_same_object(
+    settings_for, lake, broker, produce
+):
+    settings = settings_for(FEEDS)
+    produce(settings.feeds["trades"].topic, [trade(n) for n in range(10)])
+    (first,) = ingest_all(settings)
+    planner = Planner(settings)
+    again, _ = run_batch(planner, "trades", first.commit.decision.plan, 2, "another-run")
+    assert not again.decided_here
+    assert again.commit == first.commit
+
+
+def test_an_aborted_transaction_leaves_counted_holes(settings_for, lake, broker, produce):
+    from confluent_kafka import Producer
+
+    settings = settings_for(FEEDS)
+    topic = settings.feeds["trades"].topic
+    producer = Producer({"bootstrap.servers": broker, "transactional.id": f"tx-{topic}"})
+    producer.init_transactions()
+    for commit in (True, False, True):
+        producer.begin_transaction()
+        for number in range(5):
+            producer.produce(topic, trade(number), partition=0)
+        producer.flush()
+        (producer.commit_transaction if commit else producer.abort_transaction)()
+    done = ingest_all(settings)
+    counts = [d.commit.decision.partitions[0] for d in done]
+    assert sum(c.accepted for c in counts) == 10
+    assert sum(c.holes for c in counts) >= 5
+    assert all(c.balanced for c in counts)
+
+
+def test_a_recreated_topic_stops_the_feed_until_it_is_adopted(settings_for, lake, broker, produce):
+    from kafka import KafkaAdminClient
+    from typer.testing import CliRunner
+
+    from stock_pipeline.cli import app
+    from stock_pipeline.stack.provision import ensure_topics
+
+    settings = settings_for(FEEDS)
+    topic = settings.feeds["trades"].topic
+    produce(topic, [trade(n) for n in range(10)])
+    ingest_all(settings)
+    admin = KafkaAdminClient(bootstrap_servers=broker)
+    admin.delete_topics([topic])
+    ensure_topics(settings.kafka, {topic: (2, 60)})
+    produce(topic, [trade(n) for n in range(3)])
+    planner = Planner(settings)
+    tick = planner.tick("trades", planner.poll()[topic], lambda plan: [], force=True)
+    assert "truncated or recreated" in tick.problem
+    assert not tick.requests
+    adopted = CliRunner().invoke(app, ["feed", "adopt", "trades", "--yes"])
+    assert adopted.exit_code == 0, adopted.output
+    (done,) = ingest_all(settings)
+    assert done.commit.decision.plan.incarnation == 2
+    assert done.commit.decision.rows == 3
+    assert locate("trades", 0, 1, 1)["batch"] == 0
+    assert locate("trades", 0, 1, 2)["batch"] == 2
+
+
+def test_a_topic_with_other_records_at_the_same_offsets_is_refused(
+    settings_for, lake, broker, produce
+):
+    """A topic recreated and refilled beyond what was read: only the anchor can tell."""
+    from kafka import KafkaAdminClient
+
+    from stock_pipeline.stack.provision import ensure_topics
+
+    settings = settings_for(FEEDS)
+    topic = settings.feeds["trades"].topic
+    produce(topic, [trade(n) for n in range(5)])
+    ingest_all(settings)
+    admin = KafkaAdminClient(bootstrap_servers=broker)
+    admin.delete_topics([topic])
+    ensure_topics(settings.kafka, {topic: (2, 60)})
+    produce(topic, [trade(n, price=7) for n in range(50)])
+    with pytest.raises(TopicChangedError, match="another record at offset 4"):
+        ingest_all(settings)
+
+
+def test_without_a_broker_there_is_one_clear_sentence(settings_for, lake):
+    settings = settings_for(FEEDS).model_copy(
+        update={"kafka": KafkaSettings(bootstrap_servers="127.0.0.1:9", request_timeout_seconds=1)}
+    )
+    with pytest.raises(KafkaUnavailableError, match=r"127\.0\.0\.1:9 does not answer") as error:
+        Planner(settings).poll()
+    assert "nothing is lost" in str(error.value)
+
+
+def test_deleting_dagsters_storage_loses_no_progress(settings_for, lake, broker, produce):
+    """I4: a new instance, without cursor and runs, goes on from the log alone."""
+    settings = settings_for(FEEDS)
+    topic = settings.feeds["trades"].topic
+    produce(topic, [trade(n) for n in range(10)])
+    ingest_all(settings)
+    produce(topic, [trade(n) for n in range(10, 15)])
+    (done,) = ingest_all(settings)
+    assert done.commit.decision.partitions[0].start == 10
+    assert done.commit.decision.plan.seq == 1
+
+
+def test_a_batch_that_nobody_decided_is_decided_by_the_next_attempt(
+    settings_for, lake: Lake, broker, produce
+):
+    settings = settings_for(FEEDS)
+    topic = settings.feeds["trades"].topic
+    produce(topic, [trade(n) for n in range(10)])
+    planner = Planner(settings)
+    first = planner.tick("trades", planner.poll()[topic], lambda plan: [], force=True)
+    (request,) = first.requests
+    again = planner.tick("trades", planner.poll()[topic], lambda plan: [])
+    assert [r.plan.seq for r in again.requests] == [request.plan.seq]
+    asset = ingest_assets("trades", settings.feeds["trades"])
+    config = {op_name("trades"): BatchConfig(seq=request.plan.seq, attempt=2)}
+    result = dg.materialize([asset], run_config=dg.RunConfig(ops=config))
+    assert result.success
+    assert planner.logs["trades"].state().pending == ()
