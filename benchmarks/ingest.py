@@ -1,0 +1,101 @@
+"""Kafka to decided Parquet: records a second inside the run, and the peak memory of the run."""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import time
+from typing import Any
+
+from benchmarks.local_stack import local_stack
+from stock_pipeline.settings import get_settings
+
+FEED = "stock_live_feed"
+RECORDS = 500_000
+BUDGET_RECORDS_PER_SECOND = 200_000
+BUDGET_MEGABYTES = 700
+
+
+def produce(bootstrap_servers: str, topic: str, records: int) -> None:
+    """Send `records` JSON trades of 100 bytes to partition 0."""
+    from confluent_kafka import Producer
+
+    producer = Producer(
+        {
+            "bootstrap.servers": bootstrap_servers,
+            "queue.buffering.max.messages": records,
+            "linger.ms": 20,
+        }
+    )
+    now = int(time.time() * 1000)
+    for number in range(records):
+        producer.produce(
+            topic,
+            b'{"symbol":"SIM-ALPHA","time":%d,"price":%.4f,"size":%3d,"trade_id":"%012d"}'
+            % (now - (records - number) // 100, 100 + number % 977 / 100, number % 100, number),
+            partition=0,
+        )
+        if number % 10_000 == 0:
+            producer.poll(0)
+    producer.flush()
+
+
+def ingest_once() -> dict[str, float]:
+    """Plan and ingest everything that waits, in this process; seconds, records, peak megabytes."""
+    import dagster  # noqa: F401 - a run has it in memory too
+
+    from stock_pipeline.defs.ingest.assets import run_batch
+    from stock_pipeline.resources.planner import Planner
+
+    settings = get_settings()
+    planner = Planner(settings)
+    topic = settings.feeds[FEED].topic
+    tick = planner.tick(FEED, planner.poll()[topic], lambda plan: [], force=True)  # noqa: ARG005
+    started = time.perf_counter()
+    for request in tick.requests:
+        run_batch(planner, FEED, request.plan, request.attempt, "benchmark")
+    return {
+        "seconds": time.perf_counter() - started,
+        "records": sum(request.plan.length for request in tick.requests),
+        "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def main() -> list[dict[str, object]]:
+    """Best of three batches, each ingested by a process of its own."""
+    rates: list[float] = []
+    memory: list[float] = []
+    with local_stack() as settings:
+        for _ in range(3):
+            produce(settings.kafka.bootstrap_servers, settings.feeds[FEED].topic, RECORDS)
+            answer = subprocess.run(  # noqa: S603
+                [sys.executable, "-m", "benchmarks.ingest", "once"],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            measured: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
+            rates.append(measured["records"] / measured["seconds"])
+            memory.append(measured["megabytes"])
+    return [
+        {
+            "name": f"ingest, {RECORDS:,} JSON trades of 100 bytes, embedded broker",
+            "value": round(max(rates)),
+            "unit": "records/s",
+            "budget": f">= {BUDGET_RECORDS_PER_SECOND:,}",
+            "holds": max(rates) >= BUDGET_RECORDS_PER_SECOND,
+        },
+        {
+            "name": "peak memory of an ingest run",
+            "value": round(max(memory)),
+            "unit": "MB",
+            "budget": f"<= {BUDGET_MEGABYTES}",
+            "holds": max(memory) <= BUDGET_MEGABYTES,
+        },
+    ]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(ingest_once() if "once" in sys.argv else main()) + "\n")
