@@ -246,7 +246,7 @@ def _days(first: date, last: date) -> _Times:
 
 
 def _midnights(days: _Times, zone: str) -> _Times:
-    """UTC instants at which local dates begin; zones that skip midnight begin at the first instant."""
+    """UTC instants at which local dates begin, also where daylight saving skips midnight."""
     local = pa.array(days.astype("datetime64[us]"))
     aware = pc.assume_timezone(local, zone, ambiguous="earliest", nonexistent="latest")
     return np.asarray(aware.cast(TIMESTAMP).to_numpy(zero_copy_only=False))

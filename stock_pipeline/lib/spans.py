@@ -1,0 +1,100 @@
+"""Which trade_dates and minutes a batch's rows touch: what its decision records for silver."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stock_pipeline.lib.batches import TradeDateSpan
+
+#: More ranges of a date than this are joined across their narrowest gaps.
+MAX_RANGES = 64
+
+_MINUTES_A_DAY = 1440
+
+Ranges = tuple[tuple[int, int], ...]
+
+
+def trade_date_spans(rows: pa.Table) -> dict[date, TradeDateSpan]:
+    """Rows and minutes of each trade_date of a bronze table of any format.
+
+    Minutes are half-open ranges since 1970-01-01 UTC of event times or bar starts; of daily rows
+    the one minute of the date's midnight.
+    """
+    if rows.num_rows == 0:
+        return {}
+    days = rows["trade_date"].cast(pa.int32()).to_numpy().astype(np.int64)
+    minutes = _minutes(rows, days)
+    counts = dict(zip(*(a.tolist() for a in np.unique(days, return_counts=True)), strict=True))
+    moved = np.ones(len(days), dtype=bool)
+    moved[1:] = (days[1:] != days[:-1]) | (minutes[1:] != minutes[:-1])
+    pairs = np.unique(np.stack([days[moved], minutes[moved]], axis=1), axis=0)
+    return {
+        date.fromordinal(day + date(1970, 1, 1).toordinal()): TradeDateSpan(
+            rows=count, minutes=_ranges_of(pairs[pairs[:, 0] == day, 1])
+        )
+        for day, count in counts.items()
+    }
+
+
+def merge_spans(
+    a: Mapping[date, TradeDateSpan], b: Mapping[date, TradeDateSpan]
+) -> dict[date, TradeDateSpan]:
+    """Spans of both: rows add up, minutes unite."""
+    merged = dict(a)
+    for day, span in b.items():
+        mine = merged.get(day)
+        merged[day] = span if mine is None else _merge(mine, span)
+    return dict(sorted(merged.items()))
+
+
+def event_time_span(rows: pa.Table) -> tuple[datetime, datetime] | None:
+    """First and last event time (trades), bar start or trade_date midnight, naive UTC."""
+    if rows.num_rows == 0:
+        return None
+    column = next(c for c in ("event_time", "bar_start", "trade_date") if c in rows.column_names)
+    span = pc.min_max(rows[column].cast(pa.timestamp("us"))).as_py()
+    return span["min"], span["max"]
+
+
+def _minutes(rows: pa.Table, days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    for column in ("event_time", "bar_start"):
+        if column in rows.column_names:
+            micros: Any = rows[column].cast(pa.int64()).to_numpy()
+            return np.asarray(np.floor_divide(micros, 60_000_000))
+    return days * _MINUTES_A_DAY
+
+
+def _ranges_of(minutes: npt.NDArray[np.int64]) -> Ranges:
+    """Half-open ranges of sorted distinct minutes."""
+    breaks = np.flatnonzero(np.diff(minutes) > 1)
+    starts = minutes[np.concatenate([[0], breaks + 1])]
+    ends = minutes[np.append(breaks, len(minutes) - 1)] + 1
+    return _limited(list(zip(starts.tolist(), ends.tolist(), strict=True)))
+
+
+def _merge(a: TradeDateSpan, b: TradeDateSpan) -> TradeDateSpan:
+    joined: list[tuple[int, int]] = []
+    for start, end in sorted(a.minutes + b.minutes):
+        if joined and start <= joined[-1][1]:
+            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
+        else:
+            joined.append((start, end))
+    return TradeDateSpan(rows=a.rows + b.rows, minutes=_limited(joined))
+
+
+def _limited(ranges: list[tuple[int, int]]) -> Ranges:
+    """At most MAX_RANGES ranges that cover these; the widest gaps stay."""
+    if len(ranges) <= MAX_RANGES:
+        return tuple(ranges)
+    gaps = [after[0] - before[1] for before, after in zip(ranges, ranges[1:], strict=False)]
+    keep = sorted(sorted(range(len(gaps)), key=lambda g: -gaps[g])[: MAX_RANGES - 1])
+    starts = [ranges[0][0], *(ranges[g + 1][0] for g in keep)]
+    ends = [*(ranges[g][1] for g in keep), ranges[-1][1]]
+    return tuple(zip(starts, ends, strict=True))
