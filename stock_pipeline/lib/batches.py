@@ -92,6 +92,8 @@ class TradeDateSpan(Document):
     #: Merged half-open ranges of minutes since 1970-01-01 UTC that the rows' times fall into;
     #: for daily bars the one range of the date's midnight.
     minutes: tuple[tuple[int, int], ...]
+    #: Of `rows`, bars with interval `1d`, which belong to bars_daily; 0 for a daily feed.
+    daily_rows: int = 0
 
 
 class Decision(Document):

@@ -1,0 +1,291 @@
+"""Which silver and gold partitions are due, and what each would be made from.
+
+One rule: a partition is due when what it would be made from now differs from what its object's
+footer says it was made from. Pure functions over decided batches and published objects.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from stock_pipeline.lib import layout
+from stock_pipeline.lib.batches import Decision, MadeFrom, TradeDateSpan
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    DAILY_AVERAGE_PRICE_TABLE,
+    VOLATILITY_DAILY_TABLE,
+    VOLATILITY_INTRADAY_TABLE,
+    TableSpec,
+)
+
+Interval = tuple[int, int]
+
+#: Tables in the order in which they are made: inputs first.
+BUILD_ORDER: tuple[TableSpec, ...] = (
+    BARS_INTRADAY_TABLE,
+    BARS_DAILY_TABLE,
+    VOLATILITY_INTRADAY_TABLE,
+    VOLATILITY_DAILY_TABLE,
+    DAILY_AVERAGE_PRICE_TABLE,
+)
+
+#: Years of daily bars that a year of volatility_daily reads: its own and the two before.
+YEARS_READ = 3
+
+
+@dataclass(frozen=True)
+class Touch:
+    """What a decided batch means for one silver partition.
+
+    Attributes:
+        table: Name of the silver table.
+        partition: ISO date or four-digit year.
+        rows: Rows of the batch for the partition; 0 where it only supersedes others' rows.
+        minutes: Half-open ranges of minutes since the epoch that its intraday rows fall into.
+    """
+
+    table: str
+    partition: str
+    rows: int
+    minutes: tuple[Interval, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A decided batch by what it touches."""
+
+    feed: str
+    seq: int
+    touches: tuple[Touch, ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A published object."""
+
+    etag: str
+    made_from: MadeFrom
+
+
+@dataclass(frozen=True)
+class Want:
+    """What a partition would be made from now.
+
+    Attributes:
+        batches: Sequence numbers of the batches given that touch the partition, per feed.
+        etags: Lake objects that it reads, key to ETag.
+        state_before: Digest of the EWMA state taken over from an earlier year.
+        definition: Digest of the SQL and settings.
+    """
+
+    batches: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    etags: Mapping[str, str] = field(default_factory=dict)
+    state_before: str = ""
+    definition: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Equal for equal inputs: a result that was refused is not tried again until it changes."""
+        parts = [
+            {feed: sorted(seqs) for feed, seqs in self.batches.items()},
+            dict(self.etags),
+            self.state_before,
+            self.definition,
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
+    """Half-open intervals sorted, with overlapping and adjacent ones joined."""
+    result: list[Interval] = []
+    for start, end in sorted(i for i in intervals if i[0] < i[1]):
+        if result and start <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        else:
+            result.append((start, end))
+    return tuple(result)
+
+
+def with_numbers(intervals: Iterable[Interval], numbers: Iterable[int]) -> tuple[Interval, ...]:
+    """The intervals and these numbers, merged."""
+    return merged([*intervals, *((n, n + 1) for n in numbers)])
+
+
+def covers(intervals: Sequence[Interval], number: int) -> bool:
+    """Whether one of the intervals holds the number."""
+    return any(start <= number < end for start, end in intervals)
+
+
+def overlap(a: Iterable[Interval], b: Sequence[Interval]) -> bool:
+    """Whether an interval of one overlaps an interval of the other."""
+    return any(s < end and start < e for s, e in a for start, end in b)
+
+
+def touches_of(message_format: str, trade_dates: Mapping[str, TradeDateSpan]) -> tuple[Touch, ...]:
+    """Silver partitions that the rows of a batch belong to.
+
+    Args:
+        message_format: Format of the batch's feed.
+        trade_dates: Rows and minutes by ISO date, as its commit says.
+    """
+    intraday: list[Touch] = []
+    daily: dict[str, int] = defaultdict(int)
+    for day, span in trade_dates.items():
+        daily_rows = span.rows if message_format == "index_daily" else span.daily_rows
+        if daily_rows:
+            daily[day[:4]] += daily_rows
+        if span.rows > daily_rows:
+            rows = span.rows - daily_rows
+            intraday.append(Touch(BARS_INTRADAY_TABLE.name, day, rows, merged(span.minutes)))
+    return (*intraday, *(Touch(BARS_DAILY_TABLE.name, year, n) for year, n in daily.items()))
+
+
+def batch_of(
+    decision: Decision, message_format: str, superseded: Iterable[Iterable[Touch]] = ()
+) -> Batch:
+    """A decided batch, with the partitions that it touches.
+
+    Args:
+        decision: What the batch became.
+        message_format: Format of its feed.
+        superseded: Touches of each batch that it replaces: their partitions change even where the
+            new batch has no row.
+    """
+    dates = {day.isoformat(): span for day, span in decision.trade_dates.items()}
+    own = touches_of(message_format, dates)
+    seen = {(t.table, t.partition) for t in own}
+    taken_back = {(t.table, t.partition) for touches in superseded for t in touches} - seen
+    return Batch(
+        decision.plan.feed,
+        decision.plan.seq,
+        (*own, *(Touch(table, partition, 0) for table, partition in sorted(taken_back))),
+    )
+
+
+def is_due(want: Want, made: Made | None) -> bool:
+    """Whether a partition would be made from something else now.
+
+    One that does not exist is due when there is anything to make it from.
+    """
+    if made is None:
+        return bool(any(want.batches.values()) or want.etags)
+    was = made.made_from
+    return (
+        was.definition != want.definition
+        or was.state_before != want.state_before
+        or dict(was.etags) != dict(want.etags)
+        or any(
+            not covers(was.examined.get(feed, ()), seq)
+            for feed, seqs in want.batches.items()
+            for seq in seqs
+        )
+    )
+
+
+def key_of(table: TableSpec, partition: str) -> str:
+    """Key of a partition's object."""
+    return layout.table_object_key(table.layer, table.name, table.partition_column, partition)
+
+
+def state_year(year: str, objects: Mapping[str, Made]) -> str | None:
+    """The latest year before `year` whose volatility_daily exists; EWMA goes on from it."""
+    prefix = layout.table_prefix(VOLATILITY_DAILY_TABLE.layer, VOLATILITY_DAILY_TABLE.name)
+    years = (layout.partition_of_key(key) for key in objects if key.startswith(prefix))
+    return max((y for y in years if y < year), default=None)
+
+
+def want_gold(table: TableSpec, partition: str, objects: Mapping[str, Made]) -> Want:
+    """What a gold partition would be made from now; nothing while its own silver is missing."""
+    silver = (
+        BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
+    )
+    if key_of(silver, partition) not in objects:
+        return Want()
+    if table is not VOLATILITY_DAILY_TABLE:
+        key = key_of(silver, partition)
+        return Want(etags={key: objects[key].etag})
+    years = [f"{int(partition) - back:04d}" for back in range(YEARS_READ)]
+    keys = [key_of(silver, year) for year in years]
+    before = state_year(partition, objects)
+    state = objects[key_of(table, before)].made_from.state_digest if before else ""
+    return Want(
+        etags={key: objects[key].etag for key in keys if key in objects}, state_before=state
+    )
+
+
+def want_all(
+    table: TableSpec,
+    batches: Iterable[Batch],
+    objects: Mapping[str, Made],
+    definition: str,
+) -> Iterator[tuple[str, Want]]:
+    """Each partition of a table that has an input or an object, and what it would be made from.
+
+    Partitions come in ascending order and gold ones are looked at when their turn comes, so that a
+    caller who makes one and updates `objects` sees the next year's EWMA state change.
+
+    Args:
+        table: The table.
+        batches: Decided batches; those that every object has examined may be left out.
+        objects: Published silver and gold objects by key.
+        definition: Digest of the table's SQL and settings.
+    """
+    prefix = layout.table_prefix(table.layer, table.name)
+    existing = {layout.partition_of_key(key) for key in objects if key.startswith(prefix)}
+    if table.layer == "gold":
+        silver = (
+            BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
+        )
+        inputs = layout.table_prefix(silver.layer, silver.name)
+        sources = {layout.partition_of_key(key) for key in objects if key.startswith(inputs)}
+        for partition in sorted(sources):
+            want = want_gold(table, partition, objects)
+            yield partition, _defined(want, definition)
+        return
+    seqs: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for batch in batches:
+        for touch in batch.touches:
+            if touch.table == table.name:
+                seqs[touch.partition][batch.feed].add(batch.seq)
+    etags: dict[str, dict[str, str]] = defaultdict(dict)
+    if table is BARS_DAILY_TABLE:
+        days = layout.table_prefix(BARS_INTRADAY_TABLE.layer, BARS_INTRADAY_TABLE.name)
+        for key, made in objects.items():
+            if key.startswith(days):
+                etags[layout.partition_of_key(key)[:4]][key] = made.etag
+    for partition in sorted({*existing, *seqs, *etags}):
+        touching = {feed: tuple(sorted(found)) for feed, found in seqs[partition].items()}
+        yield partition, _defined(Want(touching, etags[partition]), definition)
+
+
+def due(
+    batches: Sequence[Batch],
+    objects: Mapping[str, Made],
+    definitions: Mapping[str, str],
+    settled: Mapping[str, str] | None = None,
+) -> Iterator[tuple[TableSpec, str, Want]]:
+    """Partitions to make, inputs before what reads them.
+
+    Args:
+        batches: Decided batches; those that every object has examined may be left out.
+        objects: Published silver and gold objects by key; may be updated between two results.
+        definitions: Digest of SQL and settings by table name.
+        settled: By key, `Want.digest` of results that were refused or turned out to be empty.
+    """
+    for table in BUILD_ORDER:
+        for partition, want in want_all(table, batches, objects, definitions[table.name]):
+            key = key_of(table, partition)
+            if not is_due(want, objects.get(key)):
+                continue
+            if settled and key in settled and settled[key] == want.digest:
+                continue
+            yield table, partition, want
+
+
+def _defined(want: Want, definition: str) -> Want:
+    return Want(want.batches, want.etags, want.state_before, definition)
