@@ -32,15 +32,10 @@ from stock_pipeline.lib.batches import (
     Plan,
     TradeDateSpan,
 )
-from stock_pipeline.lib.decode import (
-    DECODER_VERSION,
-    Decoder,
-    event_time_span,
-    merge_spans,
-    trade_date_spans,
-)
+from stock_pipeline.lib.decode import DECODER_VERSION, Decoder
 from stock_pipeline.lib.offsets import LogState, TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.spans import event_time_span, merge_spans, trade_date_spans
 from stock_pipeline.resources.kafka import OffsetOutOfRangeError, payload_digest
 from stock_pipeline.resources.lake import PreconditionFailedError
 from stock_pipeline.resources.offset_log import OffsetLog
@@ -133,7 +128,7 @@ def ingest(
         quarantine_key = None
         if batch.rejects or batch.partial_rejects:
             quarantine_key = layout.quarantine_key(plan.feed, plan.seq, plan.arrival_date, attempt)
-            with batch.quarantine_path.open("rb") as file:
+            with batch.seal_rejects().open("rb") as file:
                 log.lake.put(quarantine_key, file)
         decision = batch.decision(key, quarantine_key, attempt, run_id)
         with batch.seal(decision).open("rb") as file:
@@ -256,12 +251,12 @@ class _Batch:
         self.last_event_time: datetime | None = None
         self.preview: pa.Table | None = None
         self.rejects_preview: pa.Table | None = None
-        self.bronze_path = folder / "bronze.parquet"
-        self.quarantine_path = folder / "quarantine.parquet"
+        self._bronze_path = folder / "bronze.parquet"
+        self._quarantine_path = folder / "quarantine.parquet"
         self._bronze = pq.ParquetWriter(
-            self.bronze_path, BRONZE_SCHEMAS[message_format], compression="zstd"
+            self._bronze_path, BRONZE_SCHEMAS[message_format], compression="zstd"
         )
-        self._quarantine = pq.ParquetWriter(self.quarantine_path, QUARANTINE, compression="zstd")
+        self._quarantine = pq.ParquetWriter(self._quarantine_path, QUARANTINE, compression="zstd")
         self._digest = _RecordDigest()
         self._worker = ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []
@@ -342,7 +337,6 @@ class _Batch:
         Raises:
             RuntimeError: An offset is not accounted for (I6); nothing is written then.
         """
-        self._quarantine.close()
         decision = Decision(
             plan=self.plan,
             attempt=attempt,
@@ -368,11 +362,16 @@ class _Batch:
             )
         return decision
 
+    def seal_rejects(self) -> Path:
+        """Close the quarantine file."""
+        self._quarantine.close()
+        return self._quarantine_path
+
     def seal(self, decision: Decision) -> Path:
         """Write the footer and close the bronze file."""
         self._bronze.add_key_value_metadata({FOOTER_KEY: decision.model_dump_json().encode()})
         self._bronze.close()
-        return self.bronze_path
+        return self._bronze_path
 
     def close(self) -> None:
         """Stop the worker; what waits after an error is dropped, nothing was written yet."""
