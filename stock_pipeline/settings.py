@@ -6,27 +6,58 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-import yaml
-from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from stock_pipeline.settings_rules import feed_problems, name_problems
+from stock_pipeline.settings_source import (
+    RELATION,
+    KeyPath,
+    Layers,
+    SettingsError,
+    dotenv_lines,
+)
+
+__all__ = ["Settings", "SettingsError", "get_settings", "home", "load_settings", "project_root"]
 
 #: STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS sets kafka.bootstrap_servers.
 ENVIRONMENT_PREFIX = "STOCK_PIPELINE__"
 
 MessageFormat = Literal["trade", "bar", "alpha_vantage_intraday", "index_daily"]
 Port = Annotated[int, Field(ge=1, le=65535)]
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; the message names the key, the file and the line."""
+#: A year's volatilities read bars of two years before it, which holds 500 sessions.
+WindowDays = Annotated[int, Field(ge=2, le=500)]
 
 
 class Section(BaseModel):
     """A block of settings: immutable, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `true` for a number, which Python would take for 1."""
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and field.annotation in {int, float}:
+            raise PydanticCustomError("number_type", "must be a number")
+        return value
+
+
+_HOST_PORT = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
 
 
 class PortSettings(Section):
@@ -40,24 +71,45 @@ class PortSettings(Section):
 class KafkaSettings(Section):
     """How to reach the brokers."""
 
-    bootstrap_servers: str = "127.0.0.1:29092"
+    #: Empty in the local profile means 127.0.0.1 and `ports.kafka`; filled in by `Settings`.
+    bootstrap_servers: str = Field(
+        default="",
+        pattern=rf"^({_HOST_PORT}(\s*,\s*{_HOST_PORT})*)?$",
+        description="host:port, several divided by commas",
+    )
     request_timeout_seconds: float = Field(default=10.0, gt=0)
 
 
 class AwsSettings(Section):
-    """S3, Glue and Athena. Without `endpoint_url` and keys: AWS, by its default credentials."""
+    """S3, Glue and Athena. Without `endpoint_url` and keys: AWS, by its default credentials.
 
-    endpoint_url: str | None = None
+    In the local profile an absent `endpoint_url` is 127.0.0.1 and `ports.aws`, and absent keys are
+    `local`; `Settings` fills them in.
+    """
+
+    endpoint_url: str | None = Field(
+        default=None, pattern=r"^https?://[^/\s]+/?$", description="http://host:port"
+    )
     region: str = "us-east-1"
     access_key_id: SecretStr | None = None
     secret_access_key: SecretStr | None = None
-    bucket: str = Field(default="stock-pipeline-lake", min_length=3, max_length=63)
+    bucket: str = Field(
+        default="stock-pipeline-lake",
+        min_length=3,
+        max_length=63,
+        pattern=r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
+        description="lower-case letters, digits, '-' and '.'",
+    )
 
 
 class CatalogSettings(Section):
     """The Glue database and how it learns of partitions."""
 
-    database: str = "stock_pipeline"
+    database: str = Field(
+        default="stock_pipeline",
+        pattern=r"^[a-z0-9_]{1,255}$",
+        description="lower-case letters, digits and '_'",
+    )
     method: Literal["crawler", "partitions"] = "crawler"
     crawler_role: str = "arn:aws:iam::000000000000:role/stock-pipeline-crawler"
     timeout_seconds: float = Field(default=900.0, gt=0)
@@ -66,7 +118,11 @@ class CatalogSettings(Section):
 class AthenaSettings(Section):
     """Where gold SQL runs again for parity."""
 
-    workgroup: str = "stock_pipeline"
+    workgroup: str = Field(
+        default="stock_pipeline",
+        pattern=r"^[A-Za-z0-9._-]{1,128}$",
+        description="letters, digits, '.', '_' and '-'",
+    )
     timeout_seconds: float = Field(default=300.0, gt=0)
     usd_per_tebibyte: float = Field(default=5.0, ge=0)
 
@@ -74,7 +130,10 @@ class AthenaSettings(Section):
 class FeedSettings(Section):
     """One Kafka topic and how to read it."""
 
-    topic: str
+    topic: str = Field(
+        pattern=r"^[A-Za-z0-9._-]{1,249}$",
+        description="letters, digits, '.', '_' and '-', as Kafka allows",
+    )
     format: MessageFormat
     source: str = Field(min_length=1, description="Written to the `source` column of its bars.")
     calendar: str | None = Field(default=None, description="Exchange calendar, else XNYS.")
@@ -99,7 +158,7 @@ class CalendarRule(Section):
 class VolatilitySettings(Section):
     """Windows and constants of the gold tables."""
 
-    windows: tuple[int, ...] = (5, 20, 60, 250)
+    windows: tuple[WindowDays, ...] = Field(default=(5, 20, 60, 250), min_length=1)
     ewma_lambda: float = Field(default=0.94, gt=0, lt=1)
     sessions_per_year: float = Field(default=252, gt=0)
     sessions_per_year_247: float = Field(default=365, gt=0)
@@ -118,7 +177,9 @@ class SimulatorSettings(Section):
     feed: str = "stock_live_feed"
     enabled: bool = True
     seed: int = 7
-    symbols: tuple[str, ...] = ("SIM-ALPHA", "SIM-BETA", "SIM-GAMMA", "SIM-DELTA", "SIM-OMEGA")
+    symbols: tuple[str, ...] = Field(
+        default=("SIM-ALPHA", "SIM-BETA", "SIM-GAMMA", "SIM-DELTA", "SIM-OMEGA"), min_length=1
+    )
     records_per_second: float = Field(default=20, gt=0, le=50_000)
     history_hours: float = Field(default=6, ge=0)
     malformed_share: float = Field(default=0.002, ge=0, le=1)
@@ -132,8 +193,8 @@ class Settings(Section):
 
     profile: Literal["local", "compose", "aws"] = "local"
     ports: PortSettings = PortSettings()
-    kafka: KafkaSettings = KafkaSettings()
-    aws: AwsSettings = AwsSettings()
+    kafka: KafkaSettings = Field(default=KafkaSettings(), validate_default=True)
+    aws: AwsSettings = Field(default=AwsSettings(), validate_default=True)
     catalog: CatalogSettings = CatalogSettings()
     athena: AthenaSettings = AthenaSettings()
     feeds: dict[str, FeedSettings] = Field(min_length=1)
@@ -142,6 +203,57 @@ class Settings(Section):
     volatility: VolatilitySettings = VolatilitySettings()
     refresh: RefreshSettings = RefreshSettings()
     simulator: SimulatorSettings = SimulatorSettings()
+
+    @field_validator("kafka")
+    @classmethod
+    def _broker_address(cls, kafka: KafkaSettings, info: ValidationInfo) -> KafkaSettings:
+        """In the local profile the broker listens where `ports` says: one setting, not two."""
+        if kafka.bootstrap_servers or not {"profile", "ports"} <= info.data.keys():
+            return kafka
+        if info.data["profile"] != "local":
+            sentence = (
+                f"kafka.bootstrap_servers is missing; profile {info.data['profile']} needs the "
+                "brokers as host:port, several divided by commas."
+            )
+            raise _broken([(("kafka", "bootstrap_servers"), sentence)])
+        port = info.data["ports"].kafka
+        return kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{port}"})
+
+    @field_validator("aws")
+    @classmethod
+    def _aws_address_and_keys(cls, aws: AwsSettings, info: ValidationInfo) -> AwsSettings:
+        """The emulator's address and keys in the local profile; keys come in pairs anywhere."""
+        if not {"profile", "ports"} <= info.data.keys():
+            return aws
+        profile, keys = info.data["profile"], (aws.access_key_id, aws.secret_access_key)
+        if any(keys) != all(keys) or (profile == "compose" and not any(keys)):
+            raise _broken(
+                [
+                    (
+                        ("aws", name),
+                        f"aws.{name} is missing; set {_variable(('aws', name))} in .env.",
+                    )
+                    for name, key in zip(("access_key_id", "secret_access_key"), keys, strict=True)
+                    if not key
+                ]
+            )
+        if profile != "local":
+            return aws
+        local = SecretStr("local")
+        return aws.model_copy(
+            update={
+                "endpoint_url": aws.endpoint_url or f"http://127.0.0.1:{info.data['ports'].aws}",
+                "access_key_id": aws.access_key_id or local,
+                "secret_access_key": aws.secret_access_key or local,
+            }
+        )
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> Self:
+        problems = [*feed_problems(self.feeds), *name_problems(self)]
+        if problems:
+            raise _broken(problems)
+        return self
 
     @property
     def home(self) -> Path:
@@ -185,22 +297,49 @@ def load_settings(
         environment.get("STOCK_PIPELINE_CONFIG") or project_root() / "config" / "app_config.yaml"
     )
     env_file = env_file or project_root() / ".env"
+    layers = Layers(Settings, _shown(config_file))
+    layers.read_yaml(_text(config_file))
+    if env_file.is_file():
+        for name, value, place in dotenv_lines(_text(env_file), _shown(env_file)):
+            _override(layers, name, value, f"{place} ({name})")
+    for name, value in environment.items():
+        _override(layers, name, value, f"environment variable {name}")
     try:
-        text = config_file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{config_file}: cannot be read ({error.strerror}).") from error
-    data: dict[str, Any] = yaml.safe_load(text) or {}
-    overrides = {k: v for k, v in dotenv_values(env_file).items() if v} | dict(environment)
-    for name, value in overrides.items():
-        if name.startswith(ENVIRONMENT_PREFIX):
-            _set(data, name[len(ENVIRONMENT_PREFIX) :].lower().split("__"), value)
-    try:
-        return Settings.model_validate(data)
+        return Settings.model_validate(layers.data)
     except ValidationError as error:
-        raise SettingsError(str(error)) from error
+        # Not chained: the validation error carries the values.
+        raise layers.explain(error) from None
 
 
-def _set(data: dict[str, Any], path: list[str], value: str) -> None:
-    for part in path[:-1]:
-        data = data.setdefault(part, {})
-    data[path[-1]] = yaml.safe_load(value)
+def _override(layers: Layers, name: str, value: str, place: str) -> None:
+    """Take a variable of ours; an empty one means not set."""
+    if name.startswith(ENVIRONMENT_PREFIX) and value:
+        layers.override(name[len(ENVIRONMENT_PREFIX) :].lower().split("__"), value, place)
+
+
+def _variable(path: KeyPath) -> str:
+    return ENVIRONMENT_PREFIX + "__".join(path).upper()
+
+
+def _shown(file: Path) -> str:
+    """The path from the working folder or the project where it lies in one, else as given."""
+    for folder in (Path.cwd(), project_root()):
+        if file.is_relative_to(folder):
+            return str(file.relative_to(folder))
+    return str(file)
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"{_shown(file)}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"{_shown(file)}: is not text in UTF-8.") from None
+
+
+def _broken(problems: list[tuple[KeyPath, str]]) -> PydanticCustomError:
+    sentences = " ".join(sentence for _, sentence in problems)
+    return PydanticCustomError(
+        RELATION, "{sentences}", {"sentences": sentences, "problems": problems}
+    )
