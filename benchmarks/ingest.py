@@ -70,7 +70,7 @@ def main() -> list[dict[str, object]]:
     with local_stack() as settings:
         for _ in range(3):
             produce(settings.kafka.bootstrap_servers, settings.feeds[FEED].topic, RECORDS)
-            answer = subprocess.run(  # noqa: S603
+            answer = subprocess.run(
                 [sys.executable, "-m", "benchmarks.ingest", "once"],
                 check=True,
                 capture_output=True,

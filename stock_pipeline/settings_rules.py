@@ -54,7 +54,7 @@ def name_problems(settings: Settings) -> list[Problem]:
     """Names that must be the name of something else, and values that must differ."""
     problems: list[Problem] = []
     trades = sorted(name for name, feed in settings.feeds.items() if feed.format == "trade")
-    if settings.simulator.feed not in trades:
+    if settings.simulator.enabled and settings.simulator.feed not in trades:
         near = did_you_mean(settings.simulator.feed, trades)
         known = ", ".join(trades) or "none yet"
         problems.append(

@@ -102,6 +102,7 @@ def settings_for(
             "aws": {"bucket": f"lake-{unique}"},
             "catalog": {"database": f"db_{unique}"},
             "athena": {"workgroup": f"wg_{unique}"},
+            "simulator": {"enabled": False},
         }
         for name, section in sections.items():
             data[name] = data.get(name, {}) | section if isinstance(section, dict) else section
@@ -129,7 +130,8 @@ def settings_for(
 @pytest.fixture
 def lake(ministack_endpoint: str, settings_for: SettingsFor) -> Lake:
     """A lake with a new bucket. Tests that call `settings_for` share the bucket's name with it."""
-    return Lake(settings_for().aws)
+    # A feed of another name than any test's: its topic must not exist before the test makes it.
+    return Lake(settings_for({"unused": {"format": "trade"}}).aws)
 
 
 @pytest.fixture
@@ -149,7 +151,8 @@ def produce(broker: str) -> Iterator[Produce]:
     """`produce(topic, [payload, ...], partition=0, timestamp_ms=None)`: sent when it returns."""
     from kafka import KafkaProducer
 
-    producer = KafkaProducer(bootstrap_servers=broker, linger_ms=5)
+    # Not idempotent: tests recreate topics, which an idempotent producer takes for lost records.
+    producer = KafkaProducer(bootstrap_servers=broker, linger_ms=5, enable_idempotence=False)
 
     def send(
         topic: str,
@@ -158,7 +161,9 @@ def produce(broker: str) -> Iterator[Produce]:
         timestamp_ms: int | None = None,
     ) -> None:
         sent = [
-            producer.send(topic, value=payload, partition=partition, timestamp_ms=timestamp_ms)
+            producer.send(
+                topic, key=b"key", value=payload, partition=partition, timestamp_ms=timestamp_ms
+            )
             for payload in payloads
         ]
         producer.flush()

@@ -115,7 +115,7 @@ def test_a_recreated_topic_stops_the_feed_until_it_is_adopted(settings_for, lake
     from kafka import KafkaAdminClient
     from typer.testing import CliRunner
 
-    from stock_pipeline.cli import app
+    from stock_pipeline.commands.feed import feed as app
     from stock_pipeline.stack.provision import ensure_topics
 
     settings = settings_for(FEEDS)
@@ -130,7 +130,7 @@ def test_a_recreated_topic_stops_the_feed_until_it_is_adopted(settings_for, lake
     tick = planner.tick("trades", planner.poll()[topic], lambda plan: [], force=True)
     assert "truncated or recreated" in tick.problem
     assert not tick.requests
-    adopted = CliRunner().invoke(app, ["feed", "adopt", "trades", "--yes"])
+    adopted = CliRunner().invoke(app, ["adopt", "trades", "--yes"])
     assert adopted.exit_code == 0, adopted.output
     (done,) = ingest_all(settings)
     assert done.commit.decision.plan.incarnation == 2

@@ -124,15 +124,29 @@ class OffsetLogMachine(RuleBasedStateMachine):
         after=st.booleans(),
         expire=st.integers(0, 2),
         which=st.integers(0, 1),
+        rival=st.booleans(),
     )
     def run_an_attempt(
-        self, data: st.DataObject, crash: int | None, after: bool, expire: int, which: int
+        self,
+        data: st.DataObject,
+        crash: int | None,
+        after: bool,
+        expire: int,
+        which: int,
+        rival: bool,
     ) -> None:
-        """A run at any plan, decided or not; it may die before or after any write."""
+        """A run at any plan, decided or not.
+
+        It may die before or after any write, and a rival may decide the batch just before it does.
+        """
         plans = list(self.lake.list(layout.plan_prefix(FEED)))
         assume(plans)
         key = data.draw(st.sampled_from([entry.key for entry in plans[-4:]]))
-        self._attempt(layout.seq_of_key(key), crash, after, expire, which)
+        seq = layout.seq_of_key(key)
+        if rival:
+            self.lake.before_bronze = lambda: self._attempt(seq, which=1 - which)
+        self._attempt(seq, crash, after, expire, which)
+        self.lake.before_bronze = None
 
     def _attempt(
         self,
@@ -297,7 +311,7 @@ class OffsetLogMachine(RuleBasedStateMachine):
 
 
 OffsetLogMachine.TestCase.settings = settings(
-    max_examples=60,
+    max_examples=250,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=list(HealthCheck),

@@ -1,6 +1,7 @@
-"""Bronze and quarantine: what one batch of a feed became."""
+"""Bronze and quarantine: what one batch of a feed became.
 
-from __future__ import annotations
+Without postponed annotations: Dagster reads the config's type from the function itself.
+"""
 
 import time
 from collections.abc import Iterator
@@ -115,7 +116,7 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
 
         planner = Planner(get_settings())
         if config.seq is None:
-            results = list(_ingest_what_waits(planner, name, context.run_id))
+            results = list(_ingest_what_waits(planner, name, context.run.run_id))
             if not results:
                 context.log.info("nothing waiting")
         else:
@@ -126,15 +127,15 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
                     "the batches: stock-pipeline status",
                     allow_retries=False,
                 )
-            results = [run_batch(planner, name, plan, config.attempt, context.run_id)]
+            results = [run_batch(planner, name, plan, config.attempt, context.run.run_id)]
         yield from _report(context, bronze, quarantine, results)
 
     return ingest_feed
 
 
 def run_batch(
-    planner: Planner, name: str, plan: Plan, attempt: int, run_id: str
-) -> tuple[Ingested, float]:
+    planner: "Planner", name: str, plan: "Plan", attempt: int, run_id: str
+) -> tuple["Ingested", float]:
     """Ingest one planned batch; returns what became of it and the seconds that it took."""
     from contextlib import closing
 
@@ -179,8 +180,8 @@ def run_batch(
 
 
 def _ingest_what_waits(
-    planner: Planner, name: str, run_id: str
-) -> Iterator[tuple[Ingested, float]]:
+    planner: "Planner", name: str, run_id: str
+) -> Iterator[tuple["Ingested", float]]:
     feed = planner.settings.feeds[name]
     while True:
         tick = planner.tick(
@@ -201,7 +202,7 @@ def _report(
     context: dg.AssetExecutionContext,
     bronze: dg.AssetKey,
     quarantine: dg.AssetKey,
-    results: list[tuple[Ingested, float]],
+    results: list[tuple["Ingested", float]],
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
 
