@@ -12,7 +12,7 @@ from stock_pipeline.stack.processes import ProcessSpec
 
 #: MiniStack knows no users unless told to; any pair is accepted.
 ACCESS_KEY_ID = "local"
-SECRET_ACCESS_KEY = "local-stack"  # noqa: S105
+SECRET_ACCESS_KEY = "local"  # noqa: S105
 
 
 def is_ready(endpoint_url: str) -> bool:

@@ -44,7 +44,11 @@ class LocalStack:
     """
 
     def __init__(
-        self, settings: Settings, home: Path, notify: Callable[[str], None] | None = None
+        self,
+        settings: Settings,
+        home: Path,
+        notify: Callable[[str], None] = lambda _: None,
+        cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         """Describe a stack; nothing starts yet.
 
@@ -52,10 +56,11 @@ class LocalStack:
             settings: Where to listen and what to provision.
             home: Folder of all its state and logs.
             notify: Receives one sentence whenever a process ends or is started again.
+            cancelled: Asked while something starts; True gives up.
         """
         self.settings = settings
         self.home = home.resolve()
-        self.supervisor = Supervisor(self.home / "logs", notify or (lambda _: None))
+        self.supervisor = Supervisor(self.home / "logs", notify, cancelled)
         self.environment = stack_environment(settings.ports.kafka, settings.ports.aws, self.home)
 
     @property

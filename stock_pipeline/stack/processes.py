@@ -18,6 +18,10 @@ from stock_pipeline.stack.watchdog import signal_group
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
+class StoppedError(Exception):
+    """We were asked to stop while something was still starting."""
+
+
 class ProcessError(Exception):
     """A child process did not come up; the message quotes the end of its log."""
 
@@ -28,24 +32,22 @@ class ProcessSpec:
 
     Attributes:
         name: Shown to people; the log is `<logs>/<name>.log`.
-        command: Program and arguments.
+        command: Program and arguments, or what gives them anew at every start.
         environment: Added to ours.
         working_directory: Where it runs; ours by default.
         ready: Says whether it serves; asked until it does or `ready_seconds` are over.
         stop_seconds: Between SIGTERM and SIGKILL.
-        restart_command: What to run when it has to be started again, if not `command`.
         runs_once: Exit code 0 is success, not a reason to start it again.
         noise: Log lines with any of these are left out when the log is quoted.
     """
 
     name: str
-    command: Sequence[str]
+    command: Sequence[str] | Callable[[], Sequence[str]]
     environment: Mapping[str, str] = field(default_factory=dict)
     working_directory: Path | None = None
     ready: Callable[[], bool] | None = None
     ready_seconds: float = 30.0
     stop_seconds: float = 10.0
-    restart_command: Sequence[str] | None = None
     runs_once: bool = False
     noise: tuple[str, ...] = ()
 
@@ -56,7 +58,6 @@ class Child:
     def __init__(self, spec: ProcessSpec, log: Path) -> None:
         self.spec = spec
         self.log = log
-        self._started_before = False
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -78,9 +79,7 @@ class Child:
         """Start it and return its group id, without waiting for readiness."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.bound_log()
-        command = self.spec.command
-        if self._started_before and self.spec.restart_command is not None:
-            command = self.spec.restart_command
+        command = self.spec.command() if callable(self.spec.command) else self.spec.command
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
                 list(command),
@@ -91,19 +90,21 @@ class Child:
                 cwd=self.spec.working_directory,
                 start_new_session=True,
             )
-        self._started_before = True
         return self._process.pid
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Ask the readiness check until it agrees.
 
         Raises:
             ProcessError: It ended, or the time is over.
+            StoppedError: `cancelled` said so.
         """
         if self.spec.ready is None:
             return
         deadline = time.monotonic() + self.spec.ready_seconds
         while not self.spec.ready():
+            if cancelled():
+                raise StoppedError(self.spec.name)
             if not self.is_alive:
                 raise ProcessError(
                     f"{self.spec.name} ended with exit code {self.return_code} before it was "

@@ -52,6 +52,7 @@ class Supervisor:
         self,
         logs: Path,
         notify: Callable[[str], None],
+        cancelled: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Make a supervisor without children.
@@ -59,10 +60,12 @@ class Supervisor:
         Args:
             logs: Folder of the log files.
             notify: Receives one sentence whenever a child ends or is started again.
+            cancelled: Asked while a child starts; True gives up.
             clock: Seconds, monotonic.
         """
         self.logs = logs
         self._notify = notify
+        self._cancelled = cancelled
         self._clock = clock
         self._children: dict[str, _Supervised] = {}
         self._watchdog: subprocess.Popen[str] | None = None
@@ -72,12 +75,13 @@ class Supervisor:
 
         Raises:
             ProcessError: It did not come up; it has been stopped again.
+            StoppedError: Starting was cancelled; it has been stopped again.
         """
         child = Child(spec, self.logs / f"{spec.name}.log")
         self._launch(child)
         self._children[spec.name] = _Supervised(child, self._clock())
         try:
-            child.wait_until_ready()
+            child.wait_until_ready(self._cancelled)
         except BaseException:
             self.stop(spec.name)
             raise

@@ -1,0 +1,76 @@
+# `make dev` runs the pipeline on this machine, `make test` runs every check. Both make .venv first.
+
+RUNNABLE_PYTHON := $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	>/dev/null 2>&1 && { echo $$python; break; }; done)
+PYTHON ?= $(RUNNABLE_PYTHON)
+
+VENV := .venv
+BIN := $(VENV)/bin
+REQUIREMENTS := pyproject.toml constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test unit integration bench soak screenshots lint format clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+dev: $(VENV)/.local ## Run the whole pipeline on this machine, until Ctrl-C
+	@exec $(BIN)/stock-pipeline dev
+
+test: lint unit integration ## Lint, types and all tests, on ports and in folders of their own
+
+unit: $(VENV)/.dev ## Unit and property tests
+	@echo "== Unit and property tests"
+	@$(BIN)/pytest -q -m "not integration and not faults and not browser"
+
+integration: $(VENV)/.dev ## Tests on a real broker and AWS emulator
+	@echo "== Integration tests"
+	@$(BIN)/pytest -q -m "(integration or faults) and not browser"
+
+lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy
+	@echo "== Lint, format and types"
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev ## Sort imports and format
+	@$(BIN)/ruff check --select I --fix -q
+	@$(BIN)/ruff format
+
+bench: $(VENV)/.dev ## Measure the README's numbers
+	@$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.dev ## Run the pipeline for an hour and watch memory, CPU and disk
+	@$(BIN)/python -m benchmarks.soak
+
+screenshots: $(VENV)/.dev ## Take the README's pictures of a running `make dev`
+	@$(BIN)/python -m benchmarks.screenshots
+
+clean: ## Delete the environment, caches and all local data (.stock_pipeline)
+	rm -rf $(VENV) .stock_pipeline .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \
+		*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: pip runs again only when the requirements have changed.
+$(VENV)/.local: $(VENV)/.created $(REQUIREMENTS)
+	@echo "Installing the packages (once; a few minutes with an empty cache)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[local]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.created $(REQUIREMENTS)
+	@echo "Installing the packages and the tools of development (once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt \
+		-e '.[local,dev]'
+	@touch $@ $(VENV)/.local
+
+$(VENV)/.created:
+	@test -n "$(PYTHON)" || { \
+		echo "Python 3.11, 3.12 or 3.13 is needed and none was found on the PATH."; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12 ..."; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+		echo "$(PYTHON) cannot be used: Python 3.11, 3.12 or 3.13 is needed."; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { \
+		echo "$(PYTHON) cannot make a virtual environment (Debian: apt install python3-venv)."; \
+		exit 1; }
+	@touch $@

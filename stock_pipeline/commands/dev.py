@@ -1,0 +1,210 @@
+"""`stock-pipeline dev`: the whole pipeline on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from stock_pipeline.settings import Settings
+    from stock_pipeline.stack.local import LocalStack
+
+STATUS_SECONDS = 15.0
+#: How long the watchdog of a killed `dev` may take to stop what that one had started.
+ABANDONED_SECONDS = 20.0
+#: After this long the simulator has sent its history.
+HISTORY_SECONDS = 60.0
+
+
+class PortInUseError(Exception):
+    """Someone else listens where a part of the stack has to."""
+
+
+def dev(
+    simulator: Annotated[
+        bool, typer.Option(help="Simulate a market and replay sample prices once.")
+    ] = True,
+    dagster: Annotated[bool, typer.Option(help="Start Dagster.")] = True,
+) -> None:
+    """Run the whole pipeline on this machine until Ctrl-C: broker, AWS emulator, Dagster, market.
+
+    Ports are settings: STOCK_PIPELINE__PORTS__KAFKA, __AWS and __DAGSTER.
+    """
+    from rich.console import Console
+
+    from stock_pipeline.settings import get_settings
+    from stock_pipeline.stack.homelock import HomeInUseError, HomeLock
+    from stock_pipeline.stack.processes import ProcessError, StoppedError
+
+    console = Console(highlight=False)
+    settings = get_settings()
+    if settings.profile != "local":
+        console.print(
+            f"`dev` is for profile local, the settings say {settings.profile}; nothing was started."
+        )
+        raise typer.Exit(2)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Only a flag: an exception out of a signal handler could lose a child just started.
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        with HomeLock(settings.home.resolve()) as lock:
+            await_ports(settings, dagster, ABANDONED_SECONDS if lock.was_abandoned else 0.0)
+            run(settings, console, stop, simulator=simulator, dagster=dagster)
+    except (HomeInUseError, PortInUseError, ProcessError) as error:
+        console.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+    except StoppedError:
+        console.print("Stopped before everything had started.")
+
+
+def await_ports(settings: Settings, dagster: bool, patience_seconds: float) -> None:
+    """Check that every port is free, before anything starts.
+
+    Args:
+        settings: Names the ports.
+        dagster: Whether Dagster's port is needed.
+        patience_seconds: How long to wait for one that is not.
+
+    Raises:
+        PortInUseError: A port is in use, or two parts have the same one.
+    """
+    from stock_pipeline.stack.ports import is_free, owner_of
+
+    ports = settings.ports.model_dump()
+    if not dagster:
+        del ports["dagster"]
+    if len(set(ports.values())) < len(ports):
+        raise PortInUseError(f"Two parts have the same port: {ports}; nothing was started.")
+    deadline = time.monotonic() + patience_seconds
+    for name, port in ports.items():
+        while not is_free(port):
+            if time.monotonic() < deadline:
+                time.sleep(0.2)
+                continue
+            owner = owner_of(port) or "another process"
+            raise PortInUseError(
+                f"Port {port} ({name}) is in use by {owner}; nothing was started. Stop it, or "
+                f"choose another port: STOCK_PIPELINE__PORTS__{name.upper()}={port + 1} make dev"
+            )
+
+
+def run(
+    settings: Settings, console: Console, stop: threading.Event, *, simulator: bool, dagster: bool
+) -> None:
+    """Start everything, keep it running until `stop` is set, stop everything.
+
+    Raises:
+        ProcessError: A part did not come up; everything has been stopped.
+        StoppedError: Asked to stop before everything had started.
+    """
+    from stock_pipeline.stack import children
+    from stock_pipeline.stack.local import LocalStack
+
+    home = settings.home.resolve()
+    stack = LocalStack(settings, home, lambda notice: say(console, notice), stop.is_set)
+    simulator = simulator and settings.simulator.enabled
+    history_made, replayed = home / "history.made", home / "sample.replayed"
+    try:
+        say(console, f"Starting; everything is kept in {home}")
+        stack.start()
+        if dagster:
+            say(console, "Kafka and AWS are up, Dagster is starting (20 to 60 s)")
+            stack.supervisor.start(
+                children.dagster_process(home, settings.ports.dagster, stack.environment)
+            )
+        if simulator:
+            stack.supervisor.start(
+                children.simulator_process(settings, history_made, stack.environment)
+            )
+            if not replayed.exists() and children.DAILY_FEED in settings.feeds:
+                stack.supervisor.start(children.replay_process(stack.environment))
+        show_overview(console, stack, simulator=simulator, dagster=dagster)
+        watch(stack, console, stop, history_made if simulator else None, replayed)
+    finally:
+        say(console, "Stopping")
+        stack.stop()
+    say(console, "Stopped; the data is kept and the next start goes on with it")
+
+
+def watch(
+    stack: LocalStack,
+    console: Console,
+    stop: threading.Event,
+    history_made: Path | None,
+    replayed: Path,
+) -> None:
+    """Restart what dies, remember what is needed only once, and say how far the feeds are."""
+    status = threading.Thread(target=show_status, args=(stack, console, stop), daemon=True)
+    status.start()
+    simulating_since = time.monotonic()
+    while not stop.wait(0.5):
+        stack.supervisor.check()
+        if stack.supervisor.has_succeeded("replay"):
+            replayed.touch()
+        if history_made is not None and not history_made.exists():
+            if not stack.supervisor.child("simulator").is_alive:
+                simulating_since = time.monotonic()
+            elif time.monotonic() - simulating_since > HISTORY_SECONDS:
+                history_made.touch()
+    status.join(timeout=5)
+
+
+def show_status(stack: LocalStack, console: Console, stop: threading.Event) -> None:
+    """Print a line about every feed each 15 s until `stop` is set."""
+    from botocore.exceptions import BotoCoreError, ClientError
+    from kafka.errors import KafkaError
+
+    from stock_pipeline.commands.status import FeedStatus, feed_statuses
+    from stock_pipeline.resources.kafka import KafkaUnavailableError
+
+    def line(feed: FeedStatus) -> str:
+        batch = f"batch {feed.last_batch}" if feed.last_batch >= 0 else "no batch yet"
+        lost = f", {feed.lost:,} LOST" if feed.lost else ""
+        return f"{feed.feed} {batch}, {sum(feed.waiting.values()):,} waiting{lost}"
+
+    while not stop.wait(STATUS_SECONDS):
+        try:
+            statuses = feed_statuses(stack.settings)
+        except (KafkaUnavailableError, KafkaError, BotoCoreError, ClientError) as error:
+            say(console, f"no status: {str(error)[:120]}")
+            continue
+        if not stop.is_set():
+            say(console, " | ".join(line(feed) for feed in statuses))
+
+
+def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagster: bool) -> None:
+    """Print what runs, where, what to look at first and how to stop."""
+    from rich.table import Table
+
+    table = Table(title="stock_pipeline is up", show_header=False, title_justify="left")
+    ui = f"http://127.0.0.1:{stack.settings.ports.dagster}"
+    if dagster:
+        table.add_row("Dagster", ui, "assets, checks, runs")
+    table.add_row("Kafka", stack.bootstrap_servers, f"{len(stack.settings.feeds)} topics")
+    lake = f"s3://{stack.settings.aws.bucket}"
+    table.add_row("S3, Glue, Athena", stack.endpoint_url, f"the lake is {lake}")
+    if simulator:
+        market = stack.settings.simulator
+        rate = f"{market.records_per_second:g} trades a second"
+        table.add_row("Simulator", market.feed, f"{len(market.symbols)} symbols, {rate}")
+    table.add_row("Logs", str(stack.supervisor.logs), "one file a process")
+    table.add_section()
+    if dagster:
+        table.add_row("Look first at", f"{ui}/asset-groups", "bronze fills within a minute")
+    table.add_row("In another terminal", "stock-pipeline status", "how far every feed is")
+    table.add_row("Stop", "Ctrl-C", "the data is kept")
+    console.print(table)
+
+
+def say(console: Console, sentence: str) -> None:
+    """Print one line with the time."""
+    console.print(f"{time.strftime('%H:%M:%S')}  {sentence}", markup=False, soft_wrap=True)
