@@ -246,24 +246,30 @@ class RangeReader:
                             "the batch is read again."
                         )
                     continue
-                for message in messages:
-                    error = message.error()
-                    if error is None:
-                        heard = time.monotonic()
-                        position = message.offset() + 1
-                        if position > end:
-                            break
-                        chunk.append(message)
-                        chunk_bytes += len(message)
-                    elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
-                        position = max(position, message.offset())
+                # Whole lists, not a loop over messages: a third of the time of a read was there.
+                records = [m for m in messages if m.error() is None]
+                if records:
+                    heard = time.monotonic()
+                    position = records[-1].offset() + 1
+                    if position > end:
+                        records = [m for m in records if m.offset() < end]
+                    chunk += records
+                    chunk_bytes += sum(map(len, records))
+                for error, offset in [
+                    (m.error(), m.offset())
+                    for m in messages
+                    if len(records) < len(messages) and m.error() is not None
+                ]:
+                    if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001
+                        position = max(position, offset)
                     elif error.code() == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
                         if chunk:
                             yield _records(partition, chunk)
                         raise OffsetOutOfRangeError(self.topic, partition, position)
-                    elif not error.retriable() and error.fatal():
+                    elif error.fatal():
                         raise KafkaUnavailableError(
-                            f"Topic {self.topic} partition {partition}: {error.str()}"
+                            f"Topic {self.topic} partition {partition}: {error.str()}; nothing was "
+                            "written, the batch is read again."
                         )
                     else:
                         logger.warning("%s partition %d: %s", self.topic, partition, error.str())
@@ -300,11 +306,11 @@ def _records(partition: int, messages: list[Any]) -> pa.Table:
 
     from stock_pipeline.lib.schemas import RECORDS
 
-    timestamps = np.fromiter((m.timestamp()[1] for m in messages), np.int64, len(messages))
+    timestamps = np.array([m.timestamp()[1] for m in messages], np.int64)
     return pa.Table.from_arrays(
         [
             pa.array(np.full(len(messages), partition, np.int32)),
-            pa.array(np.fromiter((m.offset() for m in messages), np.int64, len(messages))),
+            pa.array([m.offset() for m in messages], pa.int64()),
             # A record without a timestamp has -1: 1970 says so better than a failure.
             pa.array(np.maximum(timestamps, 0) * 1000).cast(pa.timestamp("us")),
             pa.array([m.key() for m in messages], pa.binary()),
