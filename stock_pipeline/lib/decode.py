@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -102,7 +103,7 @@ class Decoder:
     def _run(self, records: pa.Table) -> pa.Table:
         """The statement's result: `i` is the record's position, `fault` NULL where accepted."""
         numbered = records.select(["kafka_timestamp", "payload"]).append_column(
-            "i", pa.array(range(records.num_rows), pa.int64())
+            "i", pa.array(np.arange(records.num_rows))
         )
         self._connection.register("records", numbered)
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,10 @@ from stock_pipeline.lib.batches import TradeDateSpan
 #: More ranges of a date than this are joined across their narrowest gaps.
 MAX_RANGES = 64
 
+_EPOCH = date(1970, 1, 1)
 _MINUTES_A_DAY = 1440
+#: Bounds of minutes since 1970 that leave room for every year of our tables.
+_MINUTES, _FIRST_MINUTE = 2**31, -(2**30)
 
 Ranges = tuple[tuple[int, int], ...]
 
@@ -31,15 +34,17 @@ def trade_date_spans(rows: pa.Table) -> dict[date, TradeDateSpan]:
         return {}
     days = rows["trade_date"].cast(pa.int32()).to_numpy().astype(np.int64)
     minutes = _minutes(rows, days)
-    counts = dict(zip(*(a.tolist() for a in np.unique(days, return_counts=True)), strict=True))
-    moved = np.ones(len(days), dtype=bool)
-    moved[1:] = (days[1:] != days[:-1]) | (minutes[1:] != minutes[:-1])
-    pairs = np.unique(np.stack([days[moved], minutes[moved]], axis=1), axis=0)
+    # A day and a minute in one number: sorting pairs takes ten times as long.
+    numbers = days * _MINUTES + minutes - _FIRST_MINUTE
+    distinct = np.unique(numbers[np.append(True, numbers[1:] != numbers[:-1])])
+    found, found_minutes = distinct // _MINUTES, distinct % _MINUTES + _FIRST_MINUTE
+    first = int(days.min())
+    counts = np.bincount(days - first)
     return {
-        date.fromordinal(day + date(1970, 1, 1).toordinal()): TradeDateSpan(
-            rows=count, minutes=_ranges_of(pairs[pairs[:, 0] == day, 1])
+        _EPOCH + timedelta(days=day): TradeDateSpan(
+            rows=int(counts[day - first]), minutes=_ranges_of(found_minutes[found == day])
         )
-        for day, count in counts.items()
+        for day in np.unique(found).tolist()
     }
 
 
