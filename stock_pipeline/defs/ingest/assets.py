@@ -37,8 +37,8 @@ class BatchConfig(dg.Config):
 
 
 def op_name(feed: str) -> str:
-    """Name of the feed's ingest op and job: Dagster allows no '-' in it."""
-    return f"ingest_{feed.replace('-', '_')}"
+    """Name of the feed's ingest op: Dagster allows no '-' in it."""
+    return f"batch_of_{feed.replace('-', '_')}"
 
 
 def _columns(schema: Any) -> dg.TableSchema:

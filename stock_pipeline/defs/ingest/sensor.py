@@ -28,9 +28,15 @@ FEED_TAG, SEQ_TAG, ATTEMPT_TAG = (
     "stock_pipeline/attempt",
 )
 
+
+def job_name(feed: str) -> str:
+    """Name of the job that ingests one batch of the feed."""
+    return f"ingest_{feed.replace('-', '_')}"
+
+
 ingest_jobs = {
     name: dg.define_asset_job(
-        op_name(name),
+        job_name(name),
         selection=dg.AssetSelection.assets(["bronze", name], ["quarantine", name])
         | dg.AssetSelection.checks_for_assets(
             dg.AssetKey(["bronze", name]), dg.AssetKey(["quarantine", name])
@@ -124,7 +130,7 @@ def storage_sentence(settings: Settings, error: Exception) -> str:
 
 def _run_request(settings: Settings, plan: Plan, attempt: int) -> dg.RunRequest:
     return dg.RunRequest(
-        job_name=op_name(plan.feed),
+        job_name=job_name(plan.feed),
         run_key=f"{plan.feed}-{plan.seq}-{attempt}",
         run_config={"ops": {op_name(plan.feed): {"config": {"seq": plan.seq, "attempt": attempt}}}},
         tags={
