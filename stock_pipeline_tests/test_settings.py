@@ -255,8 +255,8 @@ def test_several_errors_are_listed_one_per_line(tmp_path: Path) -> None:
 def test_an_override_is_named_by_its_variable(tmp_path: Path) -> None:
     assert problems(tmp_path, FEED, KAFKA__BOOTSTRAP_SERVER="x") == [
         (
-            "environment variable STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVER: kafka.bootstrap_server is "
-            "not a setting (did you mean bootstrap_servers?); kafka takes bootstrap_servers, "
+            "environment variable STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVER: kafka.bootstrap_server "
+            "is not a setting (did you mean bootstrap_servers?); kafka takes bootstrap_servers, "
             "request_timeout_seconds."
         )
     ]

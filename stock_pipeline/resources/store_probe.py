@@ -1,0 +1,174 @@
+"""Whether the object store keeps the two promises that exactly-once rests on (invariant I8).
+
+Stores exist that accept `If-None-Match` and `If-Match` and ignore them, or check them and write
+without holding a lock in between, or forget them for multipart uploads. On such a store two writers
+of one batch would both believe that they had decided it.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from botocore.exceptions import ClientError
+
+from stock_pipeline.resources.lake import Lake, PreconditionFailedError
+
+PROBE_PREFIX = "_probe/"
+RACERS = 8
+WRONG_ETAG = '"00000000000000000000000000000000"'
+#: Answers of a store that knows the request header and says that it cannot do it.
+NOT_SUPPORTED = {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"}
+REFUSED = {409, 412}
+
+
+class UnsafeStoreError(Exception):
+    """The store does not honour conditional writes; nothing may be ingested into it."""
+
+
+def refuse_unsafe_store(lake: Lake) -> None:
+    """Check the store; costs a fifth of a second.
+
+    Raises:
+        UnsafeStoreError: A promise is not kept; the sentences say which.
+        botocore.exceptions.ClientError: The store refused the probe itself.
+    """
+    problems = probe_conditional_writes(lake)
+    if problems:
+        raise UnsafeStoreError(
+            f"{' '.join(problems)} Nothing was ingested: on this store two writers could decide "
+            "the same batch twice. Use a store that honours If-None-Match and If-Match."
+        )
+
+
+def probe_conditional_writes(lake: Lake) -> list[str]:
+    """Try every conditional write that we rely on, alone and racing; clean up after it.
+
+    Returns:
+        One sentence for each promise that the store does not keep; empty when all is well.
+
+    Raises:
+        botocore.exceptions.ClientError: The store refused for another reason, such as a missing
+            bucket or permission (needed: PutObject, GetObject, ListBucket, DeleteObject and
+            AbortMultipartUpload below `_probe/`).
+    """
+    prefix = f"{PROBE_PREFIX}{uuid.uuid4().hex}/"
+    try:
+        with ThreadPoolExecutor(RACERS) as pool:
+            answers = [
+                _put_if_absent(lake, prefix, pool),
+                _compare_and_swap(lake, prefix, pool),
+                _multipart(lake, prefix, pool),
+            ]
+    finally:
+        for entry in lake.list(prefix):
+            lake.delete(entry.key)
+    return [problem for answer in answers for problem in answer]
+
+
+def _put_if_absent(lake: Lake, prefix: str, pool: ThreadPoolExecutor) -> list[str]:
+    key = prefix + "absent"
+    writers = [partial(lake.put_if_absent, key, b"%d" % i) for i in range(RACERS)]
+    winners = _race(writers, pool)
+    problems = _one_winner(winners, "put-if-absent (If-None-Match: *)", "writers of a new object")
+    if len(winners) == 1 and lake.get(key)[0] != b"%d" % winners[0]:
+        problems.append("After racing put-if-absent the object is not what its one winner wrote.")
+    if not problems and _accepted(lambda: lake.put_if_absent(key, b"late")):
+        problems.append("Put-if-absent (If-None-Match: *) overwrote an object that was there.")
+    return problems
+
+
+def _compare_and_swap(lake: Lake, prefix: str, pool: ThreadPoolExecutor) -> list[str]:
+    key = prefix + "swapped"
+    etag = lake.put(key, b"first")
+    if _accepted(lambda: lake.replace(key, b"wrong", WRONG_ETAG)):
+        return ["Compare-and-swap (If-Match) overwrote an object although the ETag was wrong."]
+    writers = [partial(lake.replace, key, b"%d" % i, etag) for i in range(RACERS)]
+    winners = _race(writers, pool)
+    return _one_winner(winners, "compare-and-swap (If-Match)", "writers with the same ETag")
+
+
+def _multipart(lake: Lake, prefix: str, pool: ThreadPoolExecutor) -> list[str]:
+    key = prefix + "multipart"
+    uploads = [_upload(lake, key) for _ in range(3)]
+    try:
+        writers = [partial(_complete, lake, key, *upload) for upload in uploads]
+        winners = _race(writers, pool)
+        problems = _one_winner(
+            winners,
+            "put-if-absent of multipart uploads (CompleteMultipartUpload with If-None-Match)",
+            "uploads of a new object",
+        )
+    finally:
+        for upload_id, _ in uploads:
+            _abort(lake, key, upload_id)
+    return problems
+
+
+def _upload(lake: Lake, key: str) -> tuple[str, str]:
+    """Start a multipart upload of one part; its id and the part's ETag."""
+    upload_id = lake.client.create_multipart_upload(Bucket=lake.bucket, Key=key)["UploadId"]
+    part = lake.client.upload_part(
+        Bucket=lake.bucket, Key=key, UploadId=upload_id, PartNumber=1, Body=b"part"
+    )
+    return upload_id, part["ETag"]
+
+
+def _complete(lake: Lake, key: str, upload_id: str, part_etag: str) -> None:
+    try:
+        lake.client.complete_multipart_upload(
+            Bucket=lake.bucket,
+            Key=key,
+            UploadId=upload_id,
+            MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": part_etag}]},
+            IfNoneMatch="*",
+        )
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] in REFUSED:
+            raise PreconditionFailedError(key) from error
+        raise
+
+
+def _abort(lake: Lake, key: str, upload_id: str) -> None:
+    """Drop an upload that was refused; one that was completed is gone already."""
+    try:
+        lake.client.abort_multipart_upload(Bucket=lake.bucket, Key=key, UploadId=upload_id)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "NoSuchUpload":
+            raise
+
+
+def _accepted(write: Callable[[], object]) -> bool:
+    """Whether the store took the write; refusing it and not supporting it are both no."""
+    try:
+        write()
+    except PreconditionFailedError:
+        return False
+    except ClientError as error:
+        if error.response["Error"]["Code"] in NOT_SUPPORTED:
+            return False
+        raise
+    return True
+
+
+def _race(writers: Sequence[Callable[[], object]], pool: ThreadPoolExecutor) -> list[int]:
+    """Let all writers go at once; the indices of those that the store accepted."""
+    start = threading.Barrier(len(writers))
+
+    def run(write: Callable[[], object]) -> bool:
+        start.wait()
+        return _accepted(write)
+
+    accepted = list(pool.map(run, writers))
+    return [index for index, won in enumerate(accepted) if won]
+
+
+def _one_winner(winners: list[int], promise: str, racers: str) -> list[str]:
+    if len(winners) == 1:
+        return []
+    if not winners:
+        return [f"The store refuses {promise}."]
+    return [f"The store ignores {promise}: {len(winners)} racing {racers} all succeeded."]
