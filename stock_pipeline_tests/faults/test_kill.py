@@ -31,6 +31,7 @@ FEEDS = {
         "calendar": "24/7",
         "partitions": 2,
         "max_wait_seconds": 1,
+        "min_records": 1000,
         "max_records": 2000,
         "max_batches_in_flight": 4,
         # A killed run is believed to live until its deadline.
@@ -75,15 +76,24 @@ class Dagster:
     def run_workers(self) -> list[int]:
         """Processes of runs: children of the code server."""
         server = self.processes["code server"].pid
-        children = Path(f"/proc/{server}/task/{server}/children")
-        pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
-        return [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        # Listed by the thread that started them, and runs are started by gRPC's threads.
+        listed = [c.read_text() for c in Path(f"/proc/{server}/task").glob("*/children")]
+        pids = [int(pid) for pid in " ".join(listed).split()]
+        return [pid for pid in pids if b"spawn_main" in command_line(pid)]
 
     def stop(self) -> None:
         for process in reversed(self.processes.values()):
             process.kill()
             process.wait()
         self.logs.close()
+
+
+def command_line(pid: int) -> bytes:
+    """Command line of a process, empty when it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> None:
