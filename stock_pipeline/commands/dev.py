@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rich.console import Console
 
+    from stock_pipeline.commands.status import FeedStatus
     from stock_pipeline.settings import Settings
     from stock_pipeline.stack.local import LocalStack
 
@@ -114,7 +116,7 @@ def run(
     simulator = simulator and settings.simulator.enabled
     history_made, replayed = home / "history.made", home / "sample.replayed"
     try:
-        say(console, f"Starting; everything is kept in {home}")
+        say(console, f"Starting; data and logs are kept in {home}")
         stack.start()
         if dagster:
             say(console, "Kafka and AWS are up, Dagster is starting (20 to 60 s)")
@@ -128,7 +130,7 @@ def run(
             if not replayed.exists() and children.DAILY_FEED in settings.feeds:
                 stack.supervisor.start(children.replay_process(stack.environment))
         show_overview(console, stack, simulator=simulator, dagster=dagster)
-        watch(stack, console, stop, history_made if simulator else None, replayed)
+        watch(stack, console, stop, history_made if simulator else None, replayed, dagster=dagster)
     finally:
         say(console, "Stopping")
         stack.stop()
@@ -141,9 +143,11 @@ def watch(
     stop: threading.Event,
     history_made: Path | None,
     replayed: Path,
+    *,
+    dagster: bool,
 ) -> None:
     """Restart what dies, remember what is needed only once, and say how far the feeds are."""
-    status = threading.Thread(target=show_status, args=(stack, console, stop), daemon=True)
+    status = threading.Thread(target=show_status, args=(stack, console, stop, dagster), daemon=True)
     status.start()
     simulating_since = time.monotonic()
     while not stop.wait(0.5):
@@ -158,27 +162,41 @@ def watch(
     status.join(timeout=5)
 
 
-def show_status(stack: LocalStack, console: Console, stop: threading.Event) -> None:
-    """Print a line about every feed each 15 s until `stop` is set."""
+def show_status(stack: LocalStack, console: Console, stop: threading.Event, dagster: bool) -> None:
+    """Each 15 s until `stop` is set: a line about the feeds, and a look at the code server."""
     from botocore.exceptions import BotoCoreError, ClientError
     from kafka.errors import KafkaError
 
-    from stock_pipeline.commands.status import FeedStatus, feed_statuses
+    from stock_pipeline.commands.status import feed_statuses
     from stock_pipeline.resources.kafka import KafkaUnavailableError
-
-    def line(feed: FeedStatus) -> str:
-        batch = f"batch {feed.last_batch}" if feed.last_batch >= 0 else "no batch yet"
-        lost = f", {feed.lost:,} LOST" if feed.lost else ""
-        return f"{feed.feed} {batch}, {sum(feed.waiting.values()):,} waiting{lost}"
+    from stock_pipeline.stack.code_location import reload_unreachable_locations
 
     while not stop.wait(STATUS_SECONDS):
         try:
             statuses = feed_statuses(stack.settings)
         except (KafkaUnavailableError, KafkaError, BotoCoreError, ClientError) as error:
             say(console, f"no status: {str(error)[:120]}")
+        else:
+            if not stop.is_set():
+                say(console, status_line(statuses))
+        if dagster and reload_unreachable_locations(ui_url(stack)):
+            say(console, "Dagster's code server did not answer; it was started again.")
+
+
+def status_line(feeds: Sequence[FeedStatus]) -> str:
+    """What waits and what was ingested, of the feeds that have seen a record."""
+    parts = []
+    for feed in feeds:
+        waiting = sum(feed.waiting.values())
+        if feed.last_batch < 0 and not waiting:
             continue
-        if not stop.is_set():
-            say(console, " | ".join(line(feed) for feed in statuses))
+        batch = f"batch {feed.last_batch}" if feed.last_batch >= 0 else "no batch yet"
+        lost = f", {feed.lost:,} LOST" if feed.lost else ""
+        parts.append(f"{feed.feed}: {batch}, {waiting:,} waiting{lost}")
+    quiet = len(feeds) - len(parts)
+    if quiet:
+        parts.append(f"{quiet} feed{'s' if quiet > 1 else ''} without records")
+    return " | ".join(parts)
 
 
 def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagster: bool) -> None:
@@ -186,9 +204,11 @@ def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagst
     from rich.table import Table
 
     table = Table(title="stock_pipeline is up", show_header=False, title_justify="left")
-    ui = f"http://127.0.0.1:{stack.settings.ports.dagster}"
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column()
     if dagster:
-        table.add_row("Dagster", ui, "assets, checks, runs")
+        table.add_row("Dagster", ui_url(stack), "assets, checks, runs")
     table.add_row("Kafka", stack.bootstrap_servers, f"{len(stack.settings.feeds)} topics")
     lake = f"s3://{stack.settings.aws.bucket}"
     table.add_row("S3, Glue, Athena", stack.endpoint_url, f"the lake is {lake}")
@@ -196,13 +216,17 @@ def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagst
         market = stack.settings.simulator
         rate = f"{market.records_per_second:g} trades a second"
         table.add_row("Simulator", market.feed, f"{len(market.symbols)} symbols, {rate}")
-    table.add_row("Logs", str(stack.supervisor.logs), "one file a process")
     table.add_section()
     if dagster:
-        table.add_row("Look first at", f"{ui}/asset-groups", "bronze fills within a minute")
+        table.add_row("Look first at", f"{ui_url(stack)}/asset-groups", "bronze fills at once")
     table.add_row("In another terminal", "stock-pipeline status", "how far every feed is")
     table.add_row("Stop", "Ctrl-C", "the data is kept")
     console.print(table)
+
+
+def ui_url(stack: LocalStack) -> str:
+    """Address of Dagster's UI."""
+    return f"http://127.0.0.1:{stack.settings.ports.dagster}"
 
 
 def say(console: Console, sentence: str) -> None:
