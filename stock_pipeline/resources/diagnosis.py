@@ -1,0 +1,140 @@
+"""What `stock-pipeline doctor` checks: one finding per dependency, in plain words."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from stock_pipeline.settings import Settings
+from stock_pipeline.settings_source import did_you_mean
+
+State = Literal["ok", "warning", "failed", "skipped"]
+
+GIBIBYTE = 1024**3
+LEAST_FREE_BYTES = GIBIBYTE
+FEW_FREE_BYTES = 5 * GIBIBYTE
+CONNECT_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One dependency.
+
+    Attributes:
+        name: What was checked.
+        state: `skipped` where it cannot be checked because something before it failed.
+        answer: One sentence: what was found.
+        remedy: What to do; empty where nothing is to be done.
+    """
+
+    name: str
+    state: State
+    answer: str
+    remedy: str = ""
+
+
+def diagnose(settings: Settings) -> list[Finding]:
+    """Check everything that the settings name; takes some seconds, more where nothing answers."""
+    from stock_pipeline.resources.diagnosis_aws import aws_findings
+    from stock_pipeline.resources.diagnosis_kafka import kafka_findings
+
+    return [
+        *kafka_findings(settings),
+        *aws_findings(settings),
+        *_calendar_findings(settings),
+        _disk(settings.home),
+        _dagster_home(settings),
+    ]
+
+
+def start_it(settings: Settings, otherwise: str) -> str:
+    """What to do where something that `make dev` starts or makes is missing."""
+    return (
+        "`make dev` starts it and makes what is missing."
+        if settings.profile == "local"
+        else otherwise
+    )
+
+
+def refusal(host: str, port: int) -> str:
+    """Why a TCP connection cannot be made; empty when it can."""
+    try:
+        socket.create_connection((host, port), CONNECT_SECONDS).close()
+    except socket.gaierror:
+        return "the name is unknown"
+    except TimeoutError:
+        return f"no answer in {CONNECT_SECONDS:g} s"
+    except OSError as error:
+        return (error.strerror or type(error).__name__).lower()
+    return ""
+
+
+def _calendar_findings(settings: Settings) -> Iterator[Finding]:
+    from exchange_calendars import get_calendar_names
+
+    known = sorted(get_calendar_names())
+    named = {
+        f"feeds.{name}.calendar": feed.calendar
+        for name, feed in settings.feeds.items()
+        if feed.calendar
+    } | {f"calendars ({rule.pattern})": rule.calendar for rule in settings.calendars}
+    unknown = {place: name for place, name in named.items() if name not in known}
+    for place, name in unknown.items():
+        yield Finding(
+            "calendars",
+            "failed",
+            f"{place} names {name}, which is no exchange calendar{did_you_mean(name, known)}.",
+            "Use a name that exchange_calendars knows, such as XNYS, XHKG or 24/7.",
+        )
+    if not unknown:
+        answer = f"all {len(set(named.values()))} calendars are known"
+        yield Finding("calendars", "ok", answer)
+
+
+def _disk(home: Path) -> Finding:
+    existing = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(existing).free
+    answer = f"{free / GIBIBYTE:.1f} GiB free at {home}"
+    if not os.access(existing, os.W_OK):
+        return Finding(
+            "disk",
+            "failed",
+            f"{existing} cannot be written to.",
+            "Give this user write permission, or set STOCK_PIPELINE_HOME to another folder.",
+        )
+    remedy = "Free some space, or set STOCK_PIPELINE_HOME to a folder on a larger disk."
+    if free < LEAST_FREE_BYTES:
+        return Finding("disk", "failed", f"Only {answer}.", remedy)
+    return Finding("disk", "warning" if free < FEW_FREE_BYTES else "ok", answer, remedy)
+
+
+def _dagster_home(settings: Settings) -> Finding:
+    named = os.environ.get("DAGSTER_HOME")
+    folder = Path(named) if named else settings.home / "dagster"
+    if not named and settings.profile != "local":
+        return Finding(
+            "dagster home",
+            "failed",
+            "DAGSTER_HOME is not set: Dagster would use a temporary folder and forget its runs.",
+            "Set DAGSTER_HOME to a folder that stays and holds dagster.yaml.",
+        )
+    if not (folder / "dagster.yaml").is_file():
+        return Finding(
+            "dagster home",
+            "warning" if settings.profile == "local" and not named else "failed",
+            f"{folder} holds no dagster.yaml.",
+            start_it(settings, "Copy the project's dagster.yaml there."),
+        )
+    if not os.access(folder, os.W_OK):
+        return Finding(
+            "dagster home",
+            "failed",
+            f"{folder} cannot be written to.",
+            "Give this user write permission, or set DAGSTER_HOME to another folder.",
+        )
+    return Finding("dagster home", "ok", str(folder))

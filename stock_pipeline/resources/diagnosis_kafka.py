@@ -1,0 +1,116 @@
+"""Doctor's findings about Kafka: brokers, what they advertise, and the feeds' topics."""
+
+from __future__ import annotations
+
+from stock_pipeline.resources.diagnosis import Finding, refusal, start_it
+from stock_pipeline.settings import Settings
+
+LONGEST_ANSWER_SECONDS = 10.0
+
+
+def kafka_findings(settings: Settings) -> list[Finding]:
+    """The brokers, the addresses that they advertise, and every feed's topic."""
+    configured = settings.kafka.bootstrap_servers
+    addresses = [_host_port(address) for address in configured.split(",")]
+    failures = {address: why for address in addresses if (why := refusal(*address))}
+    if len(failures) == len(addresses):
+        why = "; ".join(f"{_shown(a)}: {reason}" for a, reason in failures.items())
+        return [
+            Finding(
+                "kafka broker",
+                "failed",
+                f"No broker answers at kafka.bootstrap_servers = {configured} ({why}).",
+                start_it(settings, "Start the broker, or correct kafka.bootstrap_servers."),
+            ),
+            *_skipped(settings),
+        ]
+    return _ask(settings)
+
+
+def _ask(settings: Settings) -> list[Finding]:
+    from confluent_kafka import KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    configured = settings.kafka.bootstrap_servers
+    try:
+        # One metadata request answers for all; kafka-python's describe_cluster fails on brokers
+        # that know only the first version of that request (Kafka before 3.7).
+        metadata = AdminClient({"bootstrap.servers": configured, "log_level": 0}).list_topics(
+            timeout=min(settings.kafka.request_timeout_seconds, LONGEST_ANSWER_SECONDS)
+        )
+    except KafkaException as error:
+        return [
+            Finding(
+                "kafka broker",
+                "failed",
+                f"{configured} takes connections but gives no Kafka answer "
+                f"({error.args[0].name()}).",
+                "Check that a Kafka broker listens there, without TLS or a password.",
+            ),
+            *_skipped(settings),
+        ]
+    brokers = [(broker.host, broker.port) for broker in metadata.brokers.values()]
+    partitions = {
+        name: len(topic.partitions) for name, topic in metadata.topics.items() if not topic.error
+    }
+    return [
+        Finding("kafka broker", "ok", f"{len(brokers)} at {configured}"),
+        _listeners(configured, brokers),
+        *_topics(settings, partitions),
+    ]
+
+
+def _listeners(configured: str, advertised: list[tuple[str, int]]) -> Finding:
+    """Clients connect to what the brokers advertise, not to what was configured."""
+    shown = ", ".join(map(_shown, advertised))
+    failures = {address: why for address in advertised if (why := refusal(*address))}
+    if failures:
+        why = "; ".join(f"{_shown(a)}: {reason}" for a, reason in failures.items())
+        return Finding(
+            "kafka listeners",
+            "failed",
+            f"The brokers tell clients to connect to {shown}, which cannot be reached from here "
+            f"({why}); {configured} was configured.",
+            "Set the brokers' advertised.listeners to addresses that this machine reaches.",
+        )
+    return Finding("kafka listeners", "ok", f"advertised: {shown}")
+
+
+def _topics(settings: Settings, partitions: dict[str, int]) -> list[Finding]:
+    findings = []
+    for name, feed in settings.feeds.items():
+        label, there = f"feed {name}", partitions.get(feed.topic, 0)
+        if not there:
+            create = f"kafka-topics.sh --create --topic {feed.topic} --partitions {feed.partitions}"
+            finding = Finding(
+                label,
+                "failed",
+                f"Topic {feed.topic} does not exist.",
+                start_it(settings, f"Create it: {create}"),
+            )
+        elif there < feed.partitions:
+            finding = Finding(
+                label,
+                "warning",
+                f"Topic {feed.topic} has {there} partitions, the settings say {feed.partitions}.",
+                "Add partitions to the topic, or correct the setting; all of them are read.",
+            )
+        else:
+            finding = Finding(label, "ok", f"topic {feed.topic}, {there} partitions")
+        findings.append(finding)
+    return findings
+
+
+def _skipped(settings: Settings) -> list[Finding]:
+    names = ["kafka listeners", *(f"feed {name}" for name in settings.feeds)]
+    return [Finding(name, "skipped", "not checked: no broker answers") for name in names]
+
+
+def _host_port(address: str) -> tuple[str, int]:
+    host, _, port = address.strip().rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _shown(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
