@@ -201,9 +201,7 @@ def state_year(year: str, objects: Mapping[str, Made]) -> str | None:
 
 def want_gold(table: TableSpec, partition: str, objects: Mapping[str, Made]) -> Want:
     """What a gold partition would be made from now; nothing while its own silver is missing."""
-    silver = (
-        BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
-    )
+    silver = BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
     if key_of(silver, partition) not in objects:
         return Want()
     if table is not VOLATILITY_DAILY_TABLE:
@@ -238,9 +236,7 @@ def want_all(
     prefix = layout.table_prefix(table.layer, table.name)
     existing = {layout.partition_of_key(key) for key in objects if key.startswith(prefix)}
     if table.layer == "gold":
-        silver = (
-            BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
-        )
+        silver = BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
         inputs = layout.table_prefix(silver.layer, silver.name)
         sources = {layout.partition_of_key(key) for key in objects if key.startswith(inputs)}
         for partition in sorted(sources):

@@ -1,0 +1,187 @@
+"""What makes due silver and gold partitions: one refresh run for all of them.
+
+Dagster's own automation starts a run per contiguous range of partitions: 900 scattered ones became
+807 runs, at seconds each. `eager` also never asks again after a failure.
+"""
+
+import time
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from stock_pipeline.defs.kafka.assets import OWNERS
+from stock_pipeline.defs.table_events import asset_key, check_evaluations, metadata_of
+from stock_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    from stock_pipeline.resources.table_index import TableIndex
+
+REFRESH_KEY = dg.AssetKey(["refresh"])
+REFRESH_TAG = "stock_pipeline/refresh"
+
+#: After failures the wait doubles with each, up to this.
+MOST_BACKOFF_SECONDS = 900.0
+
+
+class TablesDue(dg.AutomationCondition[dg.AssetKey]):
+    """True while a silver or gold partition would be made from something else than it was.
+
+    Not sooner than `refresh.min_interval_seconds` after the last refresh began, and after failed
+    ones only when a growing pause is over. What it knows comes from the lake and from the runs, so
+    it keeps no cursor that could be lost; when the store cannot be read it is false.
+    """
+
+    @property
+    def name(self) -> str:
+        """Shown in the UI's evaluation tree."""
+        return "tables_due"
+
+    def get_label(self) -> str:
+        """Shown in the UI's evaluation tree."""
+        return "silver or gold partitions are due"
+
+    def evaluate(  # type: ignore[override]
+        self, context: dg.AutomationContext[dg.AssetKey]
+    ) -> dg.AutomationResult[dg.AssetKey]:
+        """Ask the runs, then the index."""
+        true = not context.candidate_subset.is_empty and self._is_due(context)
+        subset = context.candidate_subset if true else context.get_empty_subset()
+        return dg.AutomationResult(context, true_subset=subset)
+
+    def _is_due(self, context: dg.AutomationContext[dg.AssetKey]) -> bool:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        wait = seconds_to_wait(context.asset_graph_view.instance, time.time())
+        if wait > 0:
+            context.log.debug("The next refresh may begin in %.0f s.", wait)
+            return False
+        try:
+            index = _index()
+            index.refresh()
+        except (BotoCoreError, ClientError, OSError) as error:
+            context.log.warning(
+                "The lake s3://%s cannot be read (%s); no refresh is requested and nothing is "
+                "lost. The next tick asks again.",
+                get_settings().aws.bucket,
+                error,
+            )
+            return False
+        # While the index is filled for the first time, everything would look due.
+        return not index.behind and next(index.due_one_by_one(), None) is not None
+
+
+def seconds_to_wait(instance: dg.DagsterInstance, now: float) -> float:
+    """Seconds until a refresh may be requested; by the interval, or by failures so far."""
+    settings = get_settings().refresh
+    runs = instance.get_run_records(dg.RunsFilter(tags={REFRESH_TAG: "true"}), limit=8)
+    if not runs:
+        return 0.0
+    if not runs[0].dagster_run.is_finished:
+        return float(settings.min_interval_seconds)
+    began = runs[0].start_time or runs[0].create_timestamp.timestamp()
+    failures = 0
+    for record in runs:
+        if record.dagster_run.status is dg.DagsterRunStatus.SUCCESS:
+            break
+        failures += 1
+    ended = runs[0].end_time or began
+    backoff = min(MOST_BACKOFF_SECONDS, settings.min_interval_seconds * 2.0**failures)
+    until = ended + backoff if failures else began + settings.min_interval_seconds
+    return max(0.0, until - now)
+
+
+@cache
+def _index() -> "TableIndex":
+    """The index of this code server process."""
+    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.resources.table_index import TableIndex
+
+    settings = get_settings()
+    return TableIndex(settings, Lake(settings.aws), settings.home / "table_index.sqlite")
+
+
+@dg.asset(
+    key=REFRESH_KEY,
+    group_name="refresh",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    tags={"layer": "refresh"},
+    automation_condition=~dg.AutomationCondition.in_progress() & TablesDue(),
+    op_tags={"dagster/max_retries": "0"},
+    description=(
+        "Grain: one run. Makes every due silver partition, then every due gold one, each checked "
+        "before it is published, and reports a materialization and its checks for each. Source: "
+        "the offset logs and the ETags in the lake. Consumer: the silver and gold assets."
+    ),
+)
+def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
+    """Make what is due, inputs first; one failing partition does not stop the others."""
+    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.resources.table_index import TableIndex
+    from stock_pipeline.resources.tables import TableBuilder
+
+    settings = get_settings()
+    lake = Lake(settings.aws)
+    index = TableIndex(settings, lake, settings.home / "table_index.sqlite")
+    index.catch_up()
+    builder = TableBuilder(settings, lake, context.run_id, index)
+    started = datetime.now(UTC)
+    made: dict[str, int] = {}
+    rows = refused = 0
+    failures: list[str] = []
+    first_error: Exception | None = None
+    for tried, (table, partition) in enumerate(index.due_one_by_one()):
+        if tried >= settings.refresh.max_partitions:
+            break
+        try:
+            built = builder.build(table, partition)
+            evaluations = check_evaluations(settings, built)
+        except Exception as error:
+            # One partition must not stop the others; the run fails at its end.
+            context.log.exception("%s %s was not made.", table.name, partition)
+            failures.append(f"{table.name} {partition}: {error}")
+            first_error = first_error or error
+            continue
+        if built.etag:
+            made[table.name] = made.get(table.name, 0) + 1
+            rows += built.rows
+            context.log_event(
+                dg.AssetMaterialization(
+                    asset_key(table), partition=partition, metadata=metadata_of(settings, built)
+                )
+            )
+        refused += bool(built.violations)
+        if built.etag or built.violations:
+            for evaluation in evaluations:
+                context.log_event(evaluation)
+    index.close()
+    if failures:
+        raise dg.Failure(
+            f"{len(failures)} due partitions were not made, {sum(made.values())} were; the old "
+            f"objects stay and the failed ones are tried again. {' | '.join(failures[:5])}",
+            metadata={"failures": dg.MetadataValue.md("\n".join(f"- {f}" for f in failures[:50]))},
+            allow_retries=False,
+        ) from first_error
+    return dg.MaterializeResult(
+        metadata={
+            "partitions": sum(made.values()),
+            "rows": rows,
+            "refused": refused,
+            "seconds": round((datetime.now(UTC) - started).total_seconds(), 3),
+            **{f"made {name}": count for name, count in made.items()},
+        }
+    )
+
+
+refresh_sensor = dg.AutomationConditionSensorDefinition(
+    "refresh_due_tables",
+    target=dg.AssetSelection.assets(REFRESH_KEY),
+    # Our own condition can only be evaluated where our code is.
+    use_user_code_server=True,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    minimum_interval_seconds=5,
+    run_tags={REFRESH_TAG: "true"},
+    description="Requests a refresh while a silver or gold partition is due and none is under way.",
+)

@@ -1,0 +1,72 @@
+"""Gold: what people ask for."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from stock_pipeline.defs.table_assets import table_asset
+from stock_pipeline.lib.schemas import (
+    DAILY_AVERAGE_PRICE_TABLE,
+    VOLATILITY_DAILY_TABLE,
+    VOLATILITY_INTRADAY_TABLE,
+)
+
+INTRADAY = dg.AssetKey(["silver", "bars_intraday"])
+DAILY = dg.AssetKey(["silver", "bars_daily"])
+_PRICES = [(DAILY, c) for c in ("open", "high", "low", "close", "adjusted_close")]
+
+volatility_daily = table_asset(
+    VOLATILITY_DAILY_TABLE,
+    deps=[DAILY],
+    description=(
+        "Grain: one symbol, session and window; one partition a year. Annualised volatility by "
+        "six estimators over full windows. Source: silver bars_daily of the year and the two "
+        "before, the first source of `source_precedence`; EWMA goes on from the year before. "
+        "Consumer: Athena, dashboards, risk."
+    ),
+    lineage={
+        "symbol": [(DAILY, "symbol")],
+        "trade_date": [(DAILY, "trade_date")],
+        "close_to_close": [(DAILY, "close"), (DAILY, "adjusted_close")],
+        "ewma": [(DAILY, "close"), (DAILY, "adjusted_close")],
+        **dict.fromkeys(("parkinson", "garman_klass", "rogers_satchell", "yang_zhang"), _PRICES),
+    },
+)
+
+volatility_intraday = table_asset(
+    VOLATILITY_INTRADAY_TABLE,
+    deps=[INTRADAY],
+    description=(
+        "Grain: one symbol and window of 5m, 15m, 30m, 1h or the session; one partition a session "
+        "date. Realized variance, jumps and volatility. Source: 1-minute bars of silver "
+        "bars_intraday inside the regular session. Consumer: Athena, dashboards, the live page."
+    ),
+    lineage={
+        "symbol": [(INTRADAY, "symbol")],
+        "window_start": [(INTRADAY, "bar_start")],
+        **{
+            c: [(INTRADAY, "close")]
+            for c in ("realized_variance", "bipower_variation", "jump_share", "realized_volatility")
+        },
+        "high": [(INTRADAY, "high")],
+        "low": [(INTRADAY, "low")],
+        "vwap": [(INTRADAY, "vwap"), (INTRADAY, "volume")],
+        "trade_count": [(INTRADAY, "trade_count")],
+    },
+)
+
+daily_average_price = table_asset(
+    DAILY_AVERAGE_PRICE_TABLE,
+    deps=[DAILY],
+    description=(
+        "Grain: one symbol and session; one partition a year. The mean trade price where trades "
+        "exist, else the mean of intraday closes, else the daily close; `basis` says which. "
+        "Source: silver bars_daily. Consumer: Athena, dashboards."
+    ),
+    lineage={
+        "symbol": [(DAILY, "symbol")],
+        "trade_date": [(DAILY, "trade_date")],
+        "avg_price": [(DAILY, "mean_price"), (DAILY, "mean_close"), (DAILY, "close")],
+        "observations": [(DAILY, "trade_count"), (DAILY, "bar_count")],
+    },
+)

@@ -1,0 +1,89 @@
+"""Pictures and tables for the UI: a few rows as Markdown, a line chart as inline SVG."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from stock_pipeline.defs.ingest.metadata import markdown_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+WIDTH, HEIGHT, MARGIN = 480, 120, 4
+#: Points of a line: each materialization stores its chart, so it stays below a kilobyte.
+MOST_POINTS = 60
+
+CHART_COLUMNS = {
+    "bars_intraday": ("bar_start", "close"),
+    "bars_daily": ("trade_date", "close"),
+    "volatility_daily": ("trade_date", "close_to_close"),
+    "volatility_intraday": ("window_start", "realized_volatility"),
+    "daily_average_price": ("trade_date", "avg_price"),
+}
+
+
+def preview(table: pa.Table, rows: int = 5) -> str:
+    """The last rows as Markdown, floats with six digits."""
+    return markdown_table(_rounded(table.slice(max(0, table.num_rows - rows))))
+
+
+def chart(name: str, table: pa.Table) -> str | None:
+    """One symbol's line as a Markdown image; None where there are not two points.
+
+    Args:
+        name: Table name.
+        table: Rows of one partition, sorted by the table's key.
+    """
+    import pyarrow.compute as pc
+
+    if not table.num_rows:
+        return None
+    time, value = CHART_COLUMNS[name]
+    symbol = table["symbol"][0].as_py()
+    picked = pc.field("symbol") == symbol
+    # One line: of several windows, labels, intervals or sources the first.
+    for column in ("window_days", "window_label", "interval", "source"):
+        if column in table.column_names:
+            first = table.filter(picked).slice(0, 1)[column][0].as_py()
+            picked &= pc.field(column) == first
+    line = table.filter(picked).select([time, value]).drop_null()
+    values = line[value].to_pylist()
+    if len(values) < 2:
+        return None
+    span = f"{line[time][0]} to {line[time][-1]}"
+    title = f"{symbol} {value}, {span}: {min(values):.6g} to {max(values):.6g}"
+    return f"![{title}]({svg_uri(values)})\n\n{title}"
+
+
+def svg_uri(values: Sequence[float]) -> str:
+    """A line through the values as a `data:` address of an SVG image."""
+    step = max(1, -(-len(values) // MOST_POINTS))
+    points = list(values[::step])
+    low, high = min(points), max(points)
+    across = (WIDTH - 2 * MARGIN) / max(1, len(points) - 1)
+    up = (HEIGHT - 2 * MARGIN) / ((high - low) or 1.0)
+    line = " ".join(
+        f"{MARGIN + i * across:.0f},{HEIGHT - MARGIN - (value - low) * up:.0f}"
+        for i, value in enumerate(points)
+    )
+    svg = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'width="{WIDTH}" height="{HEIGHT}"><polyline fill="none" stroke="#4f43dd" '
+        f'stroke-width="2" points="{line}"/></svg>'
+    )
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+
+
+def _rounded(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    def short(value: Any) -> str:
+        if value is None:
+            return ""
+        return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+    return pa.table(
+        {name: [short(v) for v in table[name].to_pylist()] for name in table.column_names}
+    )

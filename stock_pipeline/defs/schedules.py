@@ -1,0 +1,164 @@
+"""Runs by the clock: the roll-up after each exchange's close, and nightly maintenance."""
+
+import time
+from typing import Any
+
+import dagster as dg
+
+from stock_pipeline.defs.automation import REFRESH_KEY, REFRESH_TAG
+from stock_pipeline.settings import get_settings
+
+#: Finished runs, their events included, are kept this long unless something shows them as its last.
+KEEP_RUN_DAYS = 14
+#: One night's pruning ends after this, the next goes on.
+PRUNE_SECONDS = 600.0
+
+#: Local time after the regular close of exchanges, where vendors have the day's bars.
+AFTER_CLOSE = {
+    "24/7": ("10 0 * * *", "UTC"),
+    "XNYS": ("15 17 * * 1-5", "America/New_York"),
+    "XNAS": ("15 17 * * 1-5", "America/New_York"),
+    "XTSE": ("15 17 * * 1-5", "America/Toronto"),
+    "XLON": ("30 17 * * 1-5", "Europe/London"),
+    "XFRA": ("15 21 * * 1-5", "Europe/Berlin"),
+    "XETR": ("30 18 * * 1-5", "Europe/Berlin"),
+    "XPAR": ("30 18 * * 1-5", "Europe/Paris"),
+    "XSWX": ("30 18 * * 1-5", "Europe/Zurich"),
+    "XJSE": ("15 18 * * 1-5", "Africa/Johannesburg"),
+    "XHKG": ("15 17 * * 1-5", "Asia/Hong_Kong"),
+    "XTKS": ("15 16 * * 1-5", "Asia/Tokyo"),
+    "XSHG": ("15 16 * * 1-5", "Asia/Shanghai"),
+    "XBOM": ("15 17 * * 1-5", "Asia/Kolkata"),
+    "XTAI": ("15 15 * * 1-5", "Asia/Taipei"),
+}
+
+roll_up_job = dg.define_asset_job(
+    "roll_up",
+    selection=dg.AssetSelection.assets(REFRESH_KEY),
+    description="Make every due silver and gold partition now.",
+    tags={REFRESH_TAG: "true", "dagster/max_retries": "0"},
+)
+
+
+def calendars_used() -> list[str]:
+    """Distinct calendars of the feeds and the symbol rules."""
+    settings = get_settings()
+    feeds = {feed.calendar or "XNYS" for feed in settings.feeds.values()}
+    return sorted(feeds | {rule.calendar for rule in settings.calendars})
+
+
+def _after_close(calendar: str) -> tuple[str, str]:
+    """Cron and time zone after a calendar's close; others are asked from exchange_calendars."""
+    if calendar in AFTER_CLOSE:
+        return AFTER_CLOSE[calendar]
+    # Importing exchange_calendars costs a second, so only for exchanges that are not listed.
+    from stock_pipeline.lib.sessions import timezone_of
+
+    return "0 20 * * 1-5", timezone_of(calendar)
+
+
+def _schedule(calendar: str) -> dg.ScheduleDefinition:
+    cron, timezone = _after_close(calendar)
+    return dg.ScheduleDefinition(
+        name=f"after_close_{calendar.replace('/', '_').lower()}",
+        job=roll_up_job,
+        cron_schedule=cron,
+        execution_timezone=timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"Roll the day up after the close of {calendar}, in the exchange's time zone.",
+    )
+
+
+roll_ups = [_schedule(calendar) for calendar in calendars_used()]
+
+
+@dg.op(tags={"dagster/max_retries": "0"})
+def write_checkpoints(context: dg.OpExecutionContext) -> None:
+    """Fold each feed's offset log into a checkpoint, so that a cold start reads little."""
+    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.resources.offset_log import OffsetLog
+
+    settings = get_settings()
+    lake = Lake(settings.aws)
+    for feed in settings.feeds:
+        checkpoint = OffsetLog(lake, feed).write_checkpoint()
+        seq = checkpoint.seq if checkpoint else "is current"
+        context.log.info("%s: checkpoint %s", feed, seq)
+
+
+@dg.op(ins={"after": dg.In(dg.Nothing)}, tags={"dagster/max_retries": "0"})
+def prune_runs(context: dg.OpExecutionContext) -> None:
+    """Delete old finished runs with their events, except the last of an asset or partition.
+
+    Ticks are purged by the instance's `retention`; runs and events never are.
+    """
+    deleted, kept = prune(context.instance, time.time() - KEEP_RUN_DAYS * 86_400, PRUNE_SECONDS)
+    context.log.info("Old runs: %d deleted, %d kept.", deleted, kept)
+
+
+def prune(instance: dg.DagsterInstance, before: float, seconds: float) -> tuple[int, int]:
+    """Delete runs that ended before a time (Unix seconds); the numbers deleted and kept.
+
+    A run that made the latest materialization of an asset or partition stays: the UI would show
+    the partition as missing.
+    """
+    from datetime import UTC, datetime
+
+    ends = time.monotonic() + seconds
+    latest: dict[tuple[dg.AssetKey, str | None], str] = {}
+    deleted = kept = 0
+    runs = instance.get_run_records(
+        dg.RunsFilter(
+            statuses=[
+                dg.DagsterRunStatus.SUCCESS,
+                dg.DagsterRunStatus.FAILURE,
+                dg.DagsterRunStatus.CANCELED,
+            ],
+            created_before=datetime.fromtimestamp(before, UTC),
+        ),
+        ascending=True,
+    )
+    for record in runs:
+        if time.monotonic() > ends:
+            break
+        run_id = record.dagster_run.run_id
+        if _is_last(instance, run_id, latest):
+            kept += 1
+        else:
+            instance.delete_run(run_id)
+            deleted += 1
+    return deleted, kept
+
+
+def _is_last(instance: dg.DagsterInstance, run_id: str, latest: dict[Any, str]) -> bool:
+    for event in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+        dagster_event = event.dagster_event
+        if dagster_event is None or dagster_event.asset_key is None:
+            continue
+        slot = (dagster_event.asset_key, dagster_event.partition)
+        if slot not in latest:
+            found = instance.fetch_materializations(
+                dg.AssetRecordsFilter(
+                    asset_key=slot[0], asset_partitions=[slot[1]] if slot[1] else None
+                ),
+                limit=1,
+            ).records
+            latest[slot] = found[0].run_id if found else ""
+        if latest[slot] == run_id:
+            return True
+    return False
+
+
+@dg.job(tags={"dagster/max_retries": "0"})
+def maintenance() -> None:
+    """Checkpoint the offset logs and delete old runs."""
+    prune_runs(after=write_checkpoints())
+
+
+nightly = dg.ScheduleDefinition(
+    name="nightly_maintenance",
+    job=maintenance,
+    cron_schedule="30 3 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)

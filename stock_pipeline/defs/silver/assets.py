@@ -1,0 +1,60 @@
+"""Silver: one truth per bar, by event time."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from stock_pipeline.defs.table_assets import table_asset
+from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
+from stock_pipeline.settings import get_settings
+
+INTRADAY = dg.AssetKey(["silver", "bars_intraday"])
+
+_FEEDS = get_settings().feeds
+_BY_FORMAT = {
+    name: [dg.AssetKey(["bronze", feed]) for feed, f in _FEEDS.items() if f.format in formats]
+    for name, formats in {
+        "trades": ("trade",),
+        "bars": ("bar", "alpha_vantage_intraday"),
+        "vendor": ("bar",),
+        "daily": ("index_daily",),
+    }.items()
+}
+_SAME = ("symbol", "open", "high", "low", "close", "volume")
+
+bars_intraday = table_asset(
+    BARS_INTRADAY_TABLE,
+    deps=[*_BY_FORMAT["trades"], *_BY_FORMAT["bars"]],
+    description=(
+        "Grain: one bar of a symbol, interval, start and source; one partition a session date. "
+        "Source: 1-minute bars of trades, each trade counted once however often or late it came, "
+        "and vendors' bars, of which the latest correction holds. Consumer: silver bars_daily and "
+        "gold volatility_intraday."
+    ),
+    lineage={
+        **{c: [(k, c) for k in _BY_FORMAT["bars"]] for c in _SAME},
+        "bar_start": [
+            *((k, "event_time") for k in _BY_FORMAT["trades"]),
+            *((k, "bar_start") for k in _BY_FORMAT["bars"]),
+        ],
+    },
+    warns_of_gaps=True,
+)
+
+bars_daily = table_asset(
+    BARS_DAILY_TABLE,
+    deps=[INTRADAY, *_BY_FORMAT["daily"], *_BY_FORMAT["vendor"]],
+    description=(
+        "Grain: one session of a symbol and source; one partition a year. Source: vendors' daily "
+        "bars as they were last corrected, and the roll-up of intraday bars over the regular "
+        "session. Consumer: gold volatility_daily and daily_average_price."
+    ),
+    lineage={
+        **{c: [(INTRADAY, c), *((k, c) for k in _BY_FORMAT["daily"])] for c in _SAME},
+        "adjusted_close": [(k, "adjusted_close") for k in _BY_FORMAT["daily"]],
+        "mean_price": [(INTRADAY, "mean_price")],
+        "trade_count": [(INTRADAY, "trade_count")],
+        "mean_close": [(INTRADAY, "close")],
+    },
+    warns_of_gaps=True,
+)

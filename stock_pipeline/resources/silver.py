@@ -1,0 +1,250 @@
+"""How silver partitions are made: absorbed batch by batch, or anew from bronze."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stock_pipeline.lib import bars, layout
+from stock_pipeline.lib.batches import MadeFrom
+from stock_pipeline.lib.due import Interval, Want, covers, merged, overlap
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    SILVER_BARS_DAILY,
+    TableSpec,
+)
+from stock_pipeline.lib.sessions import ALWAYS_OPEN, calendar_of, symbol_sessions
+from stock_pipeline.resources.bronze_reader import BronzeReader
+from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
+from stock_pipeline.resources.table_index import Input, TableIndex
+from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
+from stock_pipeline.settings import Settings
+
+VENDOR_FORMATS = ("bar", "alpha_vantage_intraday")
+DAILY_INTERVAL = "1d"
+
+#: Trades aggregated at once; a day with more is made in pieces.
+MOST_TRADES = 2_000_000
+PIECE_MINUTES = 30
+
+
+@dataclass(frozen=True)
+class Current:
+    """A published partition as it was read.
+
+    Attributes:
+        table: Its rows.
+        etag: The version read.
+        made_from: Its footer.
+    """
+
+    table: pa.Table
+    etag: str
+    made_from: MadeFrom
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A result before its checks."""
+
+    table: pa.Table
+    made_from: MadeFrom
+
+
+class SilverMaker:
+    """Makes drafts of silver partitions; holds what one run has read of bronze."""
+
+    def __init__(self, settings: Settings, lake: Lake, index: TableIndex) -> None:
+        self.settings = settings
+        self.lake = lake
+        self.index = index
+        self.reader = BronzeReader(lake)
+        self._rules = calendar_rules(settings)
+
+    def bars_intraday(self, day: str, want: Want, current: Current | None, full: bool) -> Draft:
+        """Bars of a day: minutes that new trades touch, and the vendors' bars that are new."""
+        trade_date = date.fromisoformat(day)
+        inputs = self.index.inputs(BARS_INTRADAY_TABLE, day)
+        kept, fresh = self._split(inputs, want, current, full)
+        table = kept
+        for source, feeds in self._feeds("trade"):
+            new = [i for i in fresh if i.feed in feeds]
+            if not new:
+                continue
+            ours = [i for i in inputs if i.feed in feeds and i.rows and not i.superseded]
+            minutes = merged(m for i in new for m in i.minutes)
+            rows = sum(i.rows for i in ours if overlap(i.minutes, minutes))
+            for piece in _pieces(minutes, rows):
+                reaching = [i for i in ours if overlap(i.minutes, piece)]
+                trades = self.reader.days(reaching, "trade", trade_date, trade_date, piece)
+                sessions = self._sessions(trades, trade_date, feeds)
+                made = bars.bars_from_trades(trades, source, sessions)
+                table = bars.replace_minutes(table, made, piece, source)
+        for message_format in VENDOR_FORMATS:
+            for _, feeds in self._feeds(message_format):
+                new = [i for i in fresh if i.feed in feeds]
+                if not new:
+                    continue
+                rows = self.reader.days(new, message_format, trade_date, trade_date)
+                rows = rows.filter(pc.field("interval") != DAILY_INTERVAL)
+                sessions = self._sessions(rows, trade_date, feeds)
+                made = bars.bars_from_vendor(rows, sessions)
+                table = bars.merge_latest(table, made, BARS_INTRADAY_TABLE.key)
+        if table is None:
+            table = BARS_INTRADAY_TABLE.schema.empty_table()
+        return Draft(table, self._made_from(want, current, {}))
+
+    def bars_daily(self, year: str, want: Want, current: Current | None, full: bool) -> Draft:
+        """Bars of a year: new daily bars of vendors, and the roll-up of days that changed."""
+        first, last = date(int(year), 1, 1), date(int(year), 12, 31)
+        inputs = self.index.inputs(BARS_DAILY_TABLE, year)
+        kept, fresh = self._split(inputs, want, current, full)
+        # A rolled-up row counts its bars, a vendor's has none.
+        vendor = kept and kept.filter(pc.field("bar_count").is_null())
+        rolled = kept and kept.filter(pc.field("bar_count").is_valid())
+        for message_format in ("index_daily", *VENDOR_FORMATS):
+            for _, feeds in self._feeds(message_format):
+                new = [i for i in fresh if i.feed in feeds]
+                if not new:
+                    continue
+                rows = self.reader.days(new, message_format, first, last)
+                if message_format == "index_daily":
+                    made = bars.daily_bars(rows, self._sessions_per_year(rows, feeds))
+                else:
+                    rows = rows.filter(pc.field("interval") == DAILY_INTERVAL)
+                    made = bars.daily_from_vendor_bars(rows, self._sessions_per_year(rows, feeds))
+                vendor = bars.merge_latest(vendor, made, BARS_DAILY_TABLE.key)
+        was = dict(current.made_from.etags) if current and kept is not None else {}
+        etags = {key: etag for key, etag in was.items() if want.etags.get(key) == etag}
+        changed = [key for key in {**was, **want.etags} if key not in etags]
+        rolled, read = self._roll_up(rolled, changed)
+        vendor = SILVER_BARS_DAILY.empty_table() if vendor is None else vendor
+        # Where a source sent the day's bar itself, that is the official one.
+        keys = list(BARS_DAILY_TABLE.key)
+        rolled = rolled.join(vendor.select(keys), keys=keys, join_type="left anti")
+        table = pa.concat_tables(
+            [_conform(vendor, BARS_DAILY_TABLE), _conform(rolled, BARS_DAILY_TABLE)]
+        )
+        return Draft(table, self._made_from(want, current, etags | read))
+
+    def _roll_up(
+        self, rolled: pa.Table | None, keys: Sequence[str]
+    ) -> tuple[pa.Table, dict[str, str]]:
+        """Replace the rolled-up rows of some days; with the ETags of the days read."""
+        etags: dict[str, str] = {}
+        days = [date.fromisoformat(layout.partition_of_key(key)) for key in keys]
+        parts: list[pa.Table] = []
+        for key, day in sorted(zip(keys, days, strict=True)):
+            try:
+                table, etags[key] = self.lake.read_table(key)
+            except ObjectNotFoundError:
+                # Removed since it was listed: its rows go too.
+                continue
+            conformed = _conform(table, BARS_INTRADAY_TABLE)
+            parts.append(_conform(bars.roll_up(conformed, day), BARS_DAILY_TABLE))
+        if rolled is not None:
+            gone = pc.is_in(rolled["trade_date"], value_set=pa.array(days, pa.date32()))
+            parts.append(_conform(rolled.filter(pc.invert(gone)), BARS_DAILY_TABLE))
+        return pa.concat_tables([SILVER_BARS_DAILY.empty_table(), *parts]), etags
+
+    def _split(
+        self, inputs: Sequence[Input], want: Want, current: Current | None, full: bool
+    ) -> tuple[pa.Table | None, list[Input]]:
+        """Rows to keep, None to make the partition anew, and the batches to absorb.
+
+        Raises:
+            ValueError: It must be made anew, and a feed that it was made from is not in the
+                settings any more.
+        """
+        made_from = current.made_from if current else MadeFrom()
+        examined = made_from.examined
+        new = [i for i in inputs if not covers(examined.get(i.feed, ()), i.seq)]
+        anew = (
+            full
+            or current is None
+            or made_from.definition != want.definition
+            or any(i.replaces for i in new)
+        )
+        removed = sorted(examined.keys() - self.settings.feeds.keys())
+        if anew and any(examined[feed] for feed in removed):
+            raise ValueError(
+                f"A partition must be made anew, but feed {', '.join(removed)}, which it was made "
+                "from, is not in the settings: its bars would be lost. The old object stays; put "
+                "the feed back into config/app_config.yaml."
+            )
+        usable = [i for i in (inputs if anew else new) if i.rows and not i.superseded]
+        return (None if anew or current is None else current.table), usable
+
+    def _made_from(self, want: Want, current: Current | None, etags: Mapping[str, str]) -> MadeFrom:
+        before = current.made_from.examined if current else {}
+        known = self.index.examined()
+        return MadeFrom(
+            examined={
+                feed: merged([*before.get(feed, ()), *known.get(feed, ())])
+                for feed in sorted({*before, *known})
+            },
+            etags=dict(sorted(etags.items())),
+            definition=want.definition,
+        )
+
+    def _feeds(self, message_format: str) -> Iterator[tuple[str, list[str]]]:
+        """Feeds of a format by the source that they write: trades of one source make one bar."""
+        sources: dict[str, list[str]] = {}
+        for name, feed in self.settings.feeds.items():
+            if feed.format == message_format:
+                sources.setdefault(feed.source, []).append(name)
+        yield from sources.items()
+
+    def _default_calendar(self, feeds: Sequence[str]) -> str:
+        return self.settings.feeds[feeds[0]].calendar or DEFAULT_CALENDAR
+
+    def _sessions(self, rows: pa.Table, day: date, feeds: Sequence[str]) -> pa.Table:
+        volatility = self.settings.volatility
+        return symbol_sessions(
+            _symbols(rows),
+            day,
+            self._rules,
+            self._default_calendar(feeds),
+            volatility.sessions_per_year,
+            volatility.sessions_per_year_247,
+        )
+
+    def _sessions_per_year(self, rows: pa.Table, feeds: Sequence[str]) -> pa.Table:
+        volatility = self.settings.volatility
+        symbols = _symbols(rows)
+        default = self._default_calendar(feeds)
+        yearly = [
+            volatility.sessions_per_year_247
+            if calendar_of(symbol, self._rules, default) == ALWAYS_OPEN
+            else volatility.sessions_per_year
+            for symbol in symbols
+        ]
+        return pa.table(
+            {
+                "symbol": pa.array(symbols, pa.string()),
+                "sessions_per_year": pa.array(yearly, pa.float64()),
+            }
+        )
+
+
+def _symbols(rows: pa.Table) -> list[str]:
+    return sorted(pc.unique(rows["symbol"]).to_pylist())
+
+
+def _conform(table: pa.Table, spec: TableSpec) -> pa.Table:
+    return table.select(spec.schema.names).replace_schema_metadata(None).cast(spec.schema)
+
+
+def _pieces(minutes: Sequence[Interval], rows: int) -> Iterator[tuple[Interval, ...]]:
+    """The minutes at once, or in pieces when they hold more trades than fit in memory."""
+    if rows <= MOST_TRADES:
+        yield tuple(minutes)
+        return
+    for start, end in minutes:
+        for at in range(start, end, PIECE_MINUTES):
+            yield ((at, min(at + PIECE_MINUTES, end)),)
