@@ -62,7 +62,7 @@ def dev(
             await_ports(settings, dagster, ABANDONED_SECONDS if lock.was_abandoned else 0.0)
             run(settings, console, stop, simulator=simulator, dagster=dagster)
     except (HomeInUseError, PortInUseError, ProcessError) as error:
-        console.print(str(error), style="red", markup=False)
+        console.print(str(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from None
     except StoppedError:
         console.print("Stopped before everything had started.")

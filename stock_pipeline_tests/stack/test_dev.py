@@ -1,0 +1,153 @@
+"""`stock-pipeline dev` as people run it: a process, its terminal and its signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stock_pipeline.commands.dev import status_line
+from stock_pipeline.commands.status import FeedStatus
+from stock_pipeline.stack.broker import is_ready
+from stock_pipeline.stack.ports import LOOPBACK, free_port, is_free
+from stock_pipeline_tests.stack.test_supervisor import until
+
+DEV = "import typer; from stock_pipeline.commands.dev import dev; typer.run(dev)"
+
+StartDev = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def home(tmp_path) -> Path:
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def ports() -> dict[str, int]:
+    return {name: free_port() for name in ("kafka", "aws", "dagster")}
+
+
+@pytest.fixture
+def start_dev(home, ports) -> Iterator[StartDev]:
+    started = []
+
+    def start(*options: str, **environment: str) -> subprocess.Popen[str]:
+        ours = {f"STOCK_PIPELINE__PORTS__{name.upper()}": str(p) for name, p in ports.items()}
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("STOCK_PIPELINE")}
+        process = subprocess.Popen(
+            [sys.executable, "-c", DEV, *options],
+            env=inherited | {"STOCK_PIPELINE_HOME": str(home)} | ours | environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.terminate()
+            process.wait(60)
+        process.stdout.close()
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> None:
+    seen = []
+    for line in process.stdout:
+        seen.append(line)
+        if text in line:
+            return
+    pytest.fail(f"it ended without {text!r}: {''.join(seen)}")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_dev_starts_keeps_its_home_to_itself_and_stops_on_a_signal(start_dev, ports, home, number):
+    dev = start_dev("--no-dagster", "--no-simulator")
+    read_until(dev, "is up")
+
+    rival = start_dev("--no-dagster", "--no-simulator")
+    said = " ".join(rival.communicate(timeout=60)[0].split())
+    assert rival.returncode == 1
+    assert f"already runs in {home} (pid {dev.pid})" in said
+
+    dev.send_signal(number)
+    assert dev.wait(60) == 0
+    assert is_free(ports["kafka"])
+    assert is_free(ports["aws"])
+
+
+@pytest.mark.integration
+def test_topics_outlive_a_stop_and_a_dead_broker_is_started_again(start_dev, ports, home):
+    from kafka import KafkaAdminClient
+
+    for _ in range(2):
+        dev = start_dev("--no-dagster", "--no-simulator")
+        read_until(dev, "is up")
+        admin = KafkaAdminClient(bootstrap_servers=f"{LOOPBACK}:{ports['kafka']}")
+        assert "stock_live_feed" in admin.list_topics()
+        admin.close()
+        children = subprocess.run(
+            ["pgrep", "-P", str(dev.pid), "noida-db"], capture_output=True, text=True
+        )
+        os.kill(int(children.stdout), signal.SIGKILL)
+        read_until(dev, "kafka was started again")
+        until(lambda: is_ready(f"{LOOPBACK}:{ports['kafka']}"))
+        dev.terminate()
+        assert dev.wait(60) == 0
+
+
+@pytest.mark.integration
+def test_a_killed_dev_leaves_nothing_running_and_can_be_started_again(start_dev, ports):
+    dev = start_dev("--no-dagster", "--no-simulator")
+    read_until(dev, "is up")
+    dev.kill()
+    dev.wait()
+
+    again = start_dev("--no-dagster", "--no-simulator")
+    read_until(again, "is up")
+
+
+def test_a_port_in_use_is_named_with_its_owner_before_anything_starts(start_dev, ports, home):
+    with socket.create_server((LOOPBACK, ports["aws"])):
+        dev = start_dev()
+        said = " ".join(dev.communicate(timeout=60)[0].split())
+
+    assert dev.returncode == 1
+    assert f"Port {ports['aws']} (aws) is in use by" in said
+    assert f"(pid {os.getpid()}); nothing was started" in said
+    assert "STOCK_PIPELINE__PORTS__AWS=" in said
+    assert [path.name for path in home.iterdir()] == ["dev.lock"]
+
+
+def test_dev_is_for_the_local_profile_only(start_dev):
+    dev = start_dev(
+        STOCK_PIPELINE__PROFILE="aws", STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS="broker:9092"
+    )
+    said = " ".join(dev.communicate(timeout=60)[0].split())
+
+    assert dev.returncode == 2
+    assert "the settings say aws; nothing was started" in said
+
+
+def status_of(feed: str, batch: int, waiting: int, lost: int = 0) -> FeedStatus:
+    return FeedStatus(feed, feed, True, {0: waiting}, lost, (), batch, "", 0)
+
+
+def test_the_status_line_leaves_out_feeds_without_records():
+    feeds = [status_of("trades", 12, 1500), status_of("bars", -1, 0), status_of("daily", -1, 3)]
+
+    assert status_line(feeds) == (
+        "trades: batch 12, 1,500 waiting | daily: no batch yet, 3 waiting | 1 feed without records"
+    )
+
+
+def test_the_status_line_shouts_about_lost_records():
+    assert status_line([status_of("trades", 3, 0, lost=7)]) == "trades: batch 3, 0 waiting, 7 LOST"
