@@ -6,6 +6,7 @@ brings pandas. All instants are naive UTC with microseconds.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -70,11 +71,12 @@ def dates_of(calendar: str) -> pa.Table:
     """
     if calendar == ALWAYS_OPEN:
         days = _days(FIRST_DAY - _MARGIN, _last_day() + _MARGIN).astype("datetime64[us]")
-        return _dates_table(days, days + _DAY, days, days, days + _DAY)
+        ends = np.append(days[1:], days[-1:] + _DAY)
+        return _dates_table(days, ends, days, days, ends)
     sessions, opens, closes = _sessions(calendar)
     zone = timezone_of(calendar)
     if bool((_local_dates(opens, zone) < sessions).any()):
-        starts = np.concatenate([[np.datetime64(FIRST_DAY - _MARGIN, "us")], closes[:-1]])
+        starts = np.concatenate([[np.datetime64(FIRST_DAY - 2 * _MARGIN, "us")], closes[:-1]])
         return _dates_table(starts, closes, sessions, opens, closes)
     days = _days(FIRST_DAY - _MARGIN, _last_day() + _MARGIN)
     bounds = _midnights(np.append(days, days[-1:] + _DAY), zone)
@@ -221,20 +223,23 @@ def _calendar(calendar: str) -> Any:
     from exchange_calendars.errors import InvalidCalendarName
 
     first, last = pd.Timestamp(FIRST_DAY - _MARGIN), pd.Timestamp(_last_day() + _MARGIN)
-    try:
-        # A short calendar is cheap and tells the bounds: beyond them construction fails.
-        kind = type(exchange_calendars.get_calendar(calendar, start=last - pd.DateOffset(years=2)))
-    except InvalidCalendarName as error:
-        raise ValueError(
-            f"{calendar!r} is no exchange calendar: use a name of the exchange_calendars package,"
-            f" such as XNYS, or {ALWAYS_OPEN!r}."
-        ) from error
-    low, high = kind.bound_min(), kind.bound_max()
-    return exchange_calendars.get_calendar(
-        calendar,
-        start=first if low is None else max(first, low),
-        end=last if high is None else min(last, high),
-    )
+    with warnings.catch_warnings():
+        # The package uses what pandas will drop; that is none of our callers' business.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            # A short calendar is cheap and tells the bounds: beyond them construction fails.
+            short = exchange_calendars.get_calendar(calendar, start=last - pd.DateOffset(years=2))
+        except InvalidCalendarName as error:
+            raise ValueError(
+                f"{calendar!r} is no exchange calendar: use a name of the exchange_calendars"
+                f" package, such as XNYS, or {ALWAYS_OPEN!r}."
+            ) from error
+        low, high = type(short).bound_min(), type(short).bound_max()
+        return exchange_calendars.get_calendar(
+            calendar,
+            start=first if low is None else max(first, low),
+            end=last if high is None else min(last, high),
+        )
 
 
 def _last_day() -> date:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,7 @@ def _limited(ranges: list[tuple[int, int]]) -> Ranges:
     """At most MAX_RANGES ranges that cover these; the widest gaps stay."""
     if len(ranges) <= MAX_RANGES:
         return tuple(ranges)
-    gaps = [after[0] - before[1] for before, after in zip(ranges, ranges[1:], strict=False)]
+    gaps = [after[0] - before[1] for before, after in pairwise(ranges)]
     keep = sorted(sorted(range(len(gaps)), key=lambda g: -gaps[g])[: MAX_RANGES - 1])
     starts = [ranges[0][0], *(ranges[g + 1][0] for g in keep)]
     ends = [*(ranges[g][1] for g in keep), ranges[-1][1]]

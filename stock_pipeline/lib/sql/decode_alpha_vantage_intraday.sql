@@ -2,7 +2,7 @@
 -- of a document with good ones are `partial` and carry their own JSON as `fragment`; a document
 -- without any good bar is one reject.
 WITH texts AS (
-    SELECT i, kafka_timestamp, payload, text_of(payload, $max_bytes) AS text FROM records
+    SELECT i, kafka_timestamp, payload, text_of(payload, max_bytes()) AS text FROM records
 ),
 docs AS (
     SELECT *, doc_of(text) AS doc FROM texts
@@ -34,7 +34,7 @@ read AS (
 ),
 judged_documents AS (
     SELECT *, coalesce(
-        document_fault(payload, text, doc, $max_bytes),
+        document_fault(payload, text, doc, max_bytes()),
         CASE WHEN series_key IS NULL AND answer IS NOT NULL THEN fault(
             'missing_field', 'The vendor sent no bars but: ' || redacted(answer)
         ) END,
@@ -100,7 +100,7 @@ counted AS (
     FROM judged
 )
 SELECT i, symbol, bar_start, bar_interval AS "interval", open, high, low, close, adjusted_close,
-    volume, NULL::DOUBLE AS vwap, NULL::BIGINT AS trade_count, $source AS source,
+    volume, NULL::DOUBLE AS vwap, NULL::BIGINT AS trade_count, feed_source() AS source,
     CASE WHEN bar_interval = '1d' THEN local_start::DATE END AS given_date,
     partial,
     CASE WHEN partial AND NOT good

@@ -2,7 +2,7 @@
 -- trade_count?, source?}: one row a record; `fault` is NULL for an accepted one. A daily bar belongs
 -- to the date that its start names as written (`given_date`), whatever the offset behind it.
 WITH texts AS (
-    SELECT i, kafka_timestamp, payload, text_of(payload, $max_bytes) AS text FROM records
+    SELECT i, kafka_timestamp, payload, text_of(payload, max_bytes()) AS text FROM records
 ),
 docs AS (
     SELECT *, doc_of(text) AS doc FROM texts
@@ -26,7 +26,7 @@ typed AS (
         TRY_CAST(v.adjusted_close AS DOUBLE) AS adjusted_close,
         TRY_CAST(v.vwap AS DOUBLE) AS vwap,
         TRY_CAST(v.trade_count AS DOUBLE) AS trade_count,
-        CASE WHEN v.source IS NULL THEN $source ELSE string_of(v.source) END AS source
+        CASE WHEN v.source IS NULL THEN feed_source() ELSE string_of(v.source) END AS source
     FROM parsed
 ),
 bounded AS (
@@ -50,7 +50,7 @@ SELECT i, symbol, bar_start, bar_interval AS "interval", open, high, low, close,
     source,
     CASE WHEN bar_interval = '1d' THEN TRY_CAST(v.start[1:10] AS DATE) END AS given_date,
     CASE WHEN NOT good THEN coalesce(
-        document_fault(payload, text, doc, $max_bytes),
+        document_fault(payload, text, doc, max_bytes()),
         symbol_fault(json_type(doc, '$.symbol'), symbol, 'symbol'),
         interval_fault(json_type(doc, '$.interval'), bar_interval, 'interval'),
         instant_fault(json_type(doc, '$.start'), v.start, earliest, latest, 'start'),

@@ -1,7 +1,7 @@
 -- JSON rows of indexProcessed.csv, values as numbers or numeric strings: one row a record; `fault`
 -- is NULL for an accepted one.
 WITH texts AS (
-    SELECT i, kafka_timestamp, payload, text_of(payload, $max_bytes) AS text FROM records
+    SELECT i, kafka_timestamp, payload, text_of(payload, max_bytes()) AS text FROM records
 ),
 docs AS (
     SELECT *, doc_of(text) AS doc FROM texts
@@ -36,9 +36,9 @@ judged AS (
     FROM typed
 )
 SELECT i, symbol, trade_date, open, high, low, close, adjusted_close, volume, close_usd,
-    $source AS source,
+    feed_source() AS source,
     CASE WHEN NOT good THEN coalesce(
-        document_fault(payload, text, doc, $max_bytes),
+        document_fault(payload, text, doc, max_bytes()),
         symbol_fault(json_type(doc, '$.Index'), symbol, 'Index'),
         string_fault(json_type(doc, '$.Date'), 'Date'),
         date_fault(trade_date, latest_of(kafka_timestamp)::DATE, 'Date'),

@@ -1,7 +1,7 @@
 -- JSON trades {symbol, time, price, size, trade_id?, venue?}: one row a record; `fault` is NULL for
 -- an accepted one.
 WITH texts AS (
-    SELECT i, kafka_timestamp, payload, text_of(payload, $max_bytes) AS text FROM records
+    SELECT i, kafka_timestamp, payload, text_of(payload, max_bytes()) AS text FROM records
 ),
 docs AS (
     SELECT *, doc_of(text) AS doc FROM texts
@@ -35,7 +35,7 @@ judged AS (
 )
 SELECT i, symbol, event_time, price, size, trade_id, venue,
     CASE WHEN NOT good THEN coalesce(
-        document_fault(payload, text, doc, $max_bytes),
+        document_fault(payload, text, doc, max_bytes()),
         symbol_fault(json_type(doc, '$.symbol'), symbol, 'symbol'),
         instant_fault(
             json_type(doc, '$.time'), v."time",
