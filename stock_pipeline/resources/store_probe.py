@@ -25,27 +25,10 @@ NOT_SUPPORTED = {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodN
 REFUSED = {409, 412}
 
 
-class UnsafeStoreError(Exception):
-    """The store does not honour conditional writes; nothing may be ingested into it."""
-
-
-def refuse_unsafe_store(lake: Lake) -> None:
-    """Check the store; costs a fifth of a second.
-
-    Raises:
-        UnsafeStoreError: A promise is not kept; the sentences say which.
-        botocore.exceptions.ClientError: The store refused the probe itself.
-    """
-    problems = probe_conditional_writes(lake)
-    if problems:
-        raise UnsafeStoreError(
-            f"{' '.join(problems)} Nothing was ingested: on this store two writers could decide "
-            "the same batch twice. Use a store that honours If-None-Match and If-Match."
-        )
-
-
 def probe_conditional_writes(lake: Lake) -> list[str]:
     """Try every conditional write that we rely on, alone and racing; clean up after it.
+
+    Takes about a tenth of a second where the store is near.
 
     Returns:
         One sentence for each promise that the store does not keep; empty when all is well.
