@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -42,6 +41,7 @@ def dev(
     """
     from rich.console import Console
 
+    from stock_pipeline.commands.stopping import stop_on_signals
     from stock_pipeline.settings import get_settings
     from stock_pipeline.stack.homelock import HomeInUseError, HomeLock
     from stock_pipeline.stack.processes import ProcessError, StoppedError
@@ -53,12 +53,9 @@ def dev(
             f"`dev` is for profile local, the settings say {settings.profile}; nothing was started."
         )
         raise typer.Exit(2)
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        # Only a flag: an exception out of a signal handler could lose a child just started.
-        signal.signal(number, lambda *_: stop.set())
     try:
-        with HomeLock(settings.home.resolve()) as lock:
+        # A flag: an exception out of a signal handler could lose a child just started.
+        with stop_on_signals() as stop, HomeLock(settings.home.resolve()) as lock:
             await_ports(settings, dagster, ABANDONED_SECONDS if lock.was_abandoned else 0.0)
             run(settings, console, stop, simulator=simulator, dagster=dagster)
     except (HomeInUseError, PortInUseError, ProcessError) as error:
@@ -66,6 +63,9 @@ def dev(
         raise typer.Exit(1) from None
     except StoppedError:
         console.print("Stopped before everything had started.")
+    except KeyboardInterrupt:
+        console.print("Not waiting any longer; a watchdog stops what still runs.")
+        raise typer.Exit(1) from None
 
 
 def await_ports(settings: Settings, dagster: bool, patience_seconds: float) -> None:
