@@ -46,7 +46,12 @@ class TableShape:
 
 def glue_name(layer: str, table: str) -> str:
     """Name that a crawler with the prefix `<layer>_` gives to the folder `table`."""
-    return f"{layer}_{re.sub('[^a-z0-9_]', '_', table.lower())}"
+    return f"{layer}_{crawled_name(table)}"
+
+
+def crawled_name(folder: str) -> str:
+    """What a crawler makes of a folder's name."""
+    return re.sub("[^a-z0-9_]", "_", folder.lower())
 
 
 def glue_type(kind: pa.DataType) -> str:
@@ -78,7 +83,8 @@ def missing(
 ) -> dict[str, list[str]]:
     """What a crawl would mend: sentences by table; empty when the catalogue knows everything.
 
-    Partitions that only the catalogue has are not here: a crawl leaves them (`stale`).
+    Columns and partitions that only the catalogue has are not here: a crawl leaves them, the former
+    since older files may have them (`stale`).
     """
     found = {table.name: _missing(table, catalogue.get(table.name)) for table in lake}
     return {name: sentences for name, sentences in found.items() if sentences}
@@ -100,6 +106,10 @@ def differences(lake: Iterable[TableShape], catalogue: Mapping[str, TableShape])
     """One sentence for each way in which the catalogue is not the lake."""
     tables = list(lake)
     sentences = [s for found in missing(tables, catalogue).values() for s in found]
+    for table in tables:
+        if table.name in catalogue:
+            there = catalogue[table.name]
+            sentences += _only_there(table.name, "column", table.columns, there.columns)
     return sentences + [
         f"Table {name} has {_named(values)} in the catalogue; the lake holds no object there."
         for name, values in stale(tables, catalogue).items()
@@ -116,6 +126,7 @@ def _missing(lake: TableShape, catalogue: TableShape | None) -> list[str]:
     sentences = [
         *_columns(lake.name, "column", lake.columns, catalogue.columns),
         *_columns(lake.name, "partition column", lake.partition_keys, catalogue.partition_keys),
+        *_only_there(lake.name, "partition column", lake.partition_keys, catalogue.partition_keys),
     ]
     new = sorted(lake.partitions - catalogue.partitions)
     if new:
@@ -129,8 +140,8 @@ def _columns(
     lake: tuple[tuple[str, str], ...],
     catalogue: tuple[tuple[str, str], ...],
 ) -> list[str]:
-    there, here = dict(catalogue), dict(lake)
-    sentences = [
+    there = dict(catalogue)
+    return [
         f"Table {table} lacks the {what} {name} ({kind}) in the catalogue."
         if name not in there
         else f"Table {table} has the {what} {name} as {there[name]} in the catalogue; "
@@ -138,9 +149,18 @@ def _columns(
         for name, kind in lake
         if there.get(name) != kind
     ]
-    return sentences + [
+
+
+def _only_there(
+    table: str,
+    what: str,
+    lake: tuple[tuple[str, str], ...],
+    catalogue: tuple[tuple[str, str], ...],
+) -> list[str]:
+    here = dict(lake)
+    return [
         f"Table {table} has the {what} {name} in the catalogue; the lake has no such column."
-        for name in there
+        for name, _ in catalogue
         if name not in here
     ]
 

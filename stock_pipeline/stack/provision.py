@@ -5,14 +5,12 @@ Everything is made if missing and brought up to date if there, so it may run at 
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from stock_pipeline.lib.layout import bronze_prefix, quarantine_prefix, table_prefix
-from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
-from stock_pipeline.resources.lake import aws_client
+from stock_pipeline.resources.glue import Catalogue
+from stock_pipeline.resources.lake import Lake, aws_client
 from stock_pipeline.settings import AwsSettings, KafkaSettings, Settings
 
 
@@ -92,49 +90,7 @@ def ensure_catalog(settings: Settings) -> None:
     Raises:
         botocore.exceptions.ClientError: Glue refused.
     """
-    glue = aws_client("glue", settings.aws)
-    already = {"AlreadyExistsException"}
-    _create(glue.create_database, already, DatabaseInput={"Name": settings.catalog.database})
-    if settings.catalog.method != "crawler":
-        return
-    for definition in crawler_definitions(settings):
-        if not _create(glue.create_crawler, already, **definition):
-            _create(glue.update_crawler, {"CrawlerRunningException"}, **definition)
-
-
-def crawler_definitions(settings: Settings) -> list[dict[str, Any]]:
-    """Arguments of create_crawler, one crawler a layer: a path and a table for each prefix."""
-    feeds = list(settings.feeds)
-    prefixes = {
-        "bronze": [bronze_prefix(feed) for feed in feeds],
-        "quarantine": [quarantine_prefix(feed) for feed in feeds],
-        "silver": [table_prefix("silver", table.name) for table in SILVER_TABLES],
-        "gold": [table_prefix("gold", table.name) for table in GOLD_TABLES],
-    }
-    # A table is a folder two levels below the bucket, which is level 1.
-    grouping = {"TableLevelConfiguration": 3, "TableGroupingPolicy": "CombineCompatibleSchemas"}
-    exclusions = ["_offset_log/**", "_rejected/**"]
-    return [
-        {
-            "Name": f"stock_pipeline_{layer}",
-            "Role": settings.catalog.crawler_role,
-            "DatabaseName": settings.catalog.database,
-            "TablePrefix": f"{layer}_",
-            "Targets": {
-                "S3Targets": [
-                    {"Path": f"s3://{settings.aws.bucket}/{prefix}", "Exclusions": exclusions}
-                    for prefix in layer_prefixes
-                ]
-            },
-            "SchemaChangePolicy": {
-                "UpdateBehavior": "UPDATE_IN_DATABASE",
-                "DeleteBehavior": "LOG",
-            },
-            "RecrawlPolicy": {"RecrawlBehavior": "CRAWL_EVERYTHING"},
-            "Configuration": json.dumps({"Version": 1.0, "Grouping": grouping}),
-        }
-        for layer, layer_prefixes in prefixes.items()
-    ]
+    Catalogue(settings, Lake(settings.aws)).ensure()
 
 
 def ensure_workgroup(settings: Settings) -> None:

@@ -66,6 +66,12 @@ def test_columns_are_compared_by_name_and_type_whatever_their_order():
     ]
 
 
+def test_a_column_of_older_files_is_a_difference_and_nothing_to_crawl_for():
+    lake, catalogue = shape(columns=[("a", "int")]), shape(columns=[("a", "int"), ("b", "int")])
+    assert missing([lake], of(catalogue)) == {}
+    assert len(differences([lake], of(catalogue))) == 1
+
+
 def test_another_partition_column_is_a_difference():
     assert len(differences([shape(key="year")], of(shape(key="trade_date")))) == 2
 
