@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.local import LocalStack
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.processes import Child
-from stock_pipeline.stack.provision import ensure_catalog, ensure_workgroup
+from stock_pipeline.stack.provision import ensure_bucket, ensure_catalog, ensure_workgroup
 from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.resources.careless_store import careless_store
 
@@ -44,16 +44,22 @@ def provisioned(settings_for: SettingsFor, broker: str, ministack_endpoint: str)
 
 
 @pytest.fixture
-def strict_aws(tmp_path: Path) -> Iterator[str]:
-    """An emulator that checks keys and signatures; its URL."""
-    port = free_port()
-    spec = aws_process(tmp_path, port)
-    environment = {**spec.environment, "AUTH": "true"}
-    child = Child(dataclasses.replace(spec, environment=environment), tmp_path / "aws.log")
-    child.start()
-    child.wait_until_ready(lambda: False)
-    yield f"http://127.0.0.1:{port}"
-    child.stop()
+def start_aws(tmp_path: Path) -> Iterator[Callable[..., str]]:
+    """`start_aws(AUTH="true")`: an emulator of its own with these variables; its URL."""
+    children: list[Child] = []
+
+    def start(**variables: str) -> str:
+        port = free_port()
+        spec = aws_process(tmp_path, port)
+        spec = dataclasses.replace(spec, environment={**spec.environment, **variables})
+        children.append(Child(spec, tmp_path / "aws.log"))
+        children[-1].start()
+        children[-1].wait_until_ready(lambda: False)
+        return f"http://127.0.0.1:{port}"
+
+    yield start
+    for child in children:
+        child.stop()
 
 
 def test_nothing_fails_where_everything_is_there(
@@ -136,23 +142,35 @@ def test_a_wrong_bucket_is_named(provisioned: Settings) -> None:
     assert found(settings, "credentials").state == "ok"
 
 
-def test_missing_database_crawlers_and_workgroup_are_named(
+def test_a_missing_database_and_workgroup_are_named(
     settings_for: SettingsFor, broker: str, ministack_endpoint: str
 ) -> None:
     settings = settings_for()
-    for name in ("glue database", "glue crawlers", "athena"):
+    for name in ("glue database", "athena"):
         finding = found(settings, name)
         assert finding.state == "failed", finding
         assert finding.remedy == "`make dev` starts it and makes what is missing."
 
 
+def test_missing_crawlers_are_named(
+    settings_for: SettingsFor, start_aws: Callable[..., str]
+) -> None:
+    # An emulator of its own: crawlers have the same names in every test.
+    settings = settings_for()
+    aws = settings.aws.model_copy(update={"endpoint_url": start_aws()})
+    ensure_bucket(aws)
+    finding = found(settings.model_copy(update={"aws": aws}), "glue crawlers")
+    assert finding.state == "failed"
+    assert finding.answer.startswith("Glue does not have all of the crawlers")
+
+
 def test_wrong_keys_are_named_and_not_shown(
     settings_for: SettingsFor,
     broker: str,
-    strict_aws: str,
+    start_aws: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", strict_aws)
+    monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", start_aws(AUTH="true"))
     monkeypatch.setenv("STOCK_PIPELINE__AWS__ACCESS_KEY_ID", "AKIA" + SECRET)
     monkeypatch.setenv("STOCK_PIPELINE__AWS__SECRET_ACCESS_KEY", SECRET)
     settings_for()
