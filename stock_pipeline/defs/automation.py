@@ -42,7 +42,7 @@ class TablesDue(dg.AutomationCondition[dg.AssetKey]):
         """Shown in the UI's evaluation tree."""
         return "silver or gold partitions are due"
 
-    def evaluate(  # type: ignore[override]
+    def evaluate(
         self, context: dg.AutomationContext[dg.AssetKey]
     ) -> dg.AutomationResult[dg.AssetKey]:
         """Ask the runs, then the index."""
@@ -126,7 +126,7 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     lake = Lake(settings.aws)
     index = TableIndex(settings, lake, settings.home / "table_index.sqlite")
     index.catch_up()
-    builder = TableBuilder(settings, lake, context.run_id, index)
+    builder = TableBuilder(settings, lake, context.run.run_id, index)
     started = datetime.now(UTC)
     made: dict[str, int] = {}
     rows = refused = 0

@@ -114,7 +114,7 @@ def _make(context: dg.AssetExecutionContext, table: TableSpec) -> Iterator[Any]:
     from stock_pipeline.resources.tables import TableBuilder
 
     settings = get_settings()
-    builder = TableBuilder(settings, Lake(settings.aws), context.run_id)
+    builder = TableBuilder(settings, Lake(settings.aws), context.run.run_id)
     refused: list[str] = []
     failed: dict[str, dg.AssetCheckEvaluation] = {}
     seen: dict[str, dg.AssetCheckEvaluation] = {}

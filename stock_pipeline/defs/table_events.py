@@ -107,7 +107,8 @@ def _gaps(settings: Settings, built: Built) -> list[dict[str, object]] | None:
     if built.table is BARS_INTRADAY_TABLE:
         return thin_sessions(built.content, now)
     if built.table is BARS_DAILY_TABLE:
-        return missing_sessions(built.content, calendar_rules(settings), DEFAULT_CALENDAR, now)
+        defaults = {f.source: f.calendar or DEFAULT_CALENDAR for f in settings.feeds.values()}
+        return missing_sessions(built.content, calendar_rules(settings), defaults, now)
     return None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 
 import pyarrow as pa
@@ -53,14 +53,17 @@ def thin_sessions(bars: pa.Table, now: datetime) -> list[dict[str, object]]:
 
 
 def missing_sessions(
-    bars: pa.Table, rules: Sequence[tuple[str, str]], default: str, now: datetime
+    bars: pa.Table,
+    rules: Sequence[tuple[str, str]],
+    defaults: Mapping[str, str],
+    now: datetime,
 ) -> list[dict[str, object]]:
     """Closed sessions without a daily bar between a symbol's first and last one.
 
     Args:
         bars: SILVER_BARS_DAILY rows of one year.
         rules: (pattern, calendar) in order of precedence.
-        default: Calendar of symbols that no rule matches.
+        defaults: By source, the calendar of symbols that no rule matches; XNYS for others.
         now: Naive UTC.
 
     Returns:
@@ -70,7 +73,7 @@ def missing_sessions(
     grouped = bars.group_by(["symbol", "source"]).aggregate([("trade_date", "list")])
     for row in grouped.to_pylist():
         dates: set[date] = set(row["trade_date_list"])
-        calendar = calendar_of(row["symbol"], rules, default)
+        calendar = calendar_of(row["symbol"], rules, defaults.get(row["source"], "XNYS"))
         sessions = dates_of(calendar).filter(
             (pc.field("session_close") <= pa.scalar(now, pa.timestamp("us")))
             & (pc.field("trade_date") >= min(dates))

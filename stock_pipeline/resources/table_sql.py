@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Any
-
 from stock_pipeline.lib.due import BUILD_ORDER
-from stock_pipeline.lib.schemas import (
-    BARS_DAILY_TABLE,
-    BARS_INTRADAY_TABLE,
-    DAILY_AVERAGE_PRICE_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    VOLATILITY_INTRADAY_TABLE,
-)
-from stock_pipeline.lib.sql_files import text_of
+from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
+from stock_pipeline.lib.volatility import sql_definition
 from stock_pipeline.settings import Settings
 
 #: Of feeds and symbols that name none.
 DEFAULT_CALENDAR = "XNYS"
-
-#: SQL files whose meaning a table depends on.
-_FILES = {
-    BARS_INTRADAY_TABLE.name: ("bars_intraday",),
-    BARS_DAILY_TABLE.name: ("bars_daily",),
-    VOLATILITY_INTRADAY_TABLE.name: ("volatility_intraday",),
-    VOLATILITY_DAILY_TABLE.name: ("volatility_daily",),
-    DAILY_AVERAGE_PRICE_TABLE.name: ("daily_average_price",),
-}
 
 
 def calendar_rules(settings: Settings) -> tuple[tuple[str, str], ...]:
@@ -37,31 +18,22 @@ def calendar_rules(settings: Settings) -> tuple[tuple[str, str], ...]:
 
 def table_definitions(settings: Settings) -> dict[str, str]:
     """Digest of SQL text and settings by table name."""
+    return {table.name: sql_definition(table.name, **_of(settings, table)) for table in BUILD_ORDER}
+
+
+def _of(settings: Settings, table: TableSpec) -> dict[str, object]:
     volatility = settings.volatility
-    # Not the feeds: a new one must not make every partition due.
-    sessions: list[Any] = [
-        calendar_rules(settings),
-        volatility.sessions_per_year,
-        volatility.sessions_per_year_247,
-    ]
-    parameters: dict[str, list[Any]] = {
-        BARS_INTRADAY_TABLE.name: sessions,
-        BARS_DAILY_TABLE.name: sessions,
-        VOLATILITY_INTRADAY_TABLE.name: [settings.source_precedence],
-        VOLATILITY_DAILY_TABLE.name: [
-            settings.source_precedence,
-            volatility.windows,
-            volatility.ewma_lambda,
-        ],
-        DAILY_AVERAGE_PRICE_TABLE.name: [settings.source_precedence],
-    }
-    return {
-        table.name: _digest(
-            [*(text_of(name) for name in _FILES[table.name]), parameters[table.name]]
-        )
-        for table in BUILD_ORDER
-    }
-
-
-def _digest(parts: list[Any]) -> str:
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    if table.layer == "silver":
+        # Not the feeds: a new one must not make every partition due.
+        return {
+            "calendars": calendar_rules(settings),
+            "sessions_per_year": volatility.sessions_per_year,
+            "sessions_per_year_247": volatility.sessions_per_year_247,
+        }
+    if table is VOLATILITY_DAILY_TABLE:
+        return {
+            "precedence": settings.source_precedence,
+            "windows": volatility.windows,
+            "ewma_lambda": volatility.ewma_lambda,
+        }
+    return {"precedence": settings.source_precedence}
