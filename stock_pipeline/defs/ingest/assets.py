@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.kafka.assets import OWNERS, topic_key
+from stock_pipeline.defs.table_columns import DESCRIPTIONS
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.settings import FeedSettings, get_settings
 
@@ -26,6 +27,25 @@ GRAIN = {
     "bar": "one bar",
     "alpha_vantage_intraday": "one bar of a vendor document",
     "index_daily": "one daily bar",
+}
+
+
+#: Columns that only bronze and quarantine have, or that mean something else there.
+COLUMNS = {
+    "event_time": "When the trade happened, by its source, UTC.",
+    "price": "Price of the trade, in the currency of the listing.",
+    "size": "Units traded.",
+    "trade_id": "The source's id of the trade; the same id counts once.",
+    "venue": "Where it traded, as the source writes it.",
+    "kafka_partition": "Partition of the record.",
+    "kafka_offset": "Offset of the record.",
+    "kafka_timestamp": "Kafka's time of the record, UTC.",
+    "incarnation": "Life of the topic: 1, and one more each time a new one was adopted.",
+    "kafka_key": "Key of the record, as it came.",
+    "payload": "Value of the record, byte for byte; NULL for a tombstone.",
+    "reason": "Why it was rejected: one of eight codes.",
+    "detail": "Why it was rejected, in a sentence.",
+    "partial": "Whether the rest of the document was accepted.",
 }
 
 
@@ -47,6 +67,7 @@ def _columns(schema: Any) -> dg.TableSchema:
             dg.TableColumn(
                 f.name,
                 str(f.type),
+                description=COLUMNS.get(f.name) or DESCRIPTIONS.get(f.name),
                 constraints=dg.TableColumnConstraints(nullable=f.nullable),
             )
             for f in schema
@@ -77,7 +98,7 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 quarantine,
                 deps=[topic_key(feed)],
-                group_name="bronze",
+                group_name="quarantine",
                 kinds={"parquet", "s3"},
                 owners=OWNERS,
                 description=(
