@@ -1,37 +1,47 @@
-"""What a silver or gold partition must be before anybody sees it."""
+"""What must hold of a silver or gold result before it is published."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stock_pipeline.lib.schemas import TableSpec
-from stock_pipeline.lib.sql_files import run
 
-#: 10,000 % a year: above it is no volatility but a wrong price.
-MOST_VOLATILITY = 100.0
-SHOWN_ROWS = 20
+#: Offending rows shown at most.
+MOST_ROWS = 20
 
-_VOLATILITIES = (
-    "close_to_close",
-    "parkinson",
-    "garman_klass",
-    "rogers_satchell",
-    "yang_zhang",
-    "ewma",
-    "realized_volatility",
+#: Annualised volatilities are fractions: 100 is 10,000 %.
+HIGHEST_VOLATILITY = 100.0
+
+_PRICES = {"open", "high", "low", "close", "adjusted_close", "vwap", "mean_price", "mean_close"}
+_PRICES |= {"close_usd", "avg_price"}
+_VOLATILITIES = {"close_to_close", "parkinson", "garman_klass", "rogers_satchell", "yang_zhang"}
+_VOLATILITIES |= {"ewma", "realized_volatility"}
+_AMOUNTS = {"volume", "trade_count", "bar_count", "realized_variance", "bipower_variation"}
+_AMOUNTS |= {"sessions_per_year", "observations"}
+
+#: (lower, higher) pairs of columns; checked where a table has both.
+_ORDERED = (
+    ("low", "high"),
+    ("low", "open"),
+    ("low", "close"),
+    ("open", "high"),
+    ("close", "high"),
+    ("session_open", "session_close"),
 )
 
 
 @dataclass(frozen=True)
 class Violation:
-    """A check that a partition fails.
+    """A rule that a result breaks.
 
     Attributes:
-        check: Name of the check.
-        sentence: What is wrong and how often.
-        rows: The first offending rows, at most 20.
+        check: Name of the rule.
+        sentence: What is wrong with how many rows.
+        rows: Offending rows, at most 20.
     """
 
     check: str
@@ -40,52 +50,87 @@ class Violation:
 
 
 def violations(spec: TableSpec, table: pa.Table) -> list[Violation]:
-    """Every check that the rows of a partition fail; an empty list when it may be published.
+    """Every rule that a result breaks; none means that it may be published.
 
     Args:
         spec: The table.
-        table: Rows of one partition, in the table's schema.
+        table: Its partition's rows, in the table's schema.
     """
-    names = table.column_names
-    found = []
-    keys = ", ".join(spec.key)
-    conditions = {
-        "unique_keys": (
-            "the key occurs more than once",
-            f"COUNT(*) OVER (PARTITION BY {keys}) > 1",
-        ),
-        "finite_numbers": (
-            "a number is not finite",
-            " OR ".join(
-                f"NOT ISFINITE({f.name})" for f in table.schema if pa.types.is_floating(f.type)
-            ),
-        ),
-    }
-    if {"open", "high", "low", "close"} <= set(names):
-        conditions["possible_prices"] = (
-            "a price is not positive, or high and low do not enclose open and close",
-            "low <= 0 OR high < low OR open > high OR open < low OR close > high OR close < low",
-        )
-        conditions["possible_volume"] = ("the volume is negative", "volume < 0")
-    elif {"high", "low"} <= set(names):
-        conditions["possible_prices"] = (
-            "a price is not positive, or high is below low",
-            "low <= 0 OR high < low",
-        )
-    if "avg_price" in names:
-        conditions["possible_prices"] = ("the price is not positive", "avg_price <= 0")
-    volatilities = [name for name in _VOLATILITIES if name in names]
-    if volatilities:
-        conditions["possible_volatility"] = (
-            f"a volatility is negative or above {MOST_VOLATILITY:,.0f}",
-            " OR ".join(f"{v} < 0 OR {v} > {MOST_VOLATILITY}" for v in volatilities),
-        )
-    for check, (sentence, condition) in conditions.items():
-        sql = f"SELECT * FROM (SELECT *, {condition} AS wrong FROM rows_) WHERE wrong"  # noqa: S608 - names of our schemas
-        wrong = run(sql, table.schema, rows_=table)
-        if len(wrong):
-            where = f"{spec.layer}.{spec.name}"
-            found.append(
-                Violation(check, f"{where}: {sentence} in {len(wrong):,} rows", wrong[:SHOWN_ROWS])
-            )
-    return found
+    names = ", ".join(f.name for f in spec.schema)
+    if [(f.name, f.type) for f in table.schema] != [(f.name, f.type) for f in spec.schema]:
+        sentence = f"{spec.name} must have exactly the columns {names}, in the schema's types."
+        return [Violation("schema", sentence, table.slice(0, MOST_ROWS))]
+    found = [_nulls(spec, table), _unique(spec, table), _sorted_by_key(spec, table)]
+    for field in spec.schema:
+        column = table[field.name]
+        if pa.types.is_floating(field.type):
+            found.append(_breach(table, "finite", field.name, _not(pc.is_finite(column)), "finite"))
+        if field.name in _PRICES:
+            bad = pc.less_equal(column, 0)
+            found.append(_breach(table, "prices_positive", field.name, bad, "above zero"))
+        if field.name in _AMOUNTS:
+            bad = pc.less(column, 0)
+            found.append(_breach(table, "amounts_not_negative", field.name, bad, "zero or more"))
+        if field.name in _VOLATILITIES:
+            bad = pc.or_(pc.less(column, 0), pc.greater_equal(column, HIGHEST_VOLATILITY))
+            bounds = f"from 0 to below {HIGHEST_VOLATILITY:g}"
+            found.append(_breach(table, "volatilities_bounded", field.name, bad, bounds))
+        if field.name == "jump_share":
+            bad = pc.or_(pc.less(column, 0), pc.greater(column, 1))
+            found.append(_breach(table, "shares_bounded", field.name, bad, "from 0 to 1"))
+    for lower, higher in _ORDERED:
+        if {lower, higher} <= set(spec.schema.names):
+            bad = pc.greater(table[lower], table[higher])
+            found.append(_breach(table, "bars_ordered", lower, bad, f"at most {higher}"))
+    return [violation for violation in found if violation is not None]
+
+
+def _breach(
+    table: pa.Table, check: str, column: str, bad: pa.ChunkedArray, must: str
+) -> Violation | None:
+    rows = table.filter(bad)
+    if not rows.num_rows:
+        return None
+    sentence = f"{column} must be {must}; {rows.num_rows} of {table.num_rows} rows break this."
+    return Violation(check, sentence, rows.slice(0, MOST_ROWS))
+
+
+def _nulls(spec: TableSpec, table: pa.Table) -> Violation | None:
+    required = [f.name for f in spec.schema if not f.nullable]
+    missing = [name for name in required if table[name].null_count]
+    if not missing:
+        return None
+    bad = reduce(pc.or_, (pc.is_null(table[name]) for name in missing))
+    return _breach(table, "not_null", ", ".join(missing), bad, "given in every row")
+
+
+def _unique(spec: TableSpec, table: pa.Table) -> Violation | None:
+    key = list(spec.key)
+    counts = table.select(key).group_by(key).aggregate([([], "count_all")])
+    repeated = counts.filter(pc.greater(counts["count_all"], 1))
+    if not repeated.num_rows:
+        return None
+    sentence = f"{repeated.num_rows} keys ({', '.join(key)}) have more than one row."
+    return Violation("keys_unique", sentence, repeated.slice(0, MOST_ROWS))
+
+
+def _sorted_by_key(spec: TableSpec, table: pa.Table) -> Violation | None:
+    """A row may not be below the one before it."""
+    if table.num_rows < 2:
+        return None
+    flat = table.select(list(spec.key)).combine_chunks()
+    below, equal = pa.scalar(False), pa.scalar(True)
+    for name in spec.key:
+        before, after = flat[name][:-1], flat[name][1:]
+        below = pc.or_(below, pc.and_(equal, pc.less(after, before)))
+        equal = pc.and_(equal, pc.equal(after, before))
+    rows = table.slice(1).filter(below)
+    if not rows.num_rows:
+        return None
+    sentence = f"Rows must be sorted by {', '.join(spec.key)}; {rows.num_rows} are not."
+    return Violation("sorted", sentence, rows.slice(0, MOST_ROWS))
+
+
+def _not(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Negation in which NULL stays NULL, and so breaks no rule."""
+    return pc.invert(values)

@@ -1,40 +1,36 @@
--- One price per symbol and day: the mean trade price where trades exist, else the mean of intraday
--- closes, else the daily close.
-WITH
-offered AS (
-    SELECT
-        b.symbol,
-        b.trade_date,
-        b.source,
+-- Average price of a symbol's day: of its trades where there are any, else of its intraday closes,
+-- else the daily close. Among sources with the same basis the first of the precedence.
+WITH based AS (
+    SELECT b.symbol, b.trade_date, b.source, b.close, b.mean_price, b.trade_count, b.mean_close,
+        b.bar_count, {rank} AS source_rank,
         CASE
-            WHEN b.mean_price IS NOT NULL AND b.trade_count > 0 THEN 1
-            WHEN b.mean_close IS NOT NULL AND b.bar_count > 0 THEN 2
-            ELSE 3
-        END AS basis_rank,
-        b.mean_price,
-        b.trade_count,
-        b.mean_close,
-        b.bar_count,
-        b.close
-    FROM {bars_daily} b
-    WHERE CAST(b.year AS INTEGER) = {year}
+            WHEN b.mean_price IS NOT NULL THEN 'trades'
+            WHEN b.mean_close IS NOT NULL THEN 'intraday_closes'
+            ELSE 'daily_close'
+        END AS basis
+    FROM {source_table} b
+    WHERE b.year = {year}
 ),
 ranked AS (
-    SELECT
-        o.*,
-        ROW_NUMBER() OVER (
-            PARTITION BY o.symbol, o.trade_date ORDER BY o.basis_rank, {source_rank}, o.source
+    SELECT symbol, trade_date, close, mean_price, trade_count, mean_close, bar_count, basis,
+        row_number() OVER (
+            PARTITION BY symbol, trade_date
+            ORDER BY
+                CASE basis WHEN 'trades' THEN 0 WHEN 'intraday_closes' THEN 1 ELSE 2 END,
+                source_rank, source
         ) AS choice
-    FROM offered o
+    FROM based
 )
-SELECT
-    r.symbol,
-    r.trade_date,
-    CASE r.basis_rank WHEN 1 THEN r.mean_price WHEN 2 THEN r.mean_close ELSE r.close END
-        AS avg_price,
-    CASE r.basis_rank WHEN 1 THEN 'trades' WHEN 2 THEN 'intraday_closes' ELSE 'daily_close' END
-        AS basis,
-    CASE r.basis_rank WHEN 1 THEN r.trade_count WHEN 2 THEN r.bar_count ELSE CAST(1 AS BIGINT) END
-        AS observations
-FROM ranked r
-WHERE r.choice = 1
+SELECT symbol, trade_date,
+    CASE basis
+        WHEN 'trades' THEN mean_price WHEN 'intraday_closes' THEN mean_close ELSE close
+    END AS avg_price,
+    basis,
+    CASE basis
+        WHEN 'trades' THEN trade_count
+        WHEN 'intraday_closes' THEN bar_count
+        ELSE CAST(1 AS BIGINT)
+    END AS observations
+FROM ranked
+WHERE choice = 1
+ORDER BY symbol, trade_date

@@ -1,117 +1,118 @@
--- Volatility per symbol, day and window, of one year of daily bars; the years before it only fill
--- the windows. One SELECT a window follows from volatility_daily_window.sql.
-WITH
-ewma_state AS (
-    {ewma_state}
+-- Volatility by trailing windows of n bars, for the bars of one year; the bars of the two years
+-- before fill the windows. Logs of prices adjusted by adjusted_close / close.
+WITH state (symbol, variance, price) AS (
+    -- EWMA variance and last adjusted close by the end of the year before; the first row gives types.
+    VALUES ('', CAST(NULL AS DOUBLE), CAST(NULL AS DOUBLE)){state}
 ),
 ranked AS (
-    SELECT
-        b.symbol,
-        b.trade_date,
-        b.source,
-        b.volume,
+    SELECT b.symbol, b.trade_date, b.source, b.open, b.high, b.low, b.close, b.volume,
         b.sessions_per_year,
-        b.open * COALESCE(b.adjusted_close / b.close, 1E0) AS open,
-        b.high * COALESCE(b.adjusted_close / b.close, 1E0) AS high,
-        b.low * COALESCE(b.adjusted_close / b.close, 1E0) AS low,
-        COALESCE(b.adjusted_close, b.close) AS close,
-        ROW_NUMBER() OVER (
-            PARTITION BY b.symbol, b.trade_date ORDER BY {source_rank}, b.source
+        CASE WHEN b.adjusted_close > 0 THEN b.adjusted_close ELSE b.close END AS price,
+        row_number() OVER (
+            PARTITION BY b.symbol, b.trade_date ORDER BY {rank}, b.source
         ) AS choice
-    FROM {bars_daily} b
-    WHERE CAST(b.year AS INTEGER) BETWEEN {year} - 2 AND {year}
+    FROM {source_table} b
+    WHERE b.year BETWEEN {first_year} AND {year}
 ),
-chained AS (
-    SELECT
-        r.symbol,
-        r.trade_date,
-        r.source,
-        r.sessions_per_year,
-        r.open,
-        r.high,
-        r.low,
-        r.close,
-        CASE WHEN r.high = r.low AND r.volume = 0E0 THEN 1 ELSE 0 END AS is_flat,
-        CASE WHEN EXTRACT(YEAR FROM r.trade_date) = {year} THEN 1 ELSE 0 END AS in_year,
-        s.variance AS variance_before,
-        COALESCE(
-            LAG(r.close) OVER (PARTITION BY r.symbol ORDER BY r.trade_date),
-            CASE WHEN EXTRACT(YEAR FROM r.trade_date) = {year} THEN s.last_close END
-        ) AS previous_close
-    FROM ranked r
-    LEFT JOIN ewma_state s ON s.symbol = r.symbol
-    WHERE r.choice = 1
+bars AS (
+    SELECT symbol, trade_date, source, open, high, low, close, volume, sessions_per_year, price,
+        row_number() OVER by_date AS bar_number,
+        lag(price) OVER by_date AS price_before,
+        lag(trade_date) OVER by_date AS date_before
+    FROM ranked
+    WHERE choice = 1
+    WINDOW by_date AS (PARTITION BY symbol ORDER BY trade_date)
 ),
-terms AS (
-    SELECT
-        c.symbol,
-        c.trade_date,
-        c.source,
-        c.sessions_per_year,
-        c.in_year,
-        c.variance_before,
-        LN(c.close / c.previous_close) AS total,
-        LN(c.open / c.previous_close) AS overnight,
-        CASE WHEN c.is_flat = 0 THEN LN(c.close / c.open) END AS open_to_close,
-        CASE WHEN c.is_flat = 0 THEN POWER(LN(c.high / c.low), 2E0) END AS squared_range,
-        CASE WHEN c.is_flat = 0 THEN
-            LN(c.high / c.close) * LN(c.high / c.open) + LN(c.low / c.close) * LN(c.low / c.open)
-        END AS rogers_satchell_term
-    FROM chained c
-),
-numbered AS (
-    SELECT
-        t.symbol,
-        t.trade_date,
-        t.source,
-        t.sessions_per_year,
-        t.in_year,
-        t.variance_before,
-        t.total,
-        t.overnight,
-        t.open_to_close,
-        t.squared_range,
-        t.rogers_satchell_term,
-        COUNT(t.total) OVER (
-            PARTITION BY t.symbol, t.in_year ORDER BY t.trade_date
-            ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-        ) AS return_number
-    FROM terms t
-),
--- s2 = lambda * s2_before + (1 - lambda) * r^2, solved as one running sum: every r^2 divided by
--- lambda^number. Positive terms only, so nothing cancels; a year has at most 366 of them.
-smoothed AS (
-    SELECT
-        n.symbol,
-        n.trade_date,
-        n.source,
-        n.sessions_per_year,
-        n.in_year,
-        n.total,
-        n.overnight,
-        n.open_to_close,
-        n.squared_range,
-        n.rogers_satchell_term,
+linked AS (
+    SELECT b.symbol, b.trade_date, b.source, b.open, b.high, b.low, b.close, b.volume,
+        b.sessions_per_year, b.price, b.bar_number, b.date_before,
+        s.variance AS state_variance, s.price AS state_price,
+        -- A symbol that paused for longer than the years read goes on from its state.
         CASE
-            WHEN n.in_year = 0 THEN NULL
-            WHEN n.return_number > 0 THEN
-                POWER({ewma_lambda}, CAST(n.return_number AS DOUBLE)) * (
-                    COALESCE(n.variance_before, 0E0)
-                    + SUM(
-                        CASE
-                            WHEN n.total IS NULL THEN 0E0
-                            WHEN n.return_number = 1 AND n.variance_before IS NULL
-                                THEN n.total * n.total / {ewma_lambda}
-                            ELSE (1E0 - {ewma_lambda}) * n.total * n.total
-                                / POWER({ewma_lambda}, CAST(n.return_number AS DOUBLE))
-                        END
-                    ) OVER (
-                        PARTITION BY n.symbol, n.in_year ORDER BY n.trade_date
-                        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
-                    )
-                )
-            ELSE n.variance_before
-        END AS ewma_variance
-    FROM numbered n
+            WHEN b.price_before IS NOT NULL THEN b.price_before
+            WHEN b.trade_date >= {year_start} THEN s.price
+        END AS base
+    FROM bars b
+    LEFT JOIN state s ON s.symbol = b.symbol
+),
+observed AS (
+    SELECT symbol, trade_date, source, sessions_per_year, bar_number, date_before,
+        state_variance, state_price,
+        CASE WHEN price > 0 AND base > 0 THEN ln(price / base) END AS r,
+        CASE WHEN open > 0 AND close > 0 AND price > 0 AND base > 0
+            THEN ln(open * price / close / base) END AS o,
+        -- A flat bar without volume is no observation of a range.
+        CASE WHEN open > 0 AND close > 0 AND low > 0 AND (high > low OR volume > 0)
+            THEN ln(close / open) END AS c,
+        CASE WHEN open > 0 AND close > 0 AND low > 0 AND (high > low OR volume > 0)
+            THEN ln(high / low) END AS hl,
+        CASE WHEN open > 0 AND close > 0 AND low > 0 AND (high > low OR volume > 0)
+            THEN ln(high / close) * ln(high / open) + ln(low / close) * ln(low / open) END AS rs
+    FROM linked
+),
+weighted AS (
+    -- EWMA: s2(t) = lambda^t * sum of weights up to t, with t the bar's number; the year's first
+    -- return follows the state's variance, or is the first variance itself.
+    SELECT symbol, trade_date, source, sessions_per_year, bar_number, r, o, c, hl, rs,
+        CASE WHEN trade_date >= {year_start} AND r IS NOT NULL THEN
+            (1.0E0 - {ewma_lambda}) * r * r * power({ewma_lambda}, -bar_number)
+            + CASE
+                WHEN date_before IS NULL OR date_before < {year_start}
+                    OR (bar_number = 2 AND state_price IS NULL)
+                THEN coalesce(state_variance, r * r) * power({ewma_lambda}, 1 - bar_number)
+                ELSE 0.0E0
+            END
+        END AS weight
+    FROM observed
+),
+summed AS (
+    SELECT symbol, trade_date, source, sessions_per_year, bar_number,
+        -- How many bars up to this one have a return, and a range, without gap.
+        bar_number - coalesce(max(CASE WHEN r IS NULL THEN bar_number END) OVER so_far, 0)
+            AS returns,
+        bar_number - coalesce(max(CASE WHEN rs IS NULL THEN bar_number END) OVER so_far, 0)
+            AS ranges,
+        power({ewma_lambda}, bar_number) * sum(weight) OVER so_far AS ewma_variance{sums}
+    FROM weighted
+    WINDOW so_far AS (
+        PARTITION BY symbol ORDER BY trade_date
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+    ){frames}
+),
+windowed AS (
+    SELECT s.symbol, s.trade_date, s.source, s.sessions_per_year, s.bar_number, s.returns, s.ranges,
+        s.ewma_variance, w.window_days, CAST(w.window_days AS DOUBLE) AS n{picks}
+    FROM summed s
+    CROSS JOIN (VALUES {windows}) AS w (window_days)
+    WHERE s.trade_date >= {year_start}
+),
+estimated AS (
+    SELECT symbol, trade_date, source, window_days, sessions_per_year, bar_number, ewma_variance,
+        CASE WHEN returns >= window_days THEN (sum_r2 - sum_r * sum_r / n) / (n - 1.0E0) END
+            AS close_to_close,
+        CASE WHEN ranges >= window_days THEN sum_hl2 / (4.0E0 * n * ln(2.0E0)) END AS parkinson,
+        CASE WHEN ranges >= window_days
+            THEN (0.5E0 * sum_hl2 - (2.0E0 * ln(2.0E0) - 1.0E0) * sum_c2) / n END AS garman_klass,
+        CASE WHEN ranges >= window_days THEN sum_rs / n END AS rogers_satchell,
+        CASE WHEN returns >= window_days AND ranges >= window_days THEN
+            (sum_o2 - sum_o * sum_o / n) / (n - 1.0E0)
+            + 0.34E0 / (1.34E0 + (n + 1.0E0) / (n - 1.0E0)) 
+                * (sum_c2 - sum_c * sum_c / n) / (n - 1.0E0)
+            + (1.0E0 - 0.34E0 / (1.34E0 + (n + 1.0E0) / (n - 1.0E0))) * sum_rs / n
+        END AS yang_zhang
+    FROM windowed
 )
-{windows}
+SELECT symbol, trade_date, source, CAST(window_days AS INTEGER) AS window_days,
+    CASE WHEN close_to_close >= 0 THEN sqrt(close_to_close * sessions_per_year) END
+        AS close_to_close,
+    CASE WHEN parkinson >= 0 THEN sqrt(parkinson * sessions_per_year) END AS parkinson,
+    CASE WHEN garman_klass >= 0 THEN sqrt(garman_klass * sessions_per_year) END AS garman_klass,
+    CASE WHEN rogers_satchell >= 0 THEN sqrt(rogers_satchell * sessions_per_year) END
+        AS rogers_satchell,
+    CASE WHEN yang_zhang >= 0 THEN sqrt(yang_zhang * sessions_per_year) END AS yang_zhang,
+    CASE WHEN ewma_variance >= 0 THEN sqrt(ewma_variance * sessions_per_year) END AS ewma,
+    CAST(CASE WHEN bar_number < window_days THEN bar_number ELSE window_days END AS INTEGER)
+        AS observations
+FROM estimated
+WHERE ewma_variance IS NOT NULL OR close_to_close IS NOT NULL OR parkinson IS NOT NULL
+ORDER BY symbol, trade_date, window_days

@@ -1,156 +1,115 @@
--- Realized measures of one trade_date from its 1-minute bars inside the regular session, in windows
--- aligned to the session's open, and over the session.
-WITH
+-- Realised variance and its jump share by windows of a session, from the 1-minute bars inside it.
+WITH regular AS (
+    SELECT b.symbol, b.source, b.bar_start, b.high, b.low, b.close, b.volume, b.vwap,
+        b.trade_count, b.session_open, b.session_close, b.sessions_per_year,
+        {rank} AS source_rank
+    FROM {source_table} b
+    WHERE b.trade_date = {trade_date} AND b.interval = '1m'
+        AND b.bar_start >= b.session_open AND b.bar_start < b.session_close
+),
 sources AS (
-    SELECT
-        d.symbol,
-        d.source,
-        ROW_NUMBER() OVER (PARTITION BY d.symbol ORDER BY {source_rank}, d.source) AS choice
-    FROM (
-        SELECT DISTINCT b.symbol, b.source
-        FROM {bars_intraday} b
-        WHERE CAST(b.trade_date AS DATE) = DATE '{trade_date}' AND b.interval = '1m'
-    ) d
+    SELECT symbol, source,
+        row_number() OVER (PARTITION BY symbol ORDER BY min(source_rank), source) AS choice
+    FROM regular
+    GROUP BY symbol, source
 ),
 watermark AS (
-    SELECT
-        MAX(CASE WHEN b.interval = '1m' THEN b.bar_start + INTERVAL '1' MINUTE END) AS last_bar_end,
-        MAX(b.kafka_timestamp) AS last_record
-    FROM {bars_intraday} b
-    WHERE CAST(b.trade_date AS DATE) = DATE '{trade_date}'
+    -- How far the data reach; never the clock, so that the same data give the same rows.
+    SELECT greatest(
+        max(CASE WHEN b.interval = '1m' THEN b.bar_start END) + INTERVAL '1' MINUTE,
+        max(b.kafka_timestamp)
+    ) AS reached
+    FROM {source_table} b
+    WHERE b.trade_date = {trade_date}
 ),
-bars AS (
-    SELECT
-        b.symbol,
-        b.bar_start,
-        b.high,
-        b.low,
-        b.close,
-        b.volume,
-        b.vwap,
-        b.trade_count,
-        b.session_open,
-        b.session_close,
-        b.sessions_per_year,
-        LN(b.close) AS log_close,
-        CAST(
-            EXTRACT(DAY FROM b.bar_start - b.session_open) * 1440
-            + EXTRACT(HOUR FROM b.bar_start - b.session_open) * 60
-            + EXTRACT(MINUTE FROM b.bar_start - b.session_open) AS INTEGER
-        ) AS session_minute,
-        CAST(
-            EXTRACT(DAY FROM b.session_close - b.session_open) * 1440
-            + EXTRACT(HOUR FROM b.session_close - b.session_open) * 60
-            + EXTRACT(MINUTE FROM b.session_close - b.session_open) AS INTEGER
-        ) AS session_minutes
-    FROM {bars_intraday} b
-    JOIN sources s ON s.symbol = b.symbol AND s.source = b.source AND s.choice = 1
-    WHERE CAST(b.trade_date AS DATE) = DATE '{trade_date}'
-        AND b.interval = '1m'
-        AND b.session_open IS NOT NULL
-        AND b.bar_start >= b.session_open
-        AND b.bar_start < b.session_close
+numbered AS (
+    SELECT r.symbol, r.bar_start, r.high, r.low, r.close, r.volume, r.vwap, r.trade_count,
+        r.session_open, r.session_close, r.sessions_per_year,
+        lag(r.close) OVER (PARTITION BY r.symbol ORDER BY r.bar_start) AS close_before,
+        CASE WHEN CAST(r.bar_start AS DATE) > CAST(r.session_open AS DATE) THEN 1440 ELSE 0 END
+            + (EXTRACT(HOUR FROM r.bar_start) - EXTRACT(HOUR FROM r.session_open)) * 60
+            + EXTRACT(MINUTE FROM r.bar_start) - EXTRACT(MINUTE FROM r.session_open)
+            AS session_minute
+    FROM regular r
+    JOIN sources s ON s.symbol = r.symbol AND s.source = r.source
+    WHERE s.choice = 1
 ),
-returns AS (
-    SELECT
-        b.*,
-        b.log_close
-            - LAG(b.log_close) OVER (PARTITION BY b.symbol ORDER BY b.bar_start) AS session_return
-    FROM bars b
+session_returns AS (
+    SELECT symbol, bar_start, high, low, close, volume, vwap, trade_count,
+        session_open, session_close, sessions_per_year, session_minute,
+        CASE WHEN close > 0 AND close_before > 0 THEN ln(close / close_before) END AS r
+    FROM numbered
 ),
-scores AS (
-    SELECT
-        r.*,
-        r.session_return / NULLIF(
-            STDDEV_SAMP(r.session_return) OVER (
-                PARTITION BY r.symbol ORDER BY r.bar_start
-                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-            ),
-            0E0
-        ) AS zscore
-    FROM returns r
+scored AS (
+    SELECT symbol, bar_start, high, low, close, volume, vwap, trade_count,
+        session_open, session_close, sessions_per_year, session_minute, r,
+        stddev_samp(r) OVER (
+            PARTITION BY symbol ORDER BY bar_start
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS deviation_before
+    FROM session_returns
 ),
 placed AS (
-    SELECT
-        s.*,
-        w.window_label,
-        CASE WHEN w.minutes = 0 THEN s.session_minutes ELSE w.minutes END AS window_minutes,
-        CASE
-            WHEN w.minutes = 0 THEN 0
-            ELSE s.session_minute - MOD(s.session_minute, w.minutes)
-        END AS window_minute
-    FROM scores s
+    SELECT b.symbol, b.bar_start, b.high, b.low, b.close, b.volume, b.vwap, b.trade_count,
+        b.session_close, b.sessions_per_year, w.window_label,
+        CASE WHEN b.deviation_before > 0 THEN b.r / b.deviation_before END AS zscore,
+        CASE WHEN w.minutes = 0 THEN b.session_open
+            ELSE b.session_open
+                + (b.session_minute - mod(b.session_minute, w.minutes)) * INTERVAL '1' MINUTE
+        END AS window_start,
+        CASE WHEN w.minutes = 0 THEN b.session_close
+            ELSE b.session_open
+                + (b.session_minute - mod(b.session_minute, w.minutes) + w.minutes)
+                * INTERVAL '1' MINUTE
+        END AS window_end
+    FROM scored b
     CROSS JOIN (
         VALUES ('5m', 5), ('15m', 15), ('30m', 30), ('1h', 60), ('session', 0)
     ) AS w (window_label, minutes)
 ),
-steps AS (
-    SELECT
-        p.*,
-        p.log_close - LAG(p.log_close) OVER (
-            PARTITION BY p.symbol, p.window_label, p.window_minute ORDER BY p.bar_start
-        ) AS step,
-        ROW_NUMBER() OVER (
-            PARTITION BY p.symbol, p.window_label, p.window_minute ORDER BY p.bar_start DESC
-        ) AS from_last
-    FROM placed p
+chained AS (
+    SELECT symbol, window_label, window_start, window_end, session_close, sessions_per_year,
+        high, low, close, volume, vwap, trade_count, zscore,
+        lag(close) OVER in_window AS close_1,
+        lag(close, 2) OVER in_window AS close_2,
+        lead(bar_start) OVER in_window AS bar_after
+    FROM placed
+    WINDOW in_window AS (PARTITION BY symbol, window_label, window_start ORDER BY bar_start)
 ),
-products AS (
-    SELECT
-        s.*,
-        ABS(s.step) * ABS(
-            LAG(s.step) OVER (
-                PARTITION BY s.symbol, s.window_label, s.window_minute ORDER BY s.bar_start
-            )
-        ) AS product
-    FROM steps s
+returns AS (
+    SELECT symbol, window_label, window_start, window_end, session_close, sessions_per_year,
+        high, low, volume, vwap, trade_count,
+        CASE WHEN bar_after IS NULL THEN zscore END AS last_zscore,
+        CASE WHEN close > 0 AND close_1 > 0 THEN ln(close / close_1) END AS r,
+        CASE WHEN close_1 > 0 AND close_2 > 0 THEN ln(close_1 / close_2) END AS r_before
+    FROM chained
 ),
 measured AS (
-    SELECT
-        p.symbol,
-        p.window_label,
-        p.window_minute,
-        MIN(p.window_minutes) AS window_minutes,
-        MIN(p.session_minutes) AS session_minutes,
-        MIN(p.session_open) AS session_open,
-        MIN(p.sessions_per_year) AS sessions_per_year,
-        SUM(p.step * p.step) AS realized_variance,
-        1.5707963267948966E0 * SUM(p.product) AS bipower_variation,
-        MAX(p.high) AS high,
-        MIN(p.low) AS low,
-        SUM(p.vwap * p.volume)
-            / NULLIF(SUM(CASE WHEN p.vwap IS NOT NULL THEN p.volume END), 0E0) AS vwap,
-        CAST(SUM(p.trade_count) AS BIGINT) AS trade_count,
-        COUNT(*) AS bar_count,
-        MAX(CASE WHEN p.from_last = 1 THEN p.zscore END) AS last_return_zscore
-    FROM products p
-    GROUP BY p.symbol, p.window_label, p.window_minute
+    SELECT symbol, window_label, window_start, window_end, session_close, sessions_per_year,
+        sum(r * r) AS rv,
+        0.5E0 * pi() * sum(abs(r) * abs(r_before)) AS bv,
+        max(high) AS highest,
+        min(low) AS lowest,
+        sum(volume) AS size,
+        sum(vwap * volume) AS notional,
+        sum(CASE WHEN volume > 0 AND vwap IS NULL THEN 1 ELSE 0 END) AS bars_without_vwap,
+        CAST(sum(trade_count) AS BIGINT) AS trade_count,
+        count(*) AS bar_count,
+        max(last_zscore) AS last_return_zscore
+    FROM returns
+    GROUP BY symbol, window_label, window_start, window_end, session_close, sessions_per_year
 )
-SELECT
-    m.symbol,
-    m.window_label,
-    m.session_open + m.window_minute * INTERVAL '1' MINUTE AS window_start,
-    m.window_minute + m.window_minutes <= m.session_minutes
-        AND (
-            m.session_open + (m.window_minute + m.window_minutes) * INTERVAL '1' MINUTE
-                <= w.last_bar_end
-            OR m.session_open + (m.window_minute + m.window_minutes) * INTERVAL '1' MINUTE
-                <= w.last_record
-        ) AS complete,
-    m.realized_variance,
-    m.bipower_variation,
-    CASE
-        WHEN m.bipower_variation IS NULL OR m.realized_variance = 0E0 THEN NULL
-        WHEN m.realized_variance > m.bipower_variation
-            THEN (m.realized_variance - m.bipower_variation) / m.realized_variance
-        ELSE 0E0
+SELECT m.symbol, m.window_label, m.window_start,
+    m.window_end <= m.session_close AND m.window_end <= w.reached AS complete,
+    m.rv AS realized_variance,
+    m.bv AS bipower_variation,
+    CASE WHEN m.rv > 0 AND m.bv IS NOT NULL
+        THEN CASE WHEN m.rv > m.bv THEN (m.rv - m.bv) / m.rv ELSE 0.0E0 END
     END AS jump_share,
-    SQRT(m.realized_variance * m.sessions_per_year) AS realized_volatility,
-    m.high,
-    m.low,
-    m.vwap,
-    m.trade_count,
-    m.bar_count,
-    m.last_return_zscore
+    CASE WHEN m.rv >= 0 THEN sqrt(m.rv * m.sessions_per_year) END AS realized_volatility,
+    m.highest AS high, m.lowest AS low,
+    CASE WHEN m.size > 0 AND m.bars_without_vwap = 0 THEN m.notional / m.size END AS vwap,
+    m.trade_count, m.bar_count, m.last_return_zscore
 FROM measured m
 CROSS JOIN watermark w
+ORDER BY symbol, window_label, window_start
