@@ -164,7 +164,7 @@ class Crawlers:
                 "again. A longer wait: catalog.timeout_seconds."
             )
         time.sleep(min(pause, left))
-        return min(pause * 1.5, LONGEST_POLL_SECONDS)
+        return min(pause * 1.2, LONGEST_POLL_SECONDS)
 
     def _get(self, name: str) -> dict[str, Any]:
         try:

@@ -55,11 +55,7 @@ class LakeTable:
 
 
 def lake_tables(settings: Settings) -> list[LakeTable]:
-    """All tables of the lake.
-
-    Raises:
-        ValueError: Two feeds would have the same table in the catalogue, which knows no '-'.
-    """
+    """All tables of the lake; the settings refuse feeds that the catalogue could not tell apart."""
     tables = [
         LakeTable(
             "bronze", feed, layout.bronze_prefix(feed), BRONZE_SCHEMAS[s.format], "arrival_date"
@@ -80,14 +76,6 @@ def lake_tables(settings: Settings) -> list[LakeTable]:
         )
         for spec in (*SILVER_TABLES, *GOLD_TABLES)
     ]
-    names: dict[str, LakeTable] = {}
-    for table in tables:
-        other = names.setdefault(table.glue_name, table)
-        if other is not table:
-            raise ValueError(
-                f"Feeds {other.name} and {table.name} would share the catalogue's table "
-                f"{table.glue_name}; nothing was catalogued. Rename one of them in feeds."
-            )
     return tables
 
 

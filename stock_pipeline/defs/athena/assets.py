@@ -1,0 +1,213 @@
+"""Gold by Athena: the same SQL again, compared with DuckDB row by row."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field
+
+from stock_pipeline.defs.catalog.assets import CATALOG_KEY, in_progress
+from stock_pipeline.defs.ingest.metadata import markdown_table
+from stock_pipeline.defs.kafka.assets import OWNERS
+from stock_pipeline.lib.schemas import GOLD_TABLES, TableSpec
+from stock_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    from stock_pipeline.resources.parity import GoldParity, PartitionParity
+
+VALID, EQUAL = "duckdb_valid", "athena_equals_duckdb"
+
+
+class ParityConfig(dg.Config):
+    """Which partitions to compare; empty for the newest two."""
+
+    partitions: list[str] = Field(default_factory=list)
+
+
+def athena_key(table: TableSpec) -> dg.AssetKey:
+    """Key of a gold table's Athena asset."""
+    return dg.AssetKey(["athena", table.name])
+
+
+def athena_asset(table: TableSpec) -> dg.AssetsDefinition:
+    """The asset that runs a gold table's SQL on Athena."""
+    key = athena_key(table)
+
+    @dg.asset(
+        key=key,
+        deps=[dg.AssetKey([table.layer, table.name]), CATALOG_KEY],
+        group_name="athena",
+        kinds={"athena", "duckdb"},
+        owners=OWNERS,
+        check_specs=[
+            dg.AssetCheckSpec(
+                VALID,
+                asset=key,
+                blocking=True,
+                description="Before Athena runs, DuckDB finds the published rows within bounds.",
+            ),
+            dg.AssetCheckSpec(
+                EQUAL,
+                asset=key,
+                description="Athena's rows and DuckDB's are equal to a relative 1e-9.",
+            ),
+        ],
+        op_tags={"dagster/max_retries": "0"},
+        description=(
+            f"Grain: one comparison of `{table.name}`. Runs its SQL through Athena over the same "
+            "silver objects that DuckDB reads, for the newest two partitions unless configured, "
+            "and compares all rows. Consumer: people who trust gold; what a query costs."
+        ),
+    )
+    def parity(context: dg.AssetExecutionContext, config: ParityConfig) -> Iterator[Any]:
+        yield from _run(context, table, config.partitions)
+
+    return parity
+
+
+def _run(
+    context: dg.AssetExecutionContext, table: TableSpec, partitions: Sequence[str]
+) -> Iterator[Any]:
+    from stock_pipeline.resources.athena import AthenaRunner
+    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.resources.parity import GoldParity
+
+    settings = get_settings()
+    gold = GoldParity(settings, Lake(settings.aws), table, AthenaRunner(settings))
+    wanted = list(partitions) or gold.newest()
+    broken = _broken(gold, wanted)
+    yield dg.AssetCheckResult(
+        check_name=VALID,
+        passed=not broken,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=" ".join(broken) or f"{len(wanted)} partitions hold to the table's rules.",
+    )
+    if broken:
+        yield dg.AssetCheckResult(
+            check_name=EQUAL,
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="Athena was not asked: the published rows are already wrong.",
+        )
+        raise dg.Failure(
+            f"The published {table.name} breaks its rules; Athena was not asked. {broken[0]}",
+            allow_retries=False,
+        )
+    parities = [gold.compare(partition) for partition in wanted]
+    for note in (note for parity in parities for note in parity.notes):
+        context.log.info(note)
+    yield dg.MaterializeResult(metadata=_metadata(parities))
+    yield _verdict(table, parities)
+
+
+def _broken(gold: "GoldParity", partitions: Sequence[str]) -> list[str]:
+    return [
+        f"{gold.table.name} {partition}: {violation.sentence}"
+        for partition in partitions
+        for violation in gold.check(partition)
+    ]
+
+
+def _metadata(parities: Sequence["PartitionParity"]) -> dict[str, Any]:
+    from stock_pipeline.resources.parity import largest_difference
+
+    queries = [p.query for p in parities if p.query]
+    return {
+        "partitions": ", ".join(p.partition for p in parities) or "none",
+        "rows": sum(p.athena.rows for p in parities if p.athena),
+        "bytes_scanned": sum(q.bytes_scanned for q in queries),
+        "estimated_usd": sum(q.usd for q in queries),
+        "seconds": round(sum(q.seconds for q in queries), 3),
+        "query_ids": ", ".join(q.query_id for q in queries) or "none",
+        "max_relative_difference": largest_difference(parities),
+        "notes": dg.MetadataValue.md("\n".join(f"- {n}" for p in parities for n in p.notes) or "-"),
+    }
+
+
+def _verdict(table: TableSpec, parities: Sequence["PartitionParity"]) -> dg.AssetCheckResult:
+    import pyarrow as pa
+
+    from stock_pipeline.resources.parity import largest_difference
+
+    differing = sum(p.differing for p in parities)
+    compared = [p.partition for p in parities if p.athena]
+    rows = sum(p.athena.rows for p in parities if p.athena)
+    metadata: dict[str, Any] = {"max_relative_difference": largest_difference(parities)}
+    for parity in parities:
+        for name, found in (("athena", parity.athena), ("published", parity.published)):
+            if found and found.examples:
+                examples = markdown_table(pa.Table.from_pylist(list(found.examples)))
+                metadata[f"{name}_{parity.partition}"] = dg.MetadataValue.md(examples)
+    if differing:
+        description = (
+            f"{differing} values of {table.name} differ between Athena, DuckDB and the published "
+            "object; the lake was not changed. The rows are in the metadata."
+        )
+    elif not compared:
+        description = " ".join(n for p in parities for n in p.notes) or (
+            f"{table.name} has no partition yet: nothing was compared."
+        )
+    else:
+        description = f"{rows} rows of {', '.join(compared)} are equal."
+    return dg.AssetCheckResult(
+        check_name=EQUAL,
+        passed=not differing and bool(compared),
+        # Nothing to compare is no error, and no proof either.
+        severity=dg.AssetCheckSeverity.ERROR if differing else dg.AssetCheckSeverity.WARN,
+        description=description,
+        metadata=metadata,
+    )
+
+
+athena_assets = [athena_asset(table) for table in GOLD_TABLES]
+
+athena_job = dg.define_asset_job(
+    "athena_parity",
+    selection=dg.AssetSelection.groups("athena"),
+    description="Run the gold SQL through Athena and compare with DuckDB.",
+    tags={"dagster/max_retries": "0"},
+)
+
+athena_parity_hourly = dg.ScheduleDefinition(
+    name="athena_parity_hourly",
+    job=athena_job,
+    cron_schedule="7 * * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every hour: Athena against DuckDB for the newest partitions.",
+)
+
+
+@dg.sensor(
+    name="athena_first_parity",
+    job=athena_job,
+    minimum_interval_seconds=60,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Requests the first comparison as soon as the catalogue knows every gold table.",
+)
+def athena_first_parity(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """One run, once; from then on the schedule asks."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if context.cursor:
+        return dg.SkipReason("The first comparison was requested; the schedule asks hourly.")
+    if in_progress(context.instance, athena_job.name):
+        return dg.SkipReason("A comparison is under way.")
+    try:
+        lacking = _not_in_catalogue()
+    except (BotoCoreError, ClientError, OSError) as error:
+        return dg.SkipReason(f"Glue cannot be read ({error}); the next tick asks again.")
+    if lacking:
+        return dg.SkipReason(f"The catalogue does not know {', '.join(lacking)} yet.")
+    context.update_cursor("requested")
+    return dg.RunRequest()
+
+
+def _not_in_catalogue() -> list[str]:
+    from stock_pipeline.defs.catalog.assets import shared_catalogue
+    from stock_pipeline.lib.catalog_diff import glue_name
+    from stock_pipeline.lib.schemas import SILVER_TABLES
+
+    names = [glue_name(t.layer, t.name) for t in (*SILVER_TABLES, *GOLD_TABLES)]
+    known = shared_catalogue().shapes_of(names)
+    return [name for name in names if name not in known]

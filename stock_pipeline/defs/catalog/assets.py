@@ -1,0 +1,181 @@
+"""The Glue catalogue of the lake, and the sensor that has it brought up to date."""
+
+import json
+import time
+from collections.abc import Iterator
+from functools import cache
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from stock_pipeline.defs.kafka.assets import OWNERS
+from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
+from stock_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    from stock_pipeline.resources.glue import Catalogue
+
+CATALOG_KEY = dg.AssetKey(["catalog", "lake"])
+CHECK = "catalog_equals_lake"
+
+#: A difference that a crawl left is not crawled for again before this: AWS bills each.
+ASK_AGAIN_SECONDS = 3600.0
+#: While tables are being made one after the other, a crawl waits for the last, at most this long.
+MOST_GROWING_SECONDS = 180.0
+
+
+def _inputs() -> list[dg.AssetKey]:
+    feeds = get_settings().feeds
+    batches = [dg.AssetKey([layer, feed]) for layer in ("bronze", "quarantine") for feed in feeds]
+    return batches + [dg.AssetKey([t.layer, t.name]) for t in (*SILVER_TABLES, *GOLD_TABLES)]
+
+
+@dg.asset(
+    key=CATALOG_KEY,
+    deps=_inputs(),
+    group_name="catalog",
+    kinds={"glue"},
+    owners=OWNERS,
+    check_specs=[
+        dg.AssetCheckSpec(
+            CHECK,
+            asset=CATALOG_KEY,
+            description="The catalogue has every table, column, type and partition of the lake.",
+        )
+    ],
+    op_tags={"dagster/max_retries": "0"},
+    description=(
+        "Grain: one table of the lake in the Glue database, with columns and partitions. Source: "
+        "the layers' crawlers, started only for a new partition or a changed schema (a new file "
+        "in a known partition needs none), or, by `catalog.method: partitions`, our own calls. "
+        "Consumer: Athena and whatever else reads the Glue catalogue."
+    ),
+)
+def lake_catalogue(
+    context: dg.AssetExecutionContext,
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+    """Compare lake and catalogue, crawl what is new, compare again."""
+    from stock_pipeline.resources.glue import Catalogue
+    from stock_pipeline.resources.lake import Lake
+
+    settings = get_settings()
+    synced = Catalogue(settings, Lake(settings.aws)).sync()
+    for sentence in synced.found:
+        context.log.info(sentence)
+    how = f"crawled {', '.join(synced.crawled)}" if synced.crawled else "registered by ourselves"
+    yield dg.MaterializeResult(
+        metadata={
+            "tables": synced.tables,
+            "partitions": synced.partitions,
+            "seconds": round(synced.seconds, 3),
+            "new": dg.MetadataValue.md(_list(synced.found)),
+            "how": how if synced.found else "nothing new: nothing was started",
+            "dropped_partitions": synced.dropped,
+            "database": settings.catalog.database,
+        }
+    )
+    yield dg.AssetCheckResult(
+        asset_key=CATALOG_KEY,
+        check_name=CHECK,
+        passed=not synced.left,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=(
+            f"{len(synced.left)} differences remain. {synced.left[0]}"
+            if synced.left
+            else f"{synced.tables} tables and {synced.partitions} partitions are as in the lake."
+        ),
+        metadata={"differences": dg.MetadataValue.md(_list(synced.left))},
+    )
+
+
+def _list(sentences: tuple[str, ...]) -> str:
+    return "\n".join(f"- {sentence}" for sentence in sentences[:50]) or "none"
+
+
+catalog_job = dg.define_asset_job(
+    "crawl_lake",
+    selection=dg.AssetSelection.assets(CATALOG_KEY)
+    | dg.AssetSelection.checks_for_assets(CATALOG_KEY),
+    description="Bring the Glue catalogue up to date with the lake.",
+    tags={"dagster/max_retries": "0"},
+)
+
+
+@cache
+def shared_catalogue() -> "Catalogue":
+    """The catalogue of this code server process: its connections live on."""
+    from stock_pipeline.resources.glue import Catalogue
+    from stock_pipeline.resources.lake import Lake
+
+    settings = get_settings()
+    return Catalogue(settings, Lake(settings.aws))
+
+
+def decide(cursor: str | None, new: dict[str, list[str]], now: float) -> tuple[str | None, str]:
+    """Whether to crawl now.
+
+    Args:
+        cursor: What the last call returned.
+        new: What the catalogue lacks, sentences by table.
+        now: Unix time in seconds.
+
+    Returns:
+        Sentence why not, None to crawl; and the next cursor.
+    """
+    if not new:
+        return "The catalogue has every partition of the lake.", ""
+    state = json.loads(cursor) if cursor else {}
+    digest = sha256(json.dumps(new, sort_keys=True).encode()).hexdigest()[:16]
+    since = state.get("since", now)
+    asked = state.get("asked", 0.0)
+    lacking = f"The catalogue lacks something of {len(new)} tables"
+    if state.get("asked_for") == digest and now - asked < ASK_AGAIN_SECONDS:
+        wait = f"{lacking}; a crawl was requested {now - asked:.0f} s ago for just this."
+        return wait, json.dumps(state)
+    if state.get("digest") != digest and now - since < MOST_GROWING_SECONDS:
+        # The next tick sees whether the lake is still growing: one crawl for many partitions.
+        return f"{lacking}; the lake is still growing.", json.dumps(
+            state | {"digest": digest, "since": since}
+        )
+    return None, json.dumps({"digest": digest, "asked_for": digest, "asked": now})
+
+
+@dg.sensor(
+    name="catalog_sensor",
+    job=catalog_job,
+    minimum_interval_seconds=30,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description=(
+        "Compares the partitions in the bucket, by listing folders, with those in the catalogue, "
+        "and requests a crawl when they differ and the lake has stopped growing."
+    ),
+)
+def catalog_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    """Request a crawl for what is new, never two at a time."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    if in_progress(context.instance, catalog_job.name):
+        return dg.SkipReason("A crawl is under way.")
+    try:
+        new = shared_catalogue().new()
+    except (BotoCoreError, ClientError, OSError) as error:
+        # Not an answer: nothing is requested and the cursor stays.
+        return dg.SkipReason(
+            f"Glue or the lake cannot be read ({error}); the next tick asks again."
+        )
+    reason, cursor = decide(context.cursor, new, time.time())
+    context.update_cursor(cursor)
+    return dg.SkipReason(reason) if reason else dg.RunRequest()
+
+
+def in_progress(instance: dg.DagsterInstance, job: str) -> bool:
+    """Whether a run of the job is queued or running."""
+    unfinished = [
+        dg.DagsterRunStatus.QUEUED,
+        dg.DagsterRunStatus.NOT_STARTED,
+        dg.DagsterRunStatus.STARTING,
+        dg.DagsterRunStatus.STARTED,
+        dg.DagsterRunStatus.CANCELING,
+    ]
+    return bool(instance.get_run_ids(dg.RunsFilter(job_name=job, statuses=unfinished), limit=1))

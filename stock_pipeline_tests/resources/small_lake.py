@@ -1,0 +1,160 @@
+"""A lake of few objects, as the pipeline would have made them."""
+
+from __future__ import annotations
+
+import datetime
+import math
+import random
+
+import pyarrow as pa
+
+from stock_pipeline.lib import layout, volatility
+from stock_pipeline.lib.batches import MadeFrom
+from stock_pipeline.lib.due import key_of
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    DAILY_AVERAGE_PRICE_TABLE,
+    QUARANTINE,
+    TRADES,
+    VOLATILITY_DAILY_TABLE,
+    VOLATILITY_INTRADAY_TABLE,
+    TableSpec,
+)
+from stock_pipeline.resources.gold import state_digest
+from stock_pipeline.resources.lake import Lake
+from stock_pipeline.resources.table_sql import table_definitions
+from stock_pipeline.resources.tables import parquet
+from stock_pipeline.settings import Settings
+
+DAY = datetime.date(2026, 11, 20)
+YEARS = (2025, 2026)
+_AT = datetime.datetime(2026, 11, 20, 10)
+_RECORD = {
+    "incarnation": 1,
+    "kafka_timestamp": _AT,
+    "kafka_partition": 0,
+    "kafka_offset": 1,
+    "sessions_per_year": 252.0,
+}
+
+
+def rows_of(schema: pa.Schema, rows: list[dict[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist([dict.fromkeys(schema.names) | row for row in rows], schema)
+
+
+def daily_bars(year: int, days: int = 40) -> pa.Table:
+    """`days` bars of two symbols, from the first of January on."""
+    random.seed(year)
+    rows = []
+    for symbol in ("AAA", "BBB"):
+        close = 100.0
+        for n in range(days):
+            before, close = close, close * math.exp(random.gauss(0, 0.02))
+            high, low = max(before, close) * 1.01, min(before, close) * 0.99
+            prices = {"open": before, "high": high, "low": low, "close": close}
+            date = datetime.date(year, 1, 1) + datetime.timedelta(days=n)
+            row = {"symbol": symbol, "trade_date": date, "source": "x", "volume": 10.0}
+            rows.append(row | prices | _RECORD)
+    return rows_of(BARS_DAILY_TABLE.schema, rows)
+
+
+def intraday_bars(minutes: int = 90) -> pa.Table:
+    random.seed(1)
+    opens = datetime.datetime.combine(DAY, datetime.time(14, 30))
+    close, rows = 50.0, []
+    for n in range(minutes):
+        before, close = close, close * math.exp(random.gauss(0, 0.001))
+        rows.append(
+            {
+                "symbol": "AAA",
+                "bar_start": opens + datetime.timedelta(minutes=n),
+                "interval": "1m",
+                "source": "trades",
+                "open": before,
+                "high": max(before, close),
+                "low": min(before, close),
+                "close": close,
+                "volume": 5.0,
+                "vwap": (before + close) / 2,
+                "mean_price": (before + close) / 2,
+                "trade_count": 3,
+                "session_open": opens,
+                "session_close": opens + datetime.timedelta(hours=6.5),
+            }
+            | _RECORD
+        )
+    return rows_of(BARS_INTRADAY_TABLE.schema, rows)
+
+
+def put_batch(lake: Lake, feed: str, seq: int, day: datetime.date) -> None:
+    """A bronze object of one trade and a quarantine object of one reject."""
+    trade = {
+        "symbol": "AAA",
+        "event_time": _AT,
+        "price": 1.5,
+        "size": 2.0,
+        "trade_date": day,
+        "kafka_partition": 0,
+        "kafka_offset": seq,
+        "kafka_timestamp": _AT,
+        "incarnation": 1,
+    }
+    reject = {
+        "kafka_partition": 0,
+        "kafka_offset": seq,
+        "kafka_timestamp": _AT,
+        "reason": "not_json",
+        "detail": "No JSON.",
+        "partial": False,
+        "incarnation": 1,
+        "payload": b"{",
+    }
+    lake.put(layout.bronze_key(feed, seq, day), parquet(rows_of(TRADES, [trade]), MadeFrom()))
+    key = layout.quarantine_key(feed, seq, day, "a1")
+    lake.put(key, parquet(rows_of(QUARANTINE, [reject]), MadeFrom()))
+
+
+def put(lake: Lake, table: TableSpec, partition: str, rows: pa.Table, made: MadeFrom) -> str:
+    rows = rows.sort_by([(column, "ascending") for column in table.key])
+    return lake.put(key_of(table, partition), parquet(rows, made))
+
+
+def put_silver_and_gold(settings: Settings, lake: Lake) -> None:
+    """Two years and one day of bars, and gold made from them."""
+    definitions = table_definitions(settings)
+    precedence, options = settings.source_precedence, settings.volatility
+    bars = {year: daily_bars(year) for year in YEARS}
+    etags = {}
+    for year in YEARS:
+        key = key_of(BARS_DAILY_TABLE, str(year))
+        etags[key] = put(lake, BARS_DAILY_TABLE, str(year), bars[year], MadeFrom())
+    state: dict[str, tuple[float | None, float]] = {}
+    for year in YEARS:
+        before = state_digest(state) if state else ""
+        used = {k: etag for k, etag in etags.items() if layout.partition_of_key(k) <= str(year)}
+        source = pa.concat_tables([bars[y] for y in YEARS if y <= year])
+        rows, state = volatility.volatility_daily(
+            source, year, options.windows, options.ewma_lambda, precedence, state
+        )
+        made = MadeFrom(
+            etags=used,
+            state_before=before,
+            state=state,
+            state_digest=state_digest(state),
+            definition=definitions[VOLATILITY_DAILY_TABLE.name],
+        )
+        put(lake, VOLATILITY_DAILY_TABLE, str(year), rows, made)
+        key = key_of(BARS_DAILY_TABLE, str(year))
+        definition = definitions[DAILY_AVERAGE_PRICE_TABLE.name]
+        made = MadeFrom(etags={key: etags[key]}, definition=definition)
+        rows = volatility.daily_average_price(bars[year], year, precedence)
+        put(lake, DAILY_AVERAGE_PRICE_TABLE, str(year), rows, made)
+    day = DAY.isoformat()
+    intraday = intraday_bars()
+    key = key_of(BARS_INTRADAY_TABLE, day)
+    etag = put(lake, BARS_INTRADAY_TABLE, day, intraday, MadeFrom())
+    definition = definitions[VOLATILITY_INTRADAY_TABLE.name]
+    made = MadeFrom(etags={key: etag}, definition=definition)
+    rows = volatility.volatility_intraday(intraday, precedence)
+    put(lake, VOLATILITY_INTRADAY_TABLE, day, rows, made)
