@@ -117,8 +117,9 @@ class TableBuilder:
                 self.lake.put(rejected_key, body)
                 self.index.settle(key, want)
                 logger.warning("%s was not published: %s", key, found[0].sentence)
-            elif not content.num_rows and current is None:
-                # Nothing to make it from, and nothing there: no object either.
+            elif not (content.num_rows or made_from.etags or current):
+                # Batches without a row for it, and nothing there: no object either. Empty gold is
+                # published, it may carry EWMA state to the next year.
                 self.index.settle(key, want)
             else:
                 try:
