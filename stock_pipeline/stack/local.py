@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -96,10 +95,8 @@ class LocalStack:
         """Start the AWS emulator and wait for it."""
         return self.supervisor.start(aws_process(self.home, self.settings.ports.aws))
 
-    def start_crawler(self) -> Child | None:
+    def start_crawler(self) -> Child:
         """Start the crawler double, which does what Glue's crawlers do; the emulator's do not."""
-        if importlib.util.find_spec(CRAWLER_MODULE) is None:
-            return None
         command = [sys.executable, "-m", CRAWLER_MODULE]
         return self.supervisor.start(
             ProcessSpec(name="crawler", command=command, environment=self.environment)

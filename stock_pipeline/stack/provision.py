@@ -26,7 +26,7 @@ def provision(settings: Settings) -> None:
     }
     ensure_topics(settings.kafka, topics)
     ensure_bucket(settings.aws)
-    ensure_catalog(settings)
+    Catalogue(settings, Lake(settings.aws)).ensure()
     ensure_workgroup(settings)
 
 
@@ -76,21 +76,11 @@ def ensure_bucket(aws: AwsSettings) -> None:
     options: dict[str, Any] = {}
     if aws.region != "us-east-1":
         options["CreateBucketConfiguration"] = {"LocationConstraint": aws.region}
-    _create(
-        aws_client("s3", aws).create_bucket,
-        {"BucketAlreadyOwnedByYou"},
-        Bucket=aws.bucket,
-        **options,
-    )
-
-
-def ensure_catalog(settings: Settings) -> None:
-    """Create the Glue database and the crawlers, and bring existing crawlers up to date.
-
-    Raises:
-        botocore.exceptions.ClientError: Glue refused.
-    """
-    Catalogue(settings, Lake(settings.aws)).ensure()
+    try:
+        aws_client("s3", aws).create_bucket(Bucket=aws.bucket, **options)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
+            raise
 
 
 def ensure_workgroup(settings: Settings) -> None:
@@ -101,7 +91,12 @@ def ensure_workgroup(settings: Settings) -> None:
     """
     athena = aws_client("athena", settings.aws)
     name = settings.athena.workgroup
-    if any(group["Name"] == name for group in athena.list_work_groups()["WorkGroups"]):
+    try:
+        athena.get_work_group(WorkGroup=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "InvalidRequestException":
+            raise
+    else:
         return
     location = f"s3://{settings.aws.bucket}/_athena_results/"
     athena.create_work_group(
@@ -112,14 +107,3 @@ def ensure_workgroup(settings: Settings) -> None:
             "PublishCloudWatchMetricsEnabled": False,
         },
     )
-
-
-def _create(create: Any, harmless: set[str], **arguments: Any) -> bool:
-    """Call `create`; False where it answered with one of the `harmless` codes."""
-    try:
-        create(**arguments)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in harmless:
-            return False
-        raise
-    return True
