@@ -41,9 +41,12 @@ def trade_date_spans(rows: pa.Table) -> dict[date, TradeDateSpan]:
     found, found_minutes = distinct // _MINUTES, distinct % _MINUTES + _FIRST_MINUTE
     first = int(days.min())
     counts = np.bincount(days - first)
+    daily = np.bincount(days[_is_daily_bar(rows)] - first, minlength=len(counts))
     return {
         _EPOCH + timedelta(days=day): TradeDateSpan(
-            rows=int(counts[day - first]), minutes=_ranges_of(found_minutes[found == day])
+            rows=int(counts[day - first]),
+            minutes=_ranges_of(found_minutes[found == day]),
+            daily_rows=int(daily[day - first]),
         )
         for day in np.unique(found).tolist()
     }
@@ -69,6 +72,13 @@ def event_time_span(rows: pa.Table) -> tuple[datetime, datetime] | None:
     return span["min"], span["max"]
 
 
+def _is_daily_bar(rows: pa.Table) -> npt.NDArray[np.bool_]:
+    """Whether a row of a bar feed is a day's bar, which belongs to the year and not to the date."""
+    if "interval" not in rows.column_names:
+        return np.zeros(rows.num_rows, dtype=bool)
+    return np.asarray(pc.equal(rows["interval"], "1d").to_numpy())
+
+
 def _minutes(rows: pa.Table, days: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     for column in ("event_time", "bar_start"):
         if column in rows.column_names:
@@ -92,7 +102,11 @@ def _merge(a: TradeDateSpan, b: TradeDateSpan) -> TradeDateSpan:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
             joined.append((start, end))
-    return TradeDateSpan(rows=a.rows + b.rows, minutes=_limited(joined))
+    return TradeDateSpan(
+        rows=a.rows + b.rows,
+        minutes=_limited(joined),
+        daily_rows=a.daily_rows + b.daily_rows,
+    )
 
 
 def _limited(ranges: list[tuple[int, int]]) -> Ranges:

@@ -231,6 +231,20 @@ def test_a_later_correction_of_a_vendor_bar_wins_however_often_it_comes(world):
     assert [r["close"] for r in world.rows()] == [12]
 
 
+def test_daily_bars_of_a_bar_feed_go_to_the_year_and_make_no_day(world):
+    decide(world.lake, "bars", "bar", 0, [bar(T0, 10, interval="1d"), bar(T0, 11, interval="1d")])
+    made = {(b.table.name, b.partition) for b in world.refresh()}
+    assert (BARS_INTRADAY_TABLE.name, DAY) not in made
+    assert not world.lake.head(KEY)
+    assert [r["close"] for r in world.rows(BARS_DAILY_TABLE, "2024")] == [11]
+
+
+def test_the_days_own_bar_of_a_source_comes_before_its_roll_up(world):
+    decide(world.lake, "bars", "bar", 0, [bar(T0, 10), bar(T0, 20, interval="1d")])
+    world.refresh()
+    assert [r["close"] for r in world.rows(BARS_DAILY_TABLE, "2024")] == [20]
+
+
 def test_a_day_of_intraday_bars_is_rolled_up_and_replaced_when_it_changes(world):
     index = world.index("kept")
     decide(world.lake, "trades", "trade", 0, [trade(T0, 10), trade(T0 + timedelta(hours=1), 11)])
