@@ -180,13 +180,15 @@ def _rejects(found: pa.Table, records: pa.Table, incarnation: int) -> pa.Table:
     if found.num_rows == 0:
         return QUARANTINE.empty_table()
     columns: dict[str, Any] = _coordinates(found["i"], records)
-    taken = records.select(["kafka_key", "payload"]).take(found["i"])
-    columns["kafka_key"] = taken["kafka_key"]
-    columns["payload"] = taken["payload"]
+    columns["kafka_key"] = records["kafka_key"].take(found["i"])
     columns["partial"] = pa.repeat(pa.scalar(value=False), found.num_rows)
+    fragments = pa.nulls(found.num_rows, pa.binary())
     if "partial" in found.column_names:
         columns["partial"] = found["partial"]
-        columns["payload"] = pc.coalesce(found["fragment"], taken["payload"])
+        fragments = found["fragment"]
+    # A document is not taken once for each of its bad bars: these carry their own part of it.
+    whole = pc.if_else(pc.is_null(fragments), found["i"], pa.scalar(None, pa.int64()))
+    columns["payload"] = pc.coalesce(fragments, records["payload"].take(whole))
     columns["reason"] = pc.struct_field(found["fault"], "reason")
     columns["detail"] = pc.struct_field(found["fault"], "detail")
     columns["incarnation"] = pa.repeat(pa.scalar(incarnation, pa.int32()), found.num_rows)

@@ -260,6 +260,16 @@ def test_bad_bars_of_a_good_document_are_partial_rejects() -> None:
     assert decoded.rejects["payload"][2].as_py() == b'{"2026-01-05 19:45:00":null}'
 
 
+def test_thousands_of_bad_bars_do_not_multiply_their_document() -> None:
+    bad = {**VENDOR_BAR, "1. open": "x"}
+    series = {f"2026-01-05 {n // 60:02d}:{n % 60:02d}:00": bad for n in range(960)}
+    payload = document({**series, "2026-01-06 04:00:00": VENDOR_BAR})
+    decoder = Decoder("alpha_vantage_intraday", "s", "XNYS", [], max_message_bytes=1_000_000)
+    decoded = decoder.decode(records([payload] * 20), 1)
+    assert (decoded.rows.num_rows, decoded.rejects.num_rows) == (20, 20 * 960)
+    assert decoded.rejects["payload"].nbytes < 2 * 20 * len(payload)
+
+
 def test_a_document_without_any_good_bar_is_one_reject() -> None:
     bad = {**VENDOR_BAR, "1. open": "x"}
     assert reason("alpha_vantage_intraday", document({"2026-01-05 19:55:00": bad, "x": bad}))
