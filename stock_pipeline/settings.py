@@ -182,6 +182,7 @@ class SimulatorSettings(Section):
     )
     records_per_second: float = Field(default=20, gt=0, le=50_000)
     history_hours: float = Field(default=6, ge=0)
+    history_records_per_second: float = Field(default=1, gt=0, le=50_000)
     malformed_share: float = Field(default=0.002, ge=0, le=1)
     late_share: float = Field(default=0.01, ge=0, le=1)
     out_of_order_share: float = Field(default=0.02, ge=0, le=1)

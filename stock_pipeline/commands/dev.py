@@ -163,17 +163,20 @@ def watch(
 
 
 def show_status(stack: LocalStack, console: Console, stop: threading.Event, dagster: bool) -> None:
-    """Each 15 s until `stop` is set: a line about the feeds, and a look at the code server."""
+    """Each 15 s until `stop` is set: a line about the feeds, a smaller broker, a live code server."""
     from botocore.exceptions import BotoCoreError, ClientError
     from kafka.errors import KafkaError
 
     from stock_pipeline.commands.status import feed_statuses
     from stock_pipeline.resources.kafka import KafkaUnavailableError
     from stock_pipeline.stack.code_location import reload_unreachable_locations
+    from stock_pipeline.stack.trim import Trimmer
 
+    trimmer = Trimmer(stack.settings)
     while not stop.wait(STATUS_SECONDS):
         try:
             statuses = feed_statuses(stack.settings)
+            trimmer.trim()
         except (KafkaUnavailableError, KafkaError, BotoCoreError, ClientError) as error:
             say(console, f"no status: {str(error)[:120]}")
         else:

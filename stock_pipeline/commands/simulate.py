@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -47,6 +48,12 @@ def simulate(
     history_hours: Annotated[
         float, typer.Option(min=0.0, help="First send what happened in these last hours.")
     ] = 0.0,
+    history_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001, help="Messages a second of history.", show_default="from the settings"
+        ),
+    ] = None,
     malformed_share: Annotated[float | None, Share] = None,
     late_share: Annotated[float | None, Share] = None,
     out_of_order_share: Annotated[float | None, Share] = None,
@@ -96,11 +103,10 @@ def simulate(
             Publisher(settings.kafka, settings.feeds[feed].topic) as publisher,
         ):
             now = datetime.now(UTC)
-            simulator = Simulator(market)
-            _send_history(
-                simulator, publisher, now - timedelta(hours=history_hours), now, stop, console
-            )
-            _send_live(simulator, publisher, now, duration, stop, console)
+            thinner = history_rate or defaults.history_records_per_second
+            past = Simulator(replace(market, records_per_second=thinner))
+            _send_history(past, publisher, now - timedelta(hours=history_hours), now, stop, console)
+            _send_live(Simulator(market), publisher, now, duration, stop, console)
     except PublishError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
@@ -125,6 +131,7 @@ def _send_history(
             if stop.is_set():
                 return
             sent += publisher.send(simulator.between(first, last))
+        sent += publisher.send(simulator.rest())
         publisher.flush()
     console.print(f"History sent: {sent:,} messages in {time.monotonic() - began:.1f} s.")
 

@@ -138,6 +138,19 @@ class KafkaControl:
             )
         return True
 
+    def delete_records(self, topic: str, below: Mapping[int, int]) -> None:
+        """Delete the records of each partition below an offset.
+
+        Raises:
+            KafkaUnavailableError: The brokers do not answer, or refuse.
+        """
+        from kafka import TopicPartition
+
+        with _Translated(self):
+            self._connection().delete_records(
+                {TopicPartition(topic, partition): offset for partition, offset in below.items()}
+            )
+
     def _connection(self) -> Any:
         if self._admin is None:
             from kafka import KafkaAdminClient
