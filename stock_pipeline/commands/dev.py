@@ -163,7 +163,7 @@ def watch(
 
 
 def show_status(stack: LocalStack, console: Console, stop: threading.Event, dagster: bool) -> None:
-    """Each 15 s until `stop` is set: a line about the feeds, a smaller broker, a live code server."""
+    """Each 15 s until `stop` is set: a line about the feeds, and care of broker and code server."""
     from botocore.exceptions import BotoCoreError, ClientError
     from kafka.errors import KafkaError
 
