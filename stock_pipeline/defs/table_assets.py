@@ -1,6 +1,7 @@
 """How a silver or gold table becomes a Dagster asset."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -23,6 +24,11 @@ YEARS = dg.TimeWindowPartitionsDefinition(
     start="1960", fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1
 )
 
+#: Exchanges close for four days at most around holidays; a table older than that stands still.
+FRESHNESS = dg.FreshnessPolicy.time_window(
+    warn_window=timedelta(days=3), fail_window=timedelta(days=5)
+)
+
 
 def table_asset(
     table: TableSpec,
@@ -30,7 +36,6 @@ def table_asset(
     deps: Sequence[dg.AssetKey],
     description: str,
     lineage: Mapping[str, Sequence[tuple[dg.AssetKey, str]]],
-    freshness: dg.FreshnessPolicy | None = None,
     warns_of_gaps: bool = False,
 ) -> dg.AssetsDefinition:
     """The asset of a table; materializing a partition makes it anew from its inputs.
@@ -40,7 +45,6 @@ def table_asset(
         deps: Assets that it is made from.
         description: Grain, source and consumer.
         lineage: Per column the columns that it is computed from.
-        freshness: When its age is worth a warning.
         warns_of_gaps: Whether it has the check `sessions_complete`.
     """
     key = asset_key(table)
@@ -81,7 +85,7 @@ def table_asset(
         owners=OWNERS,
         tags={"layer": table.layer},
         description=description,
-        freshness_policy=freshness,
+        freshness_policy=FRESHNESS,
         metadata={
             "dagster/column_schema": column_schema(table),
             "dagster/column_lineage": column_lineage,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import Decision, MadeFrom, TradeDateSpan
+from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -22,8 +23,6 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
 )
-
-Interval = tuple[int, int]
 
 #: Tables in the order in which they are made: inputs first.
 BUILD_ORDER: tuple[TableSpec, ...] = (
@@ -98,32 +97,6 @@ class Want:
             self.definition,
         ]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
-    """Half-open intervals sorted, with overlapping and adjacent ones joined."""
-    result: list[Interval] = []
-    for start, end in sorted(i for i in intervals if i[0] < i[1]):
-        if result and start <= result[-1][1]:
-            result[-1] = (result[-1][0], max(end, result[-1][1]))
-        else:
-            result.append((start, end))
-    return tuple(result)
-
-
-def with_numbers(intervals: Iterable[Interval], numbers: Iterable[int]) -> tuple[Interval, ...]:
-    """The intervals and these numbers, merged."""
-    return merged([*intervals, *((n, n + 1) for n in numbers)])
-
-
-def covers(intervals: Sequence[Interval], number: int) -> bool:
-    """Whether one of the intervals holds the number."""
-    return any(start <= number < end for start, end in intervals)
-
-
-def overlap(a: Iterable[Interval], b: Sequence[Interval]) -> bool:
-    """Whether an interval of one overlaps an interval of the other."""
-    return any(s < end and start < e for s, e in a for start, end in b)
 
 
 def touches_of(message_format: str, trade_dates: Mapping[str, TradeDateSpan]) -> tuple[Touch, ...]:

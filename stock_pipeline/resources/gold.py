@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from stock_pipeline.lib import volatility
 from stock_pipeline.lib.batches import MadeFrom
+from stock_pipeline.lib.checks import Violation
 from stock_pipeline.lib.due import Want, key_of
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -60,7 +61,7 @@ class GoldMaker:
         if table is DAILY_AVERAGE_PRICE_TABLE:
             bars = parts[key_of(BARS_DAILY_TABLE, partition)]
             made = volatility.daily_average_price(bars, int(partition), precedence)
-            return Draft(made, made_from)
+            return Draft(made, made_from, _counted(table, made, bars, exactly=True))
         bars = pa.concat_tables(
             [part.replace_schema_metadata(None).cast(SILVER_BARS_DAILY) for part in parts.values()]
         )
@@ -78,6 +79,7 @@ class GoldMaker:
                     "state_digest": state_digest(state),
                 }
             ),
+            _counted(table, made, parts[key_of(BARS_DAILY_TABLE, partition)], exactly=False),
         )
 
     def _state(self, year: str | None) -> tuple[State, str]:
@@ -87,6 +89,24 @@ class GoldMaker:
         footer = self.lake.read_footer(key)
         made_from = MadeFrom.model_validate_json(footer) if footer else MadeFrom()
         return dict(made_from.state), made_from.state_digest
+
+
+def _counted(
+    table: TableSpec, made: pa.Table, bars: pa.Table, *, exactly: bool
+) -> tuple[Violation, ...]:
+    """Compare the days that gold has with the days of its silver bars."""
+    keys = ["symbol", "trade_date"]
+    have, given = (t.select(keys).group_by(keys).aggregate([]) for t in (made, bars))
+    extra = have.join(given, keys=keys, join_type="left anti")
+    lacking = given.join(have, keys=keys, join_type="left anti")
+    wrong = pa.concat_tables([extra, lacking] if exactly else [extra])
+    if not wrong.num_rows:
+        return ()
+    sentence = (
+        f"{table.name} has {have.num_rows} symbols' days and silver {given.num_rows}; "
+        f"{wrong.num_rows} are in one of them only."
+    )
+    return (Violation("row_counts", sentence, wrong.slice(0, 20)),)
 
 
 def state_digest(state: Mapping[str, tuple[float | None, float]]) -> str:

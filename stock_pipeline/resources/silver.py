@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from stock_pipeline.lib import bars, layout
 from stock_pipeline.lib.batches import MadeFrom
-from stock_pipeline.lib.due import Interval, Want, covers, merged, overlap
+from stock_pipeline.lib.checks import Violation
+from stock_pipeline.lib.due import Want
+from stock_pipeline.lib.intervals import Interval, covers, merged, overlap
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -20,8 +22,9 @@ from stock_pipeline.lib.schemas import (
 )
 from stock_pipeline.lib.sessions import ALWAYS_OPEN, calendar_of, symbol_sessions
 from stock_pipeline.resources.bronze_reader import BronzeReader
+from stock_pipeline.resources.index_store import Input
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
-from stock_pipeline.resources.table_index import Input, TableIndex
+from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
 from stock_pipeline.settings import Settings
 
@@ -50,10 +53,17 @@ class Current:
 
 @dataclass(frozen=True)
 class Draft:
-    """A result before its checks."""
+    """A result before its checks.
+
+    Attributes:
+        table: Its rows.
+        made_from: Its footer, without run and row count.
+        violations: What its inputs say against it, such as rows that are missing.
+    """
 
     table: pa.Table
     made_from: MadeFrom
+    violations: tuple[Violation, ...] = ()
 
 
 class SilverMaker:

@@ -110,7 +110,7 @@ class TableBuilder:
                 update={"run_id": self.run_id, "rows": content.num_rows}
             )
             body = parquet(content, made_from)
-            found = tuple(checks.violations(table, content))
+            found = (*draft.violations, *checks.violations(table, content))
             etag, rejected_key = None, None
             if found:
                 rejected_key = layout.rejected_key(table.layer, table.name, partition, self.run_id)

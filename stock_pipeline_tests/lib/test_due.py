@@ -16,15 +16,12 @@ from stock_pipeline.lib.due import (
     Touch,
     Want,
     batch_of,
-    covers,
     due,
     is_due,
     key_of,
-    merged,
-    overlap,
     touches_of,
-    with_numbers,
 )
+from stock_pipeline.lib.intervals import Numbers, covers, merged, overlap, with_numbers
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -59,6 +56,16 @@ def test_added_numbers_are_covered_and_no_others(intervals, added):
 def test_intervals_overlap_when_they_share_a_number(a, b):
     a, b = merged(a), merged(b)
     assert overlap(a, b) == bool(numbers(a) & numbers(b))
+
+
+@given(st.lists(st.integers(0, 30)))
+def test_numbers_added_in_any_order_are_known_and_the_first_gap_is_low(added):
+    known = Numbers()
+    for number in added:
+        known.add([number])
+    assert all((n in known) == (n in added) for n in range(40))
+    assert known.low == min(set(range(40)) - set(added))
+    assert numbers(known.intervals) == set(added)
 
 
 DAYS = ["2024-12-30", "2024-12-31", "2025-01-02"]

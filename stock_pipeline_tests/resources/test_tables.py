@@ -292,6 +292,20 @@ def test_an_index_may_be_deleted_and_is_bounded_a_call(world, monkeypatch):
     assert index.examined()["trades"] == ((0, 5),)
 
 
+def test_an_index_of_another_lake_starts_anew(world, monkeypatch):
+    decide(world.lake, "trades", "trade", 0, [trade(T0, 10)])
+    index = world.index("kept")
+    world.refresh(index)
+    long_lived = world.index("kept")
+    for entry in list(world.lake.list("")):
+        world.lake.delete(entry.key)
+    decide(world.lake, "trades", "trade", 0, [trade(T0 + timedelta(days=1), 11)])
+    for found in (long_lived, world.index("kept")):
+        found.catch_up()
+        assert found.due() == [(BARS_INTRADAY_TABLE, "2024-06-04")]
+        assert found.examined()["trades"] == ((0, 1),)
+
+
 def test_commits_out_of_order_are_all_found(world):
     decide(world.lake, "trades", "trade", 0, [trade(T0, 10, "a")])
     decide(world.lake, "trades", "trade", 2, [trade(T0, 12, "c")])
