@@ -13,6 +13,10 @@ from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.lake import Lake, aws_client
 from stock_pipeline.settings import AwsSettings, KafkaSettings, Settings
 
+#: Kafka's default, 7 days.
+SEGMENT_MS = 7 * 24 * 3_600_000
+SHORTEST_SEGMENT_MS = 60_000
+
 
 def provision(settings: Settings) -> None:
     """Make everything that `settings` names.
@@ -52,7 +56,7 @@ def ensure_topics(kafka: KafkaSettings, topics: dict[str, tuple[int, int]]) -> N
     try:
         existing = set(admin.list_topics())
         for topic, (partitions, retention_minutes) in topics.items():
-            configs = {"retention.ms": str(retention_minutes * 60_000)}
+            configs = topic_configs(retention_minutes)
             if topic in existing:
                 resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs=configs)
                 admin.alter_configs([resource])
@@ -65,6 +69,17 @@ def ensure_topics(kafka: KafkaSettings, topics: dict[str, tuple[int, int]]) -> N
                 continue  # Someone was first.
     finally:
         admin.close()
+
+
+def topic_configs(retention_minutes: int) -> dict[str, str]:
+    """Settings of a topic that keeps records for so long.
+
+    Brokers delete whole segments, and one that is written to stays: with the default of 7 days or
+    1 GiB a segment, a retention of minutes would delete nothing.
+    """
+    retention_ms = retention_minutes * 60_000
+    segment_ms = min(SEGMENT_MS, max(SHORTEST_SEGMENT_MS, retention_ms // 4))
+    return {"retention.ms": str(retention_ms), "segment.ms": str(segment_ms)}
 
 
 def ensure_bucket(aws: AwsSettings) -> None:

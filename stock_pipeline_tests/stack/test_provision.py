@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from stock_pipeline.resources.lake import aws_client
-from stock_pipeline.stack.provision import provision
+from stock_pipeline.stack.provision import provision, topic_configs
 
 
 def test_provisioning_twice_makes_everything_once(broker, ministack_endpoint, settings_for):
@@ -37,3 +37,9 @@ def test_a_changed_retention_reaches_an_existing_topic(broker, settings_for):
     answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
     admin.close()
     assert answer["topic"][topic]["retention.ms"]["value"] == str(7 * 60_000)
+
+
+def test_segments_are_short_enough_for_the_retention_to_delete_any():
+    assert topic_configs(20) == {"retention.ms": "1200000", "segment.ms": "300000"}
+    assert topic_configs(1)["segment.ms"] == "60000"
+    assert topic_configs(365 * 24 * 60)["segment.ms"] == str(7 * 24 * 3_600_000)
