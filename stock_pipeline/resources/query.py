@@ -55,7 +55,7 @@ def query(settings: Settings, lake: Lake, sql: str) -> pa.Table:
         with _connect(lake, listed) as connection:
             try:
                 relation = connection.sql(sql)
-                answer = relation.to_arrow_table() if relation else None
+                answer = relation.to_arrow_table() if relation is not None else None
             except (duckdb.Error, OSError, pa.ArrowException) as failed:
                 error = failed
         mutable = [table for table in tables if table.layer in _MUTABLE]
