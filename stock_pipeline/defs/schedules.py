@@ -20,7 +20,7 @@ AFTER_CLOSE = {
     "XNAS": ("15 17 * * 1-5", "America/New_York"),
     "XTSE": ("15 17 * * 1-5", "America/Toronto"),
     "XLON": ("30 17 * * 1-5", "Europe/London"),
-    "XFRA": ("15 21 * * 1-5", "Europe/Berlin"),
+    "XFRA": ("30 18 * * 1-5", "Europe/Berlin"),
     "XETR": ("30 18 * * 1-5", "Europe/Berlin"),
     "XPAR": ("30 18 * * 1-5", "Europe/Paris"),
     "XSWX": ("30 18 * * 1-5", "Europe/Zurich"),
