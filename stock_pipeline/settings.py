@@ -143,7 +143,7 @@ class FeedSettings(Section):
     max_wait_seconds: float = Field(default=10.0, ge=0)
     max_records: int = Field(default=1_000_000, ge=1)
     max_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
-    max_message_bytes: int = Field(default=16 * 1024 * 1024, ge=1)
+    max_message_bytes: int = Field(default=4 * 1024 * 1024, ge=1)
     max_batches_in_flight: int = Field(default=2, ge=1, le=100)
     deadline_seconds: int = Field(default=600, ge=10)
 

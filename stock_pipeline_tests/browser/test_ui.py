@@ -1,0 +1,155 @@
+"""The whole local profile as a person meets it: `stock-pipeline dev` and its UI in a browser.
+
+With STOCK_PIPELINE_SCREENSHOTS set to a folder, the README's pictures are written there.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+
+from stock_pipeline.settings import project_root
+from stock_pipeline.stack.ports import free_port
+from stock_pipeline_tests.faults.test_kill import wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.integration]
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+#: A first run must not wait for anything from outside; Chromium's own services neither.
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+UP_SECONDS = 180
+TABLES_SECONDS = 120
+
+
+@dataclass(frozen=True)
+class Dev:
+    """A running `stock-pipeline dev`."""
+
+    url: str
+    environment: dict[str, str]
+
+    def query(self, sql: str) -> str:
+        """Answer of `stock-pipeline query`, as CSV."""
+        answer = subprocess.run(
+            [sys.executable, "-m", "stock_pipeline", "query", sql, "--format", "csv"],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+        )
+        return answer.stdout if answer.returncode == 0 else ""
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return response.status == 200
+    except (URLError, OSError):
+        return False
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    folder = tmp_path_factory.mktemp("dev")
+    port = free_port()
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("STOCK_PIPELINE")
+    } | {
+        "STOCK_PIPELINE_HOME": str(folder / "home"),
+        "STOCK_PIPELINE__PORTS__KAFKA": str(free_port()),
+        "STOCK_PIPELINE__PORTS__AWS": str(free_port()),
+        "STOCK_PIPELINE__PORTS__DAGSTER": str(port),
+    }
+    with (folder / "dev.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stock_pipeline", "dev"],
+            env=environment,
+            cwd=project_root(),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: answers(f"{url}/server_info"), "the UI", UP_SECONDS)
+        yield Dev(url, environment)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0, (folder / "dev.log").read_text()
+
+
+@pytest.fixture
+def save(tmp_path: Path) -> Callable[[object, str], None]:
+    """Save a picture of a page, for the README when asked."""
+    folder = Path(os.environ.get("STOCK_PIPELINE_SCREENSHOTS", tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def screenshot(page: object, name: str) -> None:
+        page.screenshot(path=folder / f"{name}.png")  # type: ignore[attr-defined]
+
+    return screenshot
+
+
+@pytest.mark.timeout(600)
+def test_gold_fills_without_a_click_and_its_checks_are_green(dev: Dev):
+    for table in ("volatility_daily", "volatility_intraday"):
+        wait_until(
+            lambda table=table: dev.query(f"SELECT 1 FROM gold.{table} LIMIT 1").count("1") > 1,
+            f"rows in gold.{table}",
+            TABLES_SECONDS,
+        )
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the package chromium")
+@pytest.mark.timeout(600)
+def test_a_materialization_started_in_the_browser_succeeds(
+    dev: Dev, save: Callable[[object, str], None]
+):
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        page = browser.new_page(viewport={"width": 1500, "height": 950})
+        page.set_default_timeout(60_000)
+
+        page.goto(f"{dev.url}/assets/bronze/stock_live_feed")
+        page.get_by_role("button", name="Materialize").first.click()
+        page.get_by_role("button", name="Confirm").click()
+        page.get_by_role("button", name="View").first.click()
+        page.wait_for_url("**/runs/**")
+        expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=120_000)
+        save(page, "run")
+
+        page.goto(f"{dev.url}/assets/bronze/stock_live_feed?view=events")
+        expect(page.get_by_text("records_per_second").first).to_be_visible()
+        save(page, "batch")
+
+        page.goto(f"{dev.url}/assets/gold/volatility_intraday?view=lineage&lineageScope=upstream")
+        expect(page.get_by_text("bars_intraday").first).to_be_visible()
+        page.wait_for_timeout(3000)
+        save(page, "graph")
+
+        page.goto(f"{dev.url}/assets/gold/volatility_intraday?view=events")
+        expect(page.get_by_text("Metadata").first).to_be_visible()
+        page.wait_for_timeout(2000)
+        save(page, "volatility")
+
+        page.goto(f"{dev.url}/sensors/plan_batches".replace("/sensors", "/automation"))
+        page.wait_for_timeout(2000)
+        save(page, "automation")
+        browser.close()

@@ -1,0 +1,171 @@
+"""Real data from files to checked tables: 57 years of indices, and the reference volatilities."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+import pyarrow as pa
+import pytest
+
+from stock_pipeline.defs.automation import refresh
+from stock_pipeline.resources.lake import Lake
+from stock_pipeline.settings import project_root
+from stock_pipeline_tests.integration.test_ingest import ingest_all
+
+SHARED = Path(os.environ.get("STOCK_PIPELINE_SHARED", project_root().parent / "shared"))
+INDICES = SHARED / "data" / "indexProcessed.csv"
+REFERENCE = SHARED / "reference" / "volatility_sp500_windows.csv"
+FEED = "stock_index_daily"
+FEEDS = {
+    FEED: {
+        "format": "index_daily",
+        "source": "index_daily",
+        "max_records": 200_000,
+        # An S&P 500 of its own: the reference annualises by 252.
+        "calendar": "XNYS",
+    }
+}
+
+needs_indices = pytest.mark.skipif(
+    not INDICES.exists(), reason=f"{INDICES} is not here: the shared data set is not committed"
+)
+needs_reference = pytest.mark.skipif(
+    not REFERENCE.exists(), reason=f"{REFERENCE} is not here: reference values are not committed"
+)
+
+
+def replay(file: Path, *options: str) -> str:
+    command = [sys.executable, "-m", "stock_pipeline", "replay", str(file), "--feed", FEED]
+    done = subprocess.run(
+        [*command, "--as-fast-as-possible", *options], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def refresh_until_nothing_is_due() -> int:
+    """Run refreshes as the condition would request them; returns how many made something."""
+    runs = 0
+    with dg.DagsterInstance.ephemeral() as instance:
+        while True:
+            result = dg.materialize([refresh], instance=instance)
+            assert result.success
+            made = [e for e in result.get_asset_materialization_events() if e.partition]
+            if not made:
+                return runs
+            runs += 1
+
+
+def rows_of(lake: Lake, prefix: str) -> pa.Table:
+    return pa.concat_tables([lake.read_table(e.key)[0] for e in lake.list(prefix)])
+
+
+@pytest.fixture
+def silver_keys(lake: Lake) -> Callable[[], set[tuple[str, date]]]:
+    def keys() -> set[tuple[str, date]]:
+        rows = rows_of(lake, "silver/bars_daily/")
+        found = list(zip(rows["symbol"].to_pylist(), rows["trade_date"].to_pylist(), strict=True))
+        assert len(found) == len(set(found))
+        return set(found)
+
+    return keys
+
+
+@needs_indices
+@pytest.mark.timeout(600)
+def test_57_years_of_indices_arrive_whole_once_and_in_few_runs(
+    settings_for, lake, broker, silver_keys
+):
+    settings = settings_for(FEEDS)
+    replay(INDICES)
+    decisions = [d.commit.decision for d in ingest_all(settings, FEED)]
+    assert sum(d.rows for d in decisions) == 104_224
+    assert sum(d.rejects for d in decisions) == 0
+    assert refresh_until_nothing_is_due() <= 12
+    first = silver_keys()
+    assert len(first) == 104_224
+    assert len({symbol for symbol, _ in first}) == 13
+    assert min(day for _, day in first) == date(1965, 1, 5)
+    assert max(day for _, day in first) == date(2021, 6, 3)
+
+    replay(INDICES)
+    again = [d.commit.decision for d in ingest_all(settings, FEED)]
+    assert sum(d.rows for d in again) == 104_224
+    refresh_until_nothing_is_due()
+    assert silver_keys() == first
+
+
+@needs_indices
+def test_of_malformed_records_each_is_in_quarantine_and_each_good_one_in_bronze(
+    settings_for, lake, broker
+):
+    settings = settings_for(FEEDS)
+    replay(INDICES, "--malformed-share", "0.01")
+    decisions = [d.commit.decision for d in ingest_all(settings, FEED)]
+    rejects = sum(d.rejects for d in decisions)
+    assert sum(d.rows for d in decisions) + rejects == 104_224
+    assert 0.005 * 104_224 < rejects < 0.015 * 104_224
+    quarantined = rows_of(lake, f"quarantine/{FEED}/")
+    assert len(quarantined) == rejects
+    assert None not in quarantined["reason"].to_pylist()
+    assert len(set(quarantined["reason"].to_pylist())) > 1
+
+
+@needs_reference
+@pytest.mark.timeout(600)
+def test_every_reference_volatility_agrees_through_the_whole_pipeline(
+    settings_for, lake, broker, produce
+):
+    import arch.data.sp500
+
+    settings = settings_for(FEEDS)
+    prices = arch.data.sp500.load()
+    records = [
+        {
+            "Index": "SP500",
+            "Date": day.date().isoformat(),
+            "Open": row["Open"],
+            "High": row["High"],
+            "Low": row["Low"],
+            "Close": row["Close"],
+            "Adj Close": row["Adj Close"],
+            "Volume": float(row["Volume"]),
+            "CloseUSD": row["Close"],
+        }
+        for day, row in prices.iterrows()
+    ]
+    produce(settings.feeds[FEED].topic, [json.dumps(r).encode() for r in records])
+    ingest_all(settings, FEED)
+    refresh_until_nothing_is_due()
+
+    found: dict[tuple[str, str, str], float] = {}
+    for row in rows_of(lake, "gold/volatility_daily/").to_pylist():
+        for estimator in (
+            "close_to_close",
+            "parkinson",
+            "garman_klass",
+            "rogers_satchell",
+            "yang_zhang",
+        ):
+            if row[estimator] is not None:
+                key = (estimator, str(row["window_days"]), row["trade_date"].isoformat())
+                found[key] = row[estimator]
+        if row["ewma"] is not None:
+            found["ewma_094", "0", row["trade_date"].isoformat()] = row["ewma"]
+    first_reference: dict[tuple[str, str], str] = {}
+    with REFERENCE.open(encoding="utf-8") as file:
+        reference = list(csv.DictReader(file))
+    for row in reference:
+        key = (row["estimator"], row["n"], row["date"])
+        assert found[key] == pytest.approx(float(row["value"]), rel=1e-9), key
+        first_reference[key[:2]] = min(first_reference.get(key[:2], "9"), row["date"])
+    for (estimator, n), day in first_reference.items():
+        assert min(d for e, m, d in found if (e, m) == (estimator, n)) == day
