@@ -24,9 +24,9 @@ unit: $(VENV)/.dev ## Unit and property tests
 	@echo "== Unit and property tests"
 	@$(BIN)/pytest -q -m "not integration and not faults and not browser"
 
-integration: $(VENV)/.dev ## Tests on a real broker and AWS emulator
+integration: $(VENV)/.dev ## Tests on a real broker, AWS emulator and browser
 	@echo "== Integration tests"
-	@$(BIN)/pytest -q -m "(integration or faults) and not browser"
+	@$(BIN)/pytest -q -m "integration or faults or browser"
 
 lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy
 	@echo "== Lint, format and types"
@@ -44,8 +44,8 @@ bench: $(VENV)/.dev ## Measure the README's numbers
 soak: $(VENV)/.dev ## Run the pipeline for an hour and watch memory, CPU and disk
 	@$(BIN)/python -m benchmarks.soak
 
-screenshots: $(VENV)/.dev ## Take the README's pictures of a running `make dev`
-	@$(BIN)/python -m benchmarks.screenshots
+screenshots: $(VENV)/.dev ## Take the README's pictures of a running `stock-pipeline dev`
+	@STOCK_PIPELINE_SCREENSHOTS=docs/images $(BIN)/pytest -q stock_pipeline_tests/browser
 
 clean: ## Delete the environment, caches and all local data (.stock_pipeline)
 	rm -rf $(VENV) .stock_pipeline .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \

@@ -42,6 +42,7 @@ from stock_pipeline.resources.offset_log import OffsetLog
 
 if TYPE_CHECKING:
     import numpy as np
+    import numpy.typing as npt
 
 logger = logging.getLogger(__name__)
 
@@ -416,7 +417,7 @@ class _RecordDigest:
         return hashlib.sha256(b"".join(s.digest() for s in self._streams)).hexdigest()
 
 
-def _contiguous(values: np.ndarray) -> memoryview:
+def _contiguous(values: npt.NDArray[np.int64]) -> memoryview:
     import numpy as np
 
-    return memoryview(np.ascontiguousarray(values))
+    return np.ascontiguousarray(values).data

@@ -132,7 +132,7 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
     )
     def ingest_feed(
         context: dg.AssetExecutionContext, config: BatchConfig
-    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         from stock_pipeline.resources.planner import Planner
 
         planner = Planner(get_settings())
@@ -224,7 +224,7 @@ def _report(
     bronze: dg.AssetKey,
     quarantine: dg.AssetKey,
     results: list[tuple["Ingested", float]],
-) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
 
     commits = [done.commit for done, _ in results]
