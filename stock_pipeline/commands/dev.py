@@ -206,24 +206,22 @@ def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagst
     """Print what runs, where, what to look at first and how to stop."""
     from rich.table import Table
 
-    table = Table(title="stock_pipeline is up", show_header=False, title_justify="left")
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column()
+    settings, market = stack.settings, stack.settings.simulator
+    table = Table(title="stock_pipeline is up", show_header=False, title_justify="left", box=None)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
     if dagster:
-        table.add_row("Dagster", ui_url(stack), "assets, checks, runs")
-    table.add_row("Kafka", stack.bootstrap_servers, f"{len(stack.settings.feeds)} topics")
-    lake = f"s3://{stack.settings.aws.bucket}"
-    table.add_row("S3, Glue, Athena", stack.endpoint_url, f"the lake is {lake}")
+        table.add_row("Dagster", ui_url(stack))
+    table.add_row("Kafka", f"{stack.bootstrap_servers}, topics: {len(settings.feeds)}")
+    table.add_row("S3, Glue, Athena", f"{stack.endpoint_url}, bucket: {settings.aws.bucket}")
     if simulator:
-        market = stack.settings.simulator
-        rate = f"{market.records_per_second:g} trades a second"
-        table.add_row("Simulator", market.feed, f"{len(market.symbols)} symbols, {rate}")
+        rate = f"{market.records_per_second:g} trades/s of {len(market.symbols)} symbols"
+        table.add_row("Simulator", f"{rate} to {market.feed}")
     table.add_section()
     if dagster:
-        table.add_row("Look first at", f"{ui_url(stack)}/asset-groups", "bronze fills at once")
-    table.add_row("In another terminal", "stock-pipeline status", "how far every feed is")
-    table.add_row("Stop", "Ctrl-C", "the data is kept")
+        table.add_row("Look first at", f"{ui_url(stack)}/asset-groups (bronze fills first)")
+    table.add_row("In a terminal", "stock-pipeline status, stock-pipeline query --help")
+    table.add_row("To stop", "Ctrl-C; the data is kept")
     console.print(table)
 
 
