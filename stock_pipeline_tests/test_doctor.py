@@ -13,12 +13,14 @@ from typer.testing import CliRunner
 
 from stock_pipeline.commands.doctor import doctor
 from stock_pipeline.resources.diagnosis import Finding, diagnose
+from stock_pipeline.resources.glue import Catalogue
+from stock_pipeline.resources.lake import Lake
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.local import LocalStack
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.processes import Child
-from stock_pipeline.stack.provision import ensure_bucket, ensure_catalog, ensure_workgroup
+from stock_pipeline.stack.provision import ensure_bucket, ensure_workgroup
 from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.resources.careless_store import careless_store
 
@@ -38,7 +40,7 @@ def found(settings: Settings, name: str) -> Finding:
 def provisioned(settings_for: SettingsFor, broker: str, ministack_endpoint: str) -> Settings:
     """Settings of which everything exists."""
     settings = settings_for()
-    ensure_catalog(settings)
+    Catalogue(settings, Lake(settings.aws)).ensure()
     ensure_workgroup(settings)
     return settings
 
