@@ -34,10 +34,11 @@ State = Mapping[str, tuple[float | None, float]]
 #: Calendar years of bars before its own that a year of volatility_daily reads.
 YEARS_BEFORE = 2
 
-#: The least lambda: its powers over three years of daily bars stay within a double.
-LEAST_LAMBDA = 0.6
+#: The least lambda: its powers over a year of daily bars stay within a double.
+LEAST_LAMBDA = 0.2
 
-_SUMS = ("r", "r2", "o", "o2", "c", "c2", "hl2", "rs")
+#: What volatility_daily_sums.sql gives of each window.
+_SUMS = ("returns", "ranges", "sum_r", "sum_r2", "sum_o2", "sum_c", "sum_c2", "sum_hl2", "sum_rs")
 
 
 def volatility_daily(
@@ -65,7 +66,7 @@ def volatility_daily(
         GOLD_VOLATILITY_DAILY, and the state at the end of this year of every symbol seen so far.
 
     Raises:
-        ValueError: A window is below 2, or lambda is below 0.6 or not below 1.
+        ValueError: A window is below 2, or lambda is below 0.2 or not below 1.
     """
     query = gold_sql(
         VOLATILITY_DAILY_TABLE.name,
@@ -155,7 +156,7 @@ def gold_sql(
             symbol; Athena takes texts of 256 KiB.
 
     Raises:
-        ValueError: No such table, a window is below 2, or lambda is below 0.6 or not below 1.
+        ValueError: No such table, a window is below 2, or lambda is below 0.2 or not below 1.
     """
     rank = precedence_rank(precedence)
     if table == VOLATILITY_INTRADAY_TABLE.name:
@@ -180,11 +181,10 @@ def gold_sql(
         first_year=text_literal(f"{int(partition) - YEARS_BEFORE:04d}"),
         year_start=f"DATE '{partition}-01-01'",
         ewma_lambda=double_literal(ewma_lambda),
+        longest=str(ordered[-1]),
         windows=", ".join(f"({n})" for n in ordered),
-        sums="".join(render("volatility_daily_sums", n=str(n)).rstrip() for n in ordered),
-        frames="".join(
-            render("volatility_daily_frame", n=str(n), before=str(n - 1)).rstrip() for n in ordered
-        ),
+        sums=_fragments("volatility_daily_sums", ordered),
+        frames=_fragments("volatility_daily_frame", ordered),
         picks=_picks(ordered),
         state="".join(
             f",\n        ({text_literal(symbol)}, {double_literal(variance)}, "
@@ -205,16 +205,22 @@ def sql_definition(table: str, **settings: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _fragments(name: str, windows: Sequence[int]) -> str:
+    return "".join(render(name, n=str(n), before=str(n - 1)).rstrip() for n in windows)
+
+
 def _picks(windows: Sequence[int]) -> str:
     """Columns that take, in the row of a window, that window's sums."""
     return "".join(
         ",\n        CASE w.window_days "
         + " ".join(f"WHEN {n} THEN s.{name}_{n}" for n in windows)
-        + f" END AS sum_{name}"
+        + f" END AS {name}"
         for name in _SUMS
     )
 
 
 def _with_year(bars: pa.Table) -> pa.Table:
     """With the partition column that the table has in the lake."""
-    return bars.append_column("year", pc.strftime(bars["trade_date"], format="%Y"))
+    years = pc.dictionary_encode(pc.year(bars["trade_date"])).combine_chunks()
+    texts = pc.utf8_lpad(years.dictionary.cast(pa.string()), 4, "0")
+    return bars.append_column("year", texts.take(years.indices))

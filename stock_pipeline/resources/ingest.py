@@ -6,6 +6,7 @@ commit. Whatever dies between two of them, the next attempt finds what is there 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
 import tempfile
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 logger = logging.getLogger(__name__)
+
+
+class DiskFullError(Exception):
+    """The local disk has no room for a batch's temporary files; nothing was decided."""
 
 
 class Reader(Protocol):
@@ -109,7 +114,34 @@ def ingest(
     Raises:
         TopicChangedError: The topic was truncated or recreated; nothing was written.
         KafkaUnavailableError: The brokers broke off; nothing was decided.
+        DiskFullError: No room for the temporary files; nothing was decided.
     """
+    try:
+        return _ingest(
+            log, plan, state, reader, poll, decoder, message_format, attempt=attempt, run_id=run_id
+        )
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise DiskFullError(
+            f"The disk of {tempfile.gettempdir()} is full: batch {plan.seq} of feed {plan.feed} "
+            "was not decided, its records wait in Kafka and it is asked for again. Free space "
+            "there, or set TMPDIR to another disk."
+        ) from error
+
+
+def _ingest(
+    log: OffsetLog,
+    plan: Plan,
+    state: LogState,
+    reader: Reader,
+    poll: OffsetPoll,
+    decoder: Decoder,
+    message_format: str,
+    *,
+    attempt: str,
+    run_id: str,
+) -> Ingested:
     key = layout.bronze_key(plan.feed, plan.seq, plan.arrival_date)
     found = read_decision(log, key)
     if found:

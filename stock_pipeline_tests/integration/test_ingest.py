@@ -11,6 +11,7 @@ import pytest
 from stock_pipeline.commands.where import locate
 from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name, run_batch
 from stock_pipeline.lib.offsets import TopicChangedError
+from stock_pipeline.resources.ingest import DiskFullError
 from stock_pipeline.resources.kafka import KafkaUnavailableError
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.planner import Planner
@@ -196,3 +197,27 @@ def test_a_batch_that_nobody_decided_is_decided_by_the_next_attempt(
     result = dg.materialize([asset], run_config=dg.RunConfig(ops=config))
     assert result.success
     assert planner.logs["trades"].state().pending == ()
+
+
+def test_a_full_disk_is_one_clear_sentence_and_the_batch_is_read_again(
+    settings_for, lake, broker, produce, monkeypatch, tmp_path
+):
+    """/dev/full answers every write as a full disk does."""
+    import tempfile
+    from contextlib import nullcontext
+
+    settings = settings_for(FEEDS)
+    produce(settings.feeds["trades"].topic, [trade(n) for n in range(10)])
+    for name in ("bronze.parquet", "quarantine.parquet"):
+        (tmp_path / name).symlink_to("/dev/full")
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "TemporaryDirectory", lambda prefix: nullcontext(str(tmp_path)))
+        with pytest.raises(DiskFullError, match="was not decided") as error:
+            ingest_all(settings)
+    assert "Free space" in str(error.value)
+    (done,) = [
+        run_batch(planner, "trades", plan, 2, "again")[0]
+        for planner in [Planner(settings)]
+        for plan in planner.logs["trades"].state().pending
+    ]
+    assert done.commit.decision.rows == 10

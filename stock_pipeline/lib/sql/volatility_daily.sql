@@ -7,7 +7,8 @@ WITH state (symbol, variance, price) AS (
 ranked AS (
     SELECT b.symbol, b.trade_date, b.source, b.open, b.high, b.low, b.close, b.volume,
         b.sessions_per_year,
-        CASE WHEN b.adjusted_close > 0 THEN b.adjusted_close ELSE b.close END AS price,
+        CASE WHEN b.adjusted_close > 0 THEN b.adjusted_close WHEN b.close > 0 THEN b.close END
+            AS price,
         row_number() OVER (
             PARTITION BY b.symbol, b.trade_date ORDER BY {rank}, b.source
         ) AS choice
@@ -17,30 +18,33 @@ ranked AS (
 bars AS (
     SELECT symbol, trade_date, source, open, high, low, close, volume, sessions_per_year, price,
         row_number() OVER by_date AS bar_number,
-        lag(price) OVER by_date AS price_before,
-        lag(trade_date) OVER by_date AS date_before
+        count(CASE WHEN trade_date < {year_start} THEN 1 END) OVER (
+            PARTITION BY symbol ORDER BY trade_date
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        ) AS bars_before_year,
+        lag(price) OVER by_date AS price_before
     FROM ranked
     WHERE choice = 1
     WINDOW by_date AS (PARTITION BY symbol ORDER BY trade_date)
 ),
 linked AS (
     SELECT b.symbol, b.trade_date, b.source, b.open, b.high, b.low, b.close, b.volume,
-        b.sessions_per_year, b.price, b.bar_number, b.date_before,
+        b.sessions_per_year, b.price, b.bar_number, b.bars_before_year,
+        b.bar_number - b.bars_before_year AS t,
         s.variance AS state_variance, s.price AS state_price,
         -- A symbol that paused for longer than the years read goes on from its state.
-        CASE
-            WHEN b.price_before IS NOT NULL THEN b.price_before
-            WHEN b.trade_date >= {year_start} THEN s.price
-        END AS base
+        CASE WHEN b.bar_number = 1 AND b.bars_before_year = 0 THEN s.price ELSE b.price_before END
+            AS base
     FROM bars b
     LEFT JOIN state s ON s.symbol = b.symbol
+    -- The longest window that ends on the year's first bar begins here.
+    WHERE b.bar_number - b.bars_before_year > 1 - {longest}
 ),
 observed AS (
-    SELECT symbol, trade_date, source, sessions_per_year, bar_number, date_before,
-        state_variance, state_price,
-        CASE WHEN price > 0 AND base > 0 THEN ln(price / base) END AS r,
-        CASE WHEN open > 0 AND close > 0 AND price > 0 AND base > 0
-            THEN ln(open * price / close / base) END AS o,
+    SELECT symbol, trade_date, source, sessions_per_year, bar_number, bars_before_year, t, price,
+        base, state_variance, state_price,
+        ln(price / base) AS r,
+        CASE WHEN open > 0 AND close > 0 THEN ln(open * price / close / base) END AS o,
         -- A flat bar without volume is no observation of a range.
         CASE WHEN open > 0 AND close > 0 AND low > 0 AND (high > low OR volume > 0)
             THEN ln(close / open) END AS c,
@@ -51,51 +55,47 @@ observed AS (
     FROM linked
 ),
 weighted AS (
-    -- EWMA: s2(t) = lambda^t * sum of weights up to t, with t the bar's number; the year's first
-    -- return follows the state's variance, or is the first variance itself.
-    SELECT symbol, trade_date, source, sessions_per_year, bar_number, r, o, c, hl, rs,
-        CASE WHEN trade_date >= {year_start} AND r IS NOT NULL THEN
-            (1.0E0 - {ewma_lambda}) * r * r * power({ewma_lambda}, -bar_number)
+    -- EWMA: s2(t) = lambda^t * sum of weights up to t, the year's t-th bar. Its first return
+    -- follows the state's variance, or is the first variance itself.
+    SELECT symbol, trade_date, source, sessions_per_year, bar_number, t, price, base,
+        r, o, c, hl, rs,
+        CASE WHEN t >= 1 AND r IS NOT NULL THEN
+            (1.0E0 - {ewma_lambda}) * r * r * power({ewma_lambda}, -t)
             + CASE
-                WHEN date_before IS NULL OR date_before < {year_start}
-                    OR (bar_number = 2 AND state_price IS NULL)
-                THEN coalesce(state_variance, r * r) * power({ewma_lambda}, 1 - bar_number)
+                WHEN t = 1 OR (t = 2 AND bars_before_year = 0 AND state_price IS NULL)
+                THEN coalesce(state_variance, r * r) * power({ewma_lambda}, 1 - t)
                 ELSE 0.0E0
             END
         END AS weight
     FROM observed
 ),
 summed AS (
-    SELECT symbol, trade_date, source, sessions_per_year, bar_number,
-        -- How many bars up to this one have a return, and a range, without gap.
-        bar_number - coalesce(max(CASE WHEN r IS NULL THEN bar_number END) OVER so_far, 0)
-            AS returns,
-        bar_number - coalesce(max(CASE WHEN rs IS NULL THEN bar_number END) OVER so_far, 0)
-            AS ranges,
-        power({ewma_lambda}, bar_number) * sum(weight) OVER so_far AS ewma_variance{sums}
+    SELECT symbol, trade_date, source, sessions_per_year, bar_number, t,
+        power({ewma_lambda}, t) * sum(weight) OVER so_far AS ewma_variance{sums}
     FROM weighted
-    WINDOW so_far AS (
+    WINDOW by_date AS (PARTITION BY symbol ORDER BY trade_date),
+    so_far AS (
         PARTITION BY symbol ORDER BY trade_date
         ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
     ){frames}
 ),
 windowed AS (
-    SELECT s.symbol, s.trade_date, s.source, s.sessions_per_year, s.bar_number, s.returns, s.ranges,
-        s.ewma_variance, w.window_days, CAST(w.window_days AS DOUBLE) AS n{picks}
+    SELECT s.symbol, s.trade_date, s.source, s.sessions_per_year, s.bar_number, s.ewma_variance,
+        w.window_days, CAST(w.window_days AS DOUBLE) AS n{picks}
     FROM summed s
     CROSS JOIN (VALUES {windows}) AS w (window_days)
-    WHERE s.trade_date >= {year_start}
+    WHERE s.t >= 1
 ),
 estimated AS (
     SELECT symbol, trade_date, source, window_days, sessions_per_year, bar_number, ewma_variance,
-        CASE WHEN returns >= window_days THEN (sum_r2 - sum_r * sum_r / n) / (n - 1.0E0) END
+        CASE WHEN returns = window_days THEN (sum_r2 - sum_r * sum_r / n) / (n - 1.0E0) END
             AS close_to_close,
-        CASE WHEN ranges >= window_days THEN sum_hl2 / (4.0E0 * n * ln(2.0E0)) END AS parkinson,
-        CASE WHEN ranges >= window_days
+        CASE WHEN ranges = window_days THEN sum_hl2 / (4.0E0 * n * ln(2.0E0)) END AS parkinson,
+        CASE WHEN ranges = window_days
             THEN (0.5E0 * sum_hl2 - (2.0E0 * ln(2.0E0) - 1.0E0) * sum_c2) / n END AS garman_klass,
-        CASE WHEN ranges >= window_days THEN sum_rs / n END AS rogers_satchell,
-        CASE WHEN returns >= window_days AND ranges >= window_days THEN
-            (sum_o2 - sum_o * sum_o / n) / (n - 1.0E0)
+        CASE WHEN ranges = window_days THEN sum_rs / n END AS rogers_satchell,
+        CASE WHEN returns = window_days AND ranges = window_days THEN
+            (sum_o2 - (sum_r - sum_c) * (sum_r - sum_c) / n) / (n - 1.0E0)
             + 0.34E0 / (1.34E0 + (n + 1.0E0) / (n - 1.0E0)) 
                 * (sum_c2 - sum_c * sum_c / n) / (n - 1.0E0)
             + (1.0E0 - 0.34E0 / (1.34E0 + (n + 1.0E0) / (n - 1.0E0))) * sum_rs / n

@@ -1,0 +1,138 @@
+"""What the planning sensor asks for and says, on good days and bad ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from stock_pipeline.defs.ingest import sensor
+from stock_pipeline.settings import get_settings
+from stock_pipeline.stack.ports import free_port
+from stock_pipeline_tests.integration.test_ingest import FEEDS, trade
+
+TWO_FEEDS = FEEDS | {"others": {"format": "trade", "source": "others", "calendar": "24/7"}}
+
+
+@pytest.fixture(autouse=True)
+def fresh_planner() -> Iterator[None]:
+    """The sensor keeps its connections for the life of a code server: not from test to test."""
+    sensor._planner.cache_clear()
+    sensor._store_problems.cache_clear()
+    yield
+    sensor._planner.cache_clear()
+    sensor._store_problems.cache_clear()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+def tick(instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
+    result = sensor.plan_batches(dg.build_sensor_context(instance=instance, cursor=cursor))
+    assert isinstance(result, dg.SensorResult)
+    return result
+
+
+def said(result: dg.SensorResult) -> str:
+    assert result.skip_reason is not None
+    return str(result.skip_reason.skip_message)
+
+
+def test_what_waits_becomes_a_run_request_with_a_key_of_its_own(
+    settings_for, lake, broker, produce, instance
+):
+    settings = settings_for(FEEDS)
+    produce(settings.feeds["trades"].topic, [trade(n) for n in range(5)])
+    result = tick(instance)
+    (request,) = result.run_requests or []
+    assert request.run_key == "trades-0-1"
+    assert request.job_name == "ingest_trades"
+    assert request.tags["dagster/max_runtime"] == "600"
+    config: dict[str, Any] = dict(request.run_config)
+    assert config["ops"]["batch_of_trades"]["config"] == {"seq": 0, "attempt": 1}
+    observed = [e for e in result.asset_events if isinstance(e, dg.AssetObservation)]
+    assert observed[0].metadata["end_offsets"].value["0"] == 5  # type: ignore[call-overload,index]
+
+
+def test_an_idle_tick_says_why_in_one_sentence_and_writes_no_event_twice(
+    settings_for, lake, broker, instance
+):
+    settings_for(TWO_FEEDS)
+    first = tick(instance)
+    assert said(first) == "others: nothing waiting; trades: nothing waiting"
+    assert first.asset_events
+    second = tick(instance, first.cursor)
+    assert second.asset_events == []
+
+
+def test_a_plan_whose_run_never_started_is_asked_for_again(
+    settings_for, lake, broker, produce, instance
+):
+    """The daemon died between the plan and the run."""
+    settings = settings_for(FEEDS)
+    produce(settings.feeds["trades"].topic, [trade(0)])
+    tick(instance)
+    again = tick(instance)
+    assert [r.run_key for r in again.run_requests or []] == ["trades-0-1"]
+
+
+def test_a_missing_topic_is_named_and_stops_no_other_feed(
+    settings_for, lake, broker, produce, instance
+):
+    from kafka import KafkaAdminClient
+
+    settings = settings_for(TWO_FEEDS)
+    KafkaAdminClient(bootstrap_servers=broker).delete_topics([settings.feeds["others"].topic])
+    produce(settings.feeds["trades"].topic, [trade(0)])
+    result = tick(instance)
+    assert [r.run_key for r in result.run_requests or []] == ["trades-0-1"]
+    failed = [
+        e for e in result.asset_events if isinstance(e, dg.AssetCheckEvaluation) and not e.passed
+    ]
+    assert "does not exist" in str(failed[0].description)
+
+
+def test_an_unreachable_broker_is_one_sentence_and_the_next_tick_goes_on(
+    settings_for, lake, broker, produce, instance
+):
+    settings = settings_for(FEEDS)
+    produce(settings.feeds["trades"].topic, [trade(0)])
+    here = settings.kafka.bootstrap_servers
+    nowhere = f"127.0.0.1:{free_port()}"
+    planner = sensor._planner()
+    planner.kafka.settings = planner.kafka.settings.model_copy(
+        update={"bootstrap_servers": nowhere, "request_timeout_seconds": 1.0}
+    )
+    sentence = said(tick(instance))
+    assert f"Kafka at {nowhere} does not answer" in sentence
+    assert "nothing is lost" in sentence
+    planner.kafka.settings = planner.kafka.settings.model_copy(update={"bootstrap_servers": here})
+    assert len(tick(instance).run_requests or []) == 1
+
+
+def test_an_unreachable_lake_is_one_sentence_and_plans_nothing(
+    settings_for, lake, broker, produce, instance, monkeypatch
+):
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    settings = settings_for(FEEDS)
+    monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", nowhere)
+    get_settings.cache_clear()
+    produce(settings.feeds["trades"].topic, [trade(0)])
+    sentence = said(tick(instance))
+    assert "cannot be used" in sentence
+    assert nowhere in sentence
+    assert "nothing was planned or lost" in sentence
+
+
+def test_a_store_without_the_bucket_is_one_sentence(
+    settings_for, lake, broker, instance, monkeypatch
+):
+    settings_for(FEEDS)
+    monkeypatch.setenv("STOCK_PIPELINE__AWS__BUCKET", "no-such-bucket-here")
+    get_settings.cache_clear()
+    assert "s3://no-such-bucket-here" in said(tick(instance))
