@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -220,9 +221,15 @@ def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagst
     table.add_section()
     if dagster:
         table.add_row("Look first at", f"{ui_url(stack)}/asset-groups (bronze fills first)")
-    table.add_row("In a terminal", "stock-pipeline status, stock-pipeline query --help")
+    table.add_row("In a terminal", f"{command_line()} status, ... query --help")
     table.add_row("To stop", "Ctrl-C; the data is kept")
     console.print(table)
+
+
+def command_line() -> str:
+    """Our command as one can type it here: `.venv/bin/stock-pipeline` without activation."""
+    script = Path(sys.executable).with_name("stock-pipeline")
+    return str(script.relative_to(Path.cwd())) if script.is_relative_to(Path.cwd()) else script.name
 
 
 def ui_url(stack: LocalStack) -> str:
