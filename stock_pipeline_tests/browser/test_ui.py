@@ -6,6 +6,7 @@ With STOCK_PIPELINE_SCREENSHOTS set to a folder, the README's pictures are writt
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import pytest
@@ -93,14 +95,22 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
         assert process.wait(60) == 0, (folder / "dev.log").read_text()
 
 
+def settle(page: Any) -> None:
+    """Let the graph's animation end, for a picture worth keeping.
+
+    Nothing asserts on what follows, and the UI polls for ever: there is no idle network to await.
+    """
+    page.wait_for_timeout(2500)
+
+
 @pytest.fixture
-def save(tmp_path: Path) -> Callable[[object, str], None]:
+def save(tmp_path: Path) -> Callable[[Any, str], None]:
     """Save a picture of a page, for the README when asked."""
     folder = Path(os.environ.get("STOCK_PIPELINE_SCREENSHOTS", tmp_path))
     folder.mkdir(parents=True, exist_ok=True)
 
-    def screenshot(page: object, name: str) -> None:
-        page.screenshot(path=folder / f"{name}.png")  # type: ignore[attr-defined]
+    def screenshot(page: Any, name: str) -> None:
+        page.screenshot(path=folder / f"{name}.png")
 
     return screenshot
 
@@ -118,7 +128,7 @@ def test_gold_fills_without_a_click_and_its_checks_are_green(dev: Dev):
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the package chromium")
 @pytest.mark.timeout(600)
 def test_a_materialization_started_in_the_browser_succeeds(
-    dev: Dev, save: Callable[[object, str], None]
+    dev: Dev, save: Callable[[Any, str], None]
 ):
     from playwright.sync_api import expect, sync_playwright
 
@@ -130,8 +140,8 @@ def test_a_materialization_started_in_the_browser_succeeds(
         page.goto(f"{dev.url}/assets/bronze/stock_live_feed")
         page.get_by_role("button", name="Materialize").first.click()
         page.get_by_role("button", name="Confirm").click()
-        page.get_by_role("button", name="View").first.click()
-        page.wait_for_url("**/runs/**")
+        page.get_by_role("link", name="View", exact=True).click()
+        expect(page).to_have_url(re.compile("/runs/"))
         expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=120_000)
         save(page, "run")
 
@@ -140,16 +150,18 @@ def test_a_materialization_started_in_the_browser_succeeds(
         save(page, "batch")
 
         page.goto(f"{dev.url}/assets/gold/volatility_intraday?view=lineage&lineageScope=upstream")
-        expect(page.get_by_text("bars_intraday").first).to_be_visible()
-        page.wait_for_timeout(3000)
+        page.get_by_role("button", name="All", exact=True).click()
+        expect(page.get_by_text("stock_live_feed").first).to_be_visible()
+        settle(page)
         save(page, "graph")
 
         page.goto(f"{dev.url}/assets/gold/volatility_intraday?view=events")
-        expect(page.get_by_text("Metadata").first).to_be_visible()
-        page.wait_for_timeout(2000)
+        page.get_by_text("chart", exact=True).first.scroll_into_view_if_needed()
+        settle(page)
         save(page, "volatility")
 
-        page.goto(f"{dev.url}/sensors/plan_batches".replace("/sensors", "/automation"))
-        page.wait_for_timeout(2000)
+        page.goto(f"{dev.url}/automation")
+        expect(page.get_by_text("plan_batches").first).to_be_attached()
+        settle(page)
         save(page, "automation")
         browser.close()

@@ -96,20 +96,23 @@ estimated AS (
         CASE WHEN ranges = window_days THEN sum_rs / n END AS rogers_satchell,
         CASE WHEN returns = window_days AND ranges = window_days THEN
             (sum_o2 - (sum_r - sum_c) * (sum_r - sum_c) / n) / (n - 1.0E0)
-            + 0.34E0 / (1.34E0 + (n + 1.0E0) / (n - 1.0E0)) 
+            + 0.34E0 / (1.34E0 + (n + 1.0E0) / (n - 1.0E0))
                 * (sum_c2 - sum_c * sum_c / n) / (n - 1.0E0)
             + (1.0E0 - 0.34E0 / (1.34E0 + (n + 1.0E0) / (n - 1.0E0))) * sum_rs / n
         END AS yang_zhang
     FROM windowed
 )
+-- Rounding may leave a variance of zero a little below it.
 SELECT symbol, trade_date, source, CAST(window_days AS INTEGER) AS window_days,
-    CASE WHEN close_to_close >= 0 THEN sqrt(close_to_close * sessions_per_year) END
-        AS close_to_close,
+    CASE WHEN close_to_close > 0 THEN sqrt(close_to_close * sessions_per_year)
+        WHEN close_to_close <= 0 THEN 0.0E0 END AS close_to_close,
     CASE WHEN parkinson >= 0 THEN sqrt(parkinson * sessions_per_year) END AS parkinson,
-    CASE WHEN garman_klass >= 0 THEN sqrt(garman_klass * sessions_per_year) END AS garman_klass,
-    CASE WHEN rogers_satchell >= 0 THEN sqrt(rogers_satchell * sessions_per_year) END
-        AS rogers_satchell,
-    CASE WHEN yang_zhang >= 0 THEN sqrt(yang_zhang * sessions_per_year) END AS yang_zhang,
+    CASE WHEN garman_klass > 0 THEN sqrt(garman_klass * sessions_per_year)
+        WHEN garman_klass <= 0 THEN 0.0E0 END AS garman_klass,
+    CASE WHEN rogers_satchell > 0 THEN sqrt(rogers_satchell * sessions_per_year)
+        WHEN rogers_satchell <= 0 THEN 0.0E0 END AS rogers_satchell,
+    CASE WHEN yang_zhang > 0 THEN sqrt(yang_zhang * sessions_per_year)
+        WHEN yang_zhang <= 0 THEN 0.0E0 END AS yang_zhang,
     CASE WHEN ewma_variance >= 0 THEN sqrt(ewma_variance * sessions_per_year) END AS ewma,
     CAST(CASE WHEN bar_number < window_days THEN bar_number ELSE window_days END AS INTEGER)
         AS observations
