@@ -149,11 +149,14 @@ def test_a_materialization_started_in_the_browser_succeeds(
         expect(page.get_by_text("records_per_second").first).to_be_visible()
         save(page, "batch")
 
+        # The graph is drawn at full size: a larger page shows all of it.
+        page.set_viewport_size({"width": 2300, "height": 1200})
         page.goto(f"{dev.url}/assets/gold/volatility_intraday?view=lineage&lineageScope=upstream")
         page.get_by_role("button", name="All", exact=True).click()
         expect(page.get_by_text("stock_live_feed").first).to_be_visible()
         settle(page)
         save(page, "graph")
+        page.set_viewport_size({"width": 1500, "height": 950})
 
         page.goto(f"{dev.url}/assets/gold/volatility_intraday?view=events")
         page.get_by_text("chart", exact=True).first.scroll_into_view_if_needed()
