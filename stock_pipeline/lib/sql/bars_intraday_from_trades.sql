@@ -60,4 +60,4 @@ SELECT b.symbol, b.bar_start, '1m' AS interval, {source} AS source,
     b.incarnation, b.kafka_timestamp, b.kafka_partition, b.kafka_offset
 FROM bars b
 LEFT JOIN {sessions} s ON s.symbol = b.symbol
-ORDER BY symbol, bar_start, interval, source
+ORDER BY 1, 2, 3, 4

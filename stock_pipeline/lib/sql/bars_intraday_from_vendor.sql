@@ -18,4 +18,4 @@ SELECT v.symbol, v.bar_start, v.bar_interval AS interval, v.source, v.open, v.hi
 FROM versions v
 LEFT JOIN {sessions} s ON s.symbol = v.symbol
 WHERE v.age = 1
-ORDER BY symbol, bar_start, interval, source
+ORDER BY 1, 2, 3, 4

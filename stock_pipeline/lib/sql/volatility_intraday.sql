@@ -76,7 +76,7 @@ chained AS (
     FROM placed
     WINDOW in_window AS (PARTITION BY symbol, window_label, window_start ORDER BY bar_start)
 ),
-returns AS (
+stepped AS (
     SELECT symbol, window_label, window_start, window_end, session_close, sessions_per_year,
         high, low, volume, vwap, trade_count,
         CASE WHEN bar_after IS NULL THEN zscore END AS last_zscore,
@@ -96,7 +96,7 @@ measured AS (
         CAST(sum(trade_count) AS BIGINT) AS trade_count,
         count(*) AS bar_count,
         max(last_zscore) AS last_return_zscore
-    FROM returns
+    FROM stepped
     GROUP BY symbol, window_label, window_start, window_end, session_close, sessions_per_year
 )
 SELECT m.symbol, m.window_label, m.window_start,
