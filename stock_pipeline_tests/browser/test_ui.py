@@ -5,6 +5,7 @@ With STOCK_PIPELINE_SCREENSHOTS set to a folder, the README's pictures are writt
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -40,6 +41,11 @@ UP_SECONDS = 180
 TABLES_SECONDS = 120
 
 
+CHECKS = """{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
+    name executionForLatestMaterialization { evaluation { success } }
+} } } } }"""
+
+
 @dataclass(frozen=True)
 class Dev:
     """A running `stock-pipeline dev`."""
@@ -56,6 +62,23 @@ class Dev:
             text=True,
         )
         return answer.stdout if answer.returncode == 0 else ""
+
+    def checks(self) -> dict[tuple[str, str], bool]:
+        """Latest result of every check that has one, by asset and name."""
+        request = urllib.request.Request(
+            f"{self.url}/graphql",
+            json.dumps({"query": CHECKS}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            nodes = json.load(response)["data"]["assetNodes"]
+        return {
+            ("/".join(node["assetKey"]["path"]), check["name"]): execution["evaluation"]["success"]
+            for node in nodes
+            for check in node["assetChecksOrError"].get("checks", [])
+            if (execution := check["executionForLatestMaterialization"])
+            and execution["evaluation"] is not None
+        }
 
 
 def answers(url: str) -> bool:
@@ -123,6 +146,25 @@ def test_gold_fills_without_a_click_and_its_checks_are_green(dev: Dev):
             f"rows in gold.{table}",
             TABLES_SECONDS,
         )
+    expected = {
+        ("gold/volatility_daily", "publishable"),
+        ("gold/volatility_intraday", "publishable"),
+    }
+    wait_until(lambda: expected <= dev.checks().keys(), "results of gold's checks", 60)
+    red = [check for check, passed in dev.checks().items() if not passed]
+    assert red == []
+
+
+@pytest.mark.timeout(600)
+def test_the_catalogue_equals_the_lake_and_athena_equals_duckdb(dev: Dev):
+    """Without a click too: the first crawl and the first parity follow the first tables."""
+    expected = {("catalog/lake", "catalog_equals_lake")} | {
+        (f"athena/{table}", "athena_equals_duckdb")
+        for table in ("volatility_daily", "volatility_intraday", "daily_average_price")
+    }
+    wait_until(lambda: expected <= dev.checks().keys(), "crawl and parity", 300)
+    checks = dev.checks()
+    assert {check: checks[check] for check in expected} == dict.fromkeys(expected, True)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the package chromium")
