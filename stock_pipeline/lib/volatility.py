@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -37,6 +37,9 @@ YEARS_BEFORE = 2
 #: The least lambda: its powers over a year of daily bars stay within a double.
 LEAST_LAMBDA = 0.2
 
+#: Symbols whose volatilities are made at once: bounds the memory, and is no slower.
+MOST_SYMBOLS = 1_000
+
 #: What volatility_daily_sums.sql gives of each window.
 _SUMS = ("returns", "ranges", "sum_r", "sum_r2", "sum_o2", "sum_c", "sum_c2", "sum_hl2", "sum_rs")
 
@@ -68,28 +71,33 @@ def volatility_daily(
     Raises:
         ValueError: A window is below 2, or lambda is below 0.2 or not below 1.
     """
-    query = gold_sql(
-        VOLATILITY_DAILY_TABLE.name,
-        source_table="bars",
-        partition=str(year),
-        windows=windows,
-        ewma_lambda=ewma_lambda,
-        precedence=precedence,
-        state=state,
-    )
-    with connection({"bars": _with_year(bars)}) as con:
-        made = fetch(con, query, GOLD_VOLATILITY_DAILY)
-        con.register("made", made)
-        ends = con.execute(
-            render(
-                "volatility_daily_state",
-                source_table="bars",
-                volatility_table="made",
-                year=text_literal(f"{year:04d}"),
-                rank=precedence_rank(precedence),
-            )
-        ).fetchall()
-    return made, {**state, **{symbol: (variance, price) for symbol, variance, price in ends}}
+    made, after = [GOLD_VOLATILITY_DAILY.empty_table()], dict(state)
+    for part in _by_symbols(bars):
+        symbols = pc.unique(part["symbol"]).to_pylist()
+        before = {symbol: state[symbol] for symbol in symbols if symbol in state}
+        query = gold_sql(
+            VOLATILITY_DAILY_TABLE.name,
+            source_table="bars",
+            partition=str(year),
+            windows=windows,
+            ewma_lambda=ewma_lambda,
+            precedence=precedence,
+            state=before,
+        )
+        with connection({"bars": _with_year(part)}) as con:
+            made.append(fetch(con, query, GOLD_VOLATILITY_DAILY))
+            con.register("made", made[-1])
+            ends = con.execute(
+                render(
+                    "volatility_daily_state",
+                    source_table="bars",
+                    volatility_table="made",
+                    year=text_literal(f"{year:04d}"),
+                    rank=precedence_rank(precedence),
+                )
+            ).fetchall()
+        after |= {symbol: (variance, price) for symbol, variance, price in ends}
+    return pa.concat_tables(made), after
 
 
 def volatility_intraday(bars: pa.Table, precedence: Sequence[str]) -> pa.Table:
@@ -203,6 +211,15 @@ def sql_definition(table: str, **settings: object) -> str:
     """
     text = json.dumps([text_of(table), settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _by_symbols(bars: pa.Table) -> Iterator[pa.Table]:
+    """The bars in parts of some symbols, in the order of the symbols."""
+    symbols = pc.unique(bars["symbol"]).sort()
+    at = pc.index_in(bars["symbol"], symbols)
+    for start in range(0, len(symbols), MOST_SYMBOLS):
+        part = pc.and_(pc.greater_equal(at, start), pc.less(at, start + MOST_SYMBOLS))
+        yield bars.filter(part) if len(symbols) > MOST_SYMBOLS else bars
 
 
 def _fragments(name: str, windows: Sequence[int]) -> str:
