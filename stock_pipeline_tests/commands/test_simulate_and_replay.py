@@ -45,7 +45,17 @@ def settings(broker: str, settings_for: SettingsFor) -> Settings:
 def test_simulate_sends_history_then_live_trades(settings: Settings) -> None:
     result = runner.invoke(
         app,
-        ["simulate", "--feed", "live", "--rate", "50", "--history-hours", "0.1", "--duration", "1"],
+        [
+            "simulate",
+            "--feed",
+            "live",
+            "--history-hours",
+            "0.1",
+            "--history-rate",
+            "50",
+            "--duration",
+            "1",
+        ],
     )
     assert result.exit_code == 0, result.output
     assert "History sent" in result.output
