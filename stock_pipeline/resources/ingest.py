@@ -7,66 +7,28 @@ commit. Whatever dies between two of them, the next attempt finds what is there 
 from __future__ import annotations
 
 import errno
-import hashlib
-import logging
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
-
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from stock_pipeline.lib import layout
-from stock_pipeline.lib.batches import (
-    FOOTER_KEY,
-    Anchor,
-    Commit,
-    Decision,
-    OffsetRange,
-    PartitionCount,
-    Plan,
-    TradeDateSpan,
-)
-from stock_pipeline.lib.decode import DECODER_VERSION, Decoder
-from stock_pipeline.lib.offsets import LogState, TopicChangedError, TopicOffsets, check_topic
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
-from stock_pipeline.lib.spans import event_time_span, merge_spans, trade_date_spans
-from stock_pipeline.resources.kafka import OffsetOutOfRangeError, payload_digest
+from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision, Plan
+from stock_pipeline.lib.decode import Decoder
+from stock_pipeline.lib.offsets import LogState, TopicChangedError, check_topic
+from stock_pipeline.resources.batch_files import BatchFiles, OffsetPoll, Reader
 from stock_pipeline.resources.lake import PreconditionFailedError
 from stock_pipeline.resources.offset_log import OffsetLog
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-logger = logging.getLogger(__name__)
+    import pyarrow as pa
 
 
 class DiskFullError(Exception):
     """The local disk has no room for a batch's temporary files; nothing was decided."""
-
-
-class Reader(Protocol):
-    """What ingest needs of Kafka; `resources.kafka.RangeReader` is the real one."""
-
-    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
-        """Chunks of `[start, end)`; raises OffsetOutOfRangeError."""
-
-    def record_at(self, partition: int, offset: int) -> tuple[int, str] | None:
-        """Timestamp in milliseconds and digest of one record, None where there is none."""
-
-
-class OffsetPoll(Protocol):
-    """Asks the broker for the feed's topic as it is now."""
-
-    def __call__(self) -> TopicOffsets:
-        """Offsets of all partitions."""
 
 
 @dataclass(frozen=True)
@@ -116,32 +78,6 @@ def ingest(
         KafkaUnavailableError: The brokers broke off; nothing was decided.
         DiskFullError: No room for the temporary files; nothing was decided.
     """
-    try:
-        return _ingest(
-            log, plan, state, reader, poll, decoder, message_format, attempt=attempt, run_id=run_id
-        )
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise DiskFullError(
-            f"The disk of {tempfile.gettempdir()} is full: batch {plan.seq} of feed {plan.feed} "
-            "was not decided, its records wait in Kafka and it is asked for again. Free space "
-            "there, or set TMPDIR to another disk."
-        ) from error
-
-
-def _ingest(
-    log: OffsetLog,
-    plan: Plan,
-    state: LogState,
-    reader: Reader,
-    poll: OffsetPoll,
-    decoder: Decoder,
-    message_format: str,
-    *,
-    attempt: str,
-    run_id: str,
-) -> Ingested:
     key = layout.bronze_key(plan.feed, plan.seq, plan.arrival_date)
     found = read_decision(log, key)
     if found:
@@ -150,8 +86,11 @@ def _ingest(
     abandoned = plan.incarnation < state.incarnation
     if not abandoned:
         verify_topic(plan, state, reader, poll)
-    with tempfile.TemporaryDirectory(prefix="stock_pipeline_") as folder:
-        batch = _Batch(plan, decoder, message_format, Path(folder))
+    with (
+        _full_disk_explained(plan),
+        tempfile.TemporaryDirectory(prefix="stock_pipeline_") as folder,
+    ):
+        batch = BatchFiles(plan, decoder, message_format, Path(folder))
         with closing(batch):
             for partition, offsets in sorted(plan.ranges.items()):
                 if abandoned:
@@ -183,6 +122,20 @@ def _ingest(
         batch.preview,
         batch.rejects_preview,
     )
+
+
+@contextmanager
+def _full_disk_explained(plan: Plan) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise DiskFullError(
+            f"The disk of {tempfile.gettempdir()} is full: batch {plan.seq} of feed {plan.feed} "
+            "was not decided, its records wait in Kafka and it is asked for again. Free space "
+            "there, or set TMPDIR to another disk."
+        ) from error
 
 
 def read_decision(log: OffsetLog, key: str) -> Decision | None:
@@ -242,214 +195,3 @@ def verify_topic(plan: Plan, state: LogState, reader: Reader, poll: OffsetPoll) 
                 f"{anchor.offset} than when it was read: truncated or recreated. Batch {plan.seq} "
                 f"read nothing; to go on: stock-pipeline feed adopt {plan.feed}"
             )
-
-
-@dataclass
-class _Count:
-    """Where the offsets of one partition went, so far."""
-
-    offsets: OffsetRange
-    records: int = 0
-    rejected: int = 0
-    lost: list[OffsetRange] = field(default_factory=list)
-
-    def closed(self) -> PartitionCount:
-        lost = sum(len(r) for r in self.lost)
-        return PartitionCount(
-            start=self.offsets.start,
-            end=self.offsets.end,
-            accepted=self.records - self.rejected,
-            rejected=self.rejected,
-            holes=len(self.offsets) - self.records - lost,
-            lost=lost,
-            lost_ranges=tuple(self.lost),
-        )
-
-
-class _Batch:
-    """The files and counts of a batch while it is read.
-
-    Decoding and writing run in one thread beside the one that reads: both leave the interpreter
-    lock for most of their time. At most two chunks wait, so memory does not grow with the batch.
-    """
-
-    def __init__(self, plan: Plan, decoder: Decoder, message_format: str, folder: Path) -> None:
-        self.plan = plan
-        self.decoder = decoder
-        self.counts: dict[int, _Count] = {}
-        self.anchors: dict[int, Anchor] = {}
-        self.rows = self.rejects = self.partial_rejects = self.payload_bytes = 0
-        self.spans: dict[date, TradeDateSpan] = {}
-        self.first_event_time: datetime | None = None
-        self.last_event_time: datetime | None = None
-        self.preview: pa.Table | None = None
-        self.rejects_preview: pa.Table | None = None
-        self._bronze_path = folder / "bronze.parquet"
-        self._quarantine_path = folder / "quarantine.parquet"
-        self._bronze = pq.ParquetWriter(
-            self._bronze_path, BRONZE_SCHEMAS[message_format], compression="zstd"
-        )
-        self._quarantine = pq.ParquetWriter(self._quarantine_path, QUARANTINE, compression="zstd")
-        self._digest = _RecordDigest()
-        self._worker = ThreadPoolExecutor(1)
-        self._pending: list[Future[None]] = []
-
-    def read(self, reader: Reader, poll: OffsetPoll, partition: int, offsets: OffsetRange) -> None:
-        """Read one partition's range; offsets that retention removed are counted as lost."""
-        count = self.counts[partition] = _Count(offsets)
-        position = offsets.start
-        while position < offsets.end:
-            try:
-                for records in reader.read(partition, position, offsets.end):
-                    position = records["kafka_offset"][-1].as_py() + 1
-                    self._submit(count, records)
-                position = offsets.end
-            except OffsetOutOfRangeError as error:
-                position = max(position, error.offset)
-                polled = poll().partitions.get(partition)
-                if polled is None or polled.beginning <= position:
-                    raise TopicChangedError(
-                        f"Topic {self.plan.topic} partition {partition} does not have offset "
-                        f"{position} that batch {self.plan.seq} planned: truncated or recreated. "
-                        f"Nothing was written; to go on: stock-pipeline feed adopt {self.plan.feed}"
-                    ) from error
-                position = self._lose(count, position, min(polled.beginning, offsets.end))
-        self._drain(0)
-
-    def lose(self, partition: int, offsets: OffsetRange) -> None:
-        """Count a whole range as lost: its topic's incarnation has ended."""
-        count = self.counts[partition] = _Count(offsets)
-        self._lose(count, offsets.start, offsets.end)
-
-    @staticmethod
-    def _lose(count: _Count, start: int, end: int) -> int:
-        if end > start:
-            count.lost.append(OffsetRange(start=start, end=end))
-        return end
-
-    def _submit(self, count: _Count, records: pa.Table) -> None:
-        self._drain(1)
-        self._pending.append(self._worker.submit(self._absorb, count, records))
-
-    def _drain(self, most: int) -> None:
-        while len(self._pending) > most:
-            self._pending.pop(0).result()
-
-    def _absorb(self, count: _Count, records: pa.Table) -> None:
-        self.payload_bytes += self._digest.update(records)
-        decoded = self.decoder.decode(records, self.plan.incarnation)
-        whole = pc.sum(pc.invert(decoded.rejects["partial"])).as_py() or 0
-        count.records += len(records)
-        count.rejected += whole
-        self.rows += len(decoded.rows)
-        self.rejects += whole
-        self.partial_rejects += len(decoded.rejects) - whole
-        self.spans = merge_spans(self.spans, trade_date_spans(decoded.rows))
-        if span := event_time_span(decoded.rows):
-            self.first_event_time = min(self.first_event_time or span[0], span[0])
-            self.last_event_time = max(self.last_event_time or span[1], span[1])
-        if len(decoded.rows):
-            self._bronze.write_table(decoded.rows)
-            self.preview = decoded.rows.slice(0, 5) if self.preview is None else self.preview
-        if len(decoded.rejects):
-            self._quarantine.write_table(decoded.rejects)
-            if self.rejects_preview is None:
-                self.rejects_preview = decoded.rejects.slice(0, 5)
-        last = records.slice(len(records) - 1)
-        self.anchors[last["kafka_partition"][0].as_py()] = Anchor(
-            offset=last["kafka_offset"][0].as_py(),
-            timestamp=last["kafka_timestamp"][0].value // 1000,
-            digest=payload_digest(last["payload"][0].as_py()),
-        )
-
-    def decision(
-        self, object_key: str, quarantine_key: str | None, attempt: str, run_id: str
-    ) -> Decision:
-        """What the footer will say.
-
-        Raises:
-            RuntimeError: An offset is not accounted for (I6); nothing is written then.
-        """
-        decision = Decision(
-            plan=self.plan,
-            attempt=attempt,
-            run_id=run_id,
-            decoder_version=DECODER_VERSION,
-            object_key=object_key,
-            quarantine_key=quarantine_key,
-            partitions={p: c.closed() for p, c in self.counts.items()},
-            rows=self.rows,
-            rejects=self.rejects,
-            partial_rejects=self.partial_rejects,
-            payload_bytes=self.payload_bytes,
-            trade_dates=self.spans,
-            first_event_time=self.first_event_time,
-            last_event_time=self.last_event_time,
-            digest=self._digest.hexdigest(),
-            anchors=self.anchors,
-        )
-        if not decision.balanced or any(c.holes < 0 for c in decision.partitions.values()):
-            raise RuntimeError(
-                f"Batch {self.plan.seq} of feed {self.plan.feed} does not account for every offset "
-                f"({decision.partitions}); nothing was written. This is a bug: please report it."
-            )
-        return decision
-
-    def seal_rejects(self) -> Path:
-        """Close the quarantine file."""
-        self._quarantine.close()
-        return self._quarantine_path
-
-    def seal(self, decision: Decision) -> Path:
-        """Write the footer and close the bronze file."""
-        self._bronze.add_key_value_metadata({FOOTER_KEY: decision.model_dump_json().encode()})
-        self._bronze.close()
-        return self._bronze_path
-
-    def close(self) -> None:
-        """Stop the worker; what waits after an error is dropped, nothing was written yet."""
-        self._worker.shutdown(cancel_futures=True)
-
-
-class _RecordDigest:
-    """SHA-256 over partitions, offsets, timestamps, lengths and payloads, each a stream of its own.
-
-    Streams of whole columns hash at memory speed, and do not depend on how a read was cut into
-    chunks.
-    """
-
-    def __init__(self) -> None:
-        self._streams = [hashlib.sha256() for _ in range(5)]
-
-    def update(self, records: pa.Table) -> int:
-        """Add records; returns the bytes of their payloads."""
-        partitions, offsets, timestamps, lengths, payloads = self._streams
-        records = records.combine_chunks()
-        payload_bytes = 0
-        for batch in records.to_batches():
-            for stream, column in (
-                (partitions, batch["kafka_partition"]),
-                (offsets, batch["kafka_offset"]),
-                (timestamps, batch["kafka_timestamp"].cast(pa.int64())),
-            ):
-                stream.update(_contiguous(column.to_numpy(zero_copy_only=False)))
-            payload = batch["payload"]
-            length = pc.fill_null(pc.binary_length(payload).cast(pa.int64()), -1)
-            lengths.update(_contiguous(length.to_numpy(zero_copy_only=False)))
-            _, ends, data = payload.buffers()
-            if data is not None:
-                first = payload.offset
-                bounds = memoryview(ends).cast("i")[first : first + len(payload) + 1]
-                payload_bytes += bounds[-1] - bounds[0]
-                payloads.update(memoryview(data)[bounds[0] : bounds[-1]])
-        return payload_bytes
-
-    def hexdigest(self) -> str:
-        """Digest of all records so far."""
-        return hashlib.sha256(b"".join(s.digest() for s in self._streams)).hexdigest()
-
-
-def _contiguous(values: npt.NDArray[np.int64]) -> memoryview:
-    import numpy as np
-
-    return np.ascontiguousarray(values).data
