@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stock_pipeline.lib import layout
-from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision, Plan
+from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision, OffsetRange, Plan
 from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.lib.offsets import LogState, TopicChangedError, check_topic
-from stock_pipeline.resources.batch_files import BatchFiles, OffsetPoll, Reader
+from stock_pipeline.resources.batch_files import BatchFiles, OffsetPoll, Reader, RecordDigest
+from stock_pipeline.resources.kafka import OffsetOutOfRangeError
 from stock_pipeline.resources.lake import PreconditionFailedError
 from stock_pipeline.resources.offset_log import OffsetLog
 
@@ -38,12 +39,14 @@ class Ingested:
     Attributes:
         commit: The batch's index entry, whoever decided it.
         decided_here: False when another attempt's object was there already.
+        replay: Of a batch that was decided before: whether the topic still says the same.
         preview: First rows of the bronze object that this run made, None when it made none.
         rejects_preview: First rejects, likewise.
     """
 
     commit: Commit
     decided_here: bool
+    replay: str = ""
     preview: pa.Table | None = None
     rejects_preview: pa.Table | None = None
 
@@ -78,12 +81,14 @@ def ingest(
         KafkaUnavailableError: The brokers broke off; nothing was decided.
         DiskFullError: No room for the temporary files; nothing was decided.
     """
+    abandoned = plan.incarnation < state.incarnation
     key = layout.bronze_key(plan.feed, plan.seq, plan.arrival_date)
     found = read_decision(log, key)
     if found:
-        return Ingested(commit_decision(log, found), decided_here=False)
+        commit = commit_decision(log, found)
+        replay = "" if abandoned else compare_with_topic(found, reader)
+        return Ingested(commit, decided_here=False, replay=replay)
 
-    abandoned = plan.incarnation < state.incarnation
     if not abandoned:
         verify_topic(plan, state, reader, poll)
     with (
@@ -119,8 +124,8 @@ def ingest(
     return Ingested(
         commit_decision(log, decided),
         decided_here or decided.run_id == run_id,
-        batch.preview,
-        batch.rejects_preview,
+        preview=batch.preview,
+        rejects_preview=batch.rejects_preview,
     )
 
 
@@ -170,6 +175,30 @@ def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
     if commit is None:
         raise RuntimeError(f"The commit of batch {seq} of feed {log.feed} was written and is gone.")
     return commit
+
+
+def compare_with_topic(decision: Decision, reader: Reader) -> str:
+    """Read a decided batch again and compare digests; writes nothing.
+
+    Returns:
+        One sentence: the same, different, or why that cannot be told any more.
+    """
+    digest = RecordDigest()
+    for partition, count in sorted(decision.partitions.items()):
+        position = count.start
+        for lost in (*count.lost_ranges, OffsetRange(start=count.end, end=count.end)):
+            try:
+                for records in reader.read(partition, position, lost.start):
+                    digest.update(records)
+            except OffsetOutOfRangeError as error:
+                return f"cannot be compared: {error} Retention has removed it since."
+            position = lost.end
+    if digest.hexdigest() == decision.digest:
+        return "the topic still holds the same records"
+    return (
+        f"the topic holds other records than batch {decision.plan.seq} read (digest "
+        f"{digest.hexdigest()}, then {decision.digest}); the decided object stays as it is"
+    )
 
 
 def verify_topic(plan: Plan, state: LogState, reader: Reader, poll: OffsetPoll) -> None:

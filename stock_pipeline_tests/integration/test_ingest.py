@@ -90,6 +90,21 @@ def test_a_retried_batch_writes_nothing_and_finds_the_same_object(
     again, _ = run_batch(planner, "trades", first.commit.decision.plan, 2, "another-run")
     assert not again.decided_here
     assert again.commit == first.commit
+    assert again.replay == "the topic still holds the same records"
+
+
+def test_replaying_a_decided_batch_reports_what_the_topic_lost_since(
+    settings_for, lake, broker, produce
+):
+    settings = settings_for(FEEDS)
+    topic = settings.feeds["trades"].topic
+    produce(topic, [trade(n) for n in range(10)])
+    (first,) = ingest_all(settings)
+    planner = Planner(settings)
+    planner.kafka.delete_records(topic, {0: 4})
+    again, _ = run_batch(planner, "trades", first.commit.decision.plan, 2, "another-run")
+    assert "has no offset 0" in again.replay
+    assert again.commit == first.commit
 
 
 def test_an_aborted_transaction_leaves_counted_holes(settings_for, lake, broker, produce):

@@ -231,7 +231,7 @@ def _report(
     for done, _ in results:
         if not done.decided_here:
             seq = done.commit.decision.plan.seq
-            context.log.info("batch %d was decided before; nothing was written", seq)
+            context.log.info("batch %d was decided before: %s", seq, done.replay)
     partitions = [c for commit in commits for c in commit.decision.partitions.values()]
     unbalanced = [c for c in partitions if not c.balanced]
     gone = [r for c in partitions for r in c.lost_ranges]

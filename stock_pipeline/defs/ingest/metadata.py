@@ -59,6 +59,9 @@ def bronze_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:
             ]
         ),
     }
+    replays = [f"batch {d.commit.decision.plan.seq}: {d.replay}" for d, _ in results if d.replay]
+    if replays:
+        metadata["replay"] = "; ".join(replays)
     if first and last:
         metadata["event_time_span"] = f"{first.isoformat(' ')} to {last.isoformat(' ')} UTC"
     if preview is not None:
