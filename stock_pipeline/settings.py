@@ -159,7 +159,8 @@ class VolatilitySettings(Section):
     """Windows and constants of the gold tables."""
 
     windows: tuple[WindowDays, ...] = Field(default=(5, 20, 60, 250), min_length=1)
-    ewma_lambda: float = Field(default=0.94, gt=0, lt=1)
+    #: Powers of a smaller one over a year of bars are no doubles any more.
+    ewma_lambda: float = Field(default=0.94, ge=0.2, lt=1)
     sessions_per_year: float = Field(default=252, gt=0)
     sessions_per_year_247: float = Field(default=365, gt=0)
 
