@@ -27,7 +27,9 @@ from stock_pipeline_tests.faults.test_kill import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
 #: A first run must not wait for anything from outside; Chromium's own services neither.
 CHROMIUM_OPTIONS = [
     "--no-sandbox",
