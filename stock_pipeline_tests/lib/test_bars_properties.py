@@ -44,7 +44,9 @@ def records(draw):
         named = draw(st.booleans())
         rows.append({**fill, "trade_id": str(number) if named else None})
         for _ in range(draw(st.integers(0, 2)) if named else 0):
-            rows.append(dict(rows[-1]))
+            # Some sources send a trade again with another time.
+            shift = timedelta(seconds=draw(st.sampled_from([0, 0, 60])))
+            rows.append({**rows[-1], "event_time": rows[-1]["event_time"] + shift})
     for offset, row in enumerate(draw(st.permutations(rows))):
         row.update(kafka_offset=offset, kafka_partition=offset % 2, incarnation=1 + offset // 9)
     return rows
@@ -54,7 +56,8 @@ def reference(rows):
     """The bars of trades, one trade after the other."""
     seen, minutes = set(), defaultdict(list)
     for row in sorted(rows, key=lambda r: [r[c] for c in LATEST]):
-        identity = (row["symbol"], row["venue"], row["trade_id"])
+        minute = epoch_minute(row["event_time"])
+        identity = (row["symbol"], row["venue"], row["trade_id"], minute)
         if row["trade_id"] is not None and identity in seen:
             continue
         seen.add(identity)

@@ -1,10 +1,13 @@
--- 1-minute bars from trades. Trades are the same when symbol, venue and trade id are the same: the
--- first record of one counts. Without an id each record is its own trade.
+-- 1-minute bars from trades. Trades of a minute are the same when symbol, venue and trade id are the
+-- same: the first record of one counts. Without an id each record is its own trade. Only within the
+-- minute, since a batch makes the minutes anew that it touches: an id looked for in other minutes
+-- would count otherwise in a whole rebuild than batch by batch.
 WITH identified AS (
     SELECT t.symbol, t.event_time, t.price, t.size, t.incarnation, t.kafka_timestamp,
         t.kafka_partition, t.kafka_offset,
         row_number() OVER (
-            PARTITION BY t.symbol, t.venue, t.trade_id
+            PARTITION BY
+                t.symbol, t.venue, t.trade_id, date_trunc('minute', t.event_time)
             ORDER BY t.incarnation, t.kafka_timestamp, t.kafka_partition, t.kafka_offset
         ) AS copy_number
     FROM {trades} t
