@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -72,6 +73,13 @@ class Dagster:
                     stdout=self.logs,
                     stderr=subprocess.STDOUT,
                 )
+                # A daemon that finds no code server looks again only after a minute.
+                if name == "code server":
+                    wait_until(self._listens, "the code server", 120)
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def run_workers(self) -> list[int]:
         """Processes of runs: children of the code server."""
@@ -144,13 +152,13 @@ def test_killing_our_processes_at_random_loses_and_doubles_nothing(
     chance = random.Random(20261121)
     try:
         dagster_processes.keep_running()
-        wait_until(lambda: log.state().decided_through >= 0, "a first decided batch", 120)
+        wait_until(lambda: log.state().decided_through >= 0, "a first decided batch", 300)
         killed = {"run": 0, "daemon": 0, "code server": 0}
         while sum(killed.values()) < KILLS:
             dagster_processes.keep_running()
             target = min(killed, key=lambda name: killed[name] + chance.random() * 4)
             if target == "run":
-                wait_until(lambda: bool(dagster_processes.run_workers()), "a run to kill", 120)
+                wait_until(lambda: bool(dagster_processes.run_workers()), "a run to kill", 300)
                 # At any of its steps: a run lives about three seconds.
                 time.sleep(chance.random() * 3)
                 pids = dagster_processes.run_workers()
@@ -175,7 +183,7 @@ def test_killing_our_processes_at_random_loses_and_doubles_nothing(
         assert offsets is not None
         return not state.pending and not sum(lag(state, offsets).values())
 
-    wait_until(drained, "everything decided", 300)
+    wait_until(drained, "everything decided", 600)
     seen: dict[int, list[int]] = {0: [], 1: []}
     trade_ids: list[str] = []
     for entry in lake_entries(lake, settings.aws.bucket, "bronze/trades/"):
