@@ -17,7 +17,7 @@ from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.ports import free_port
 
-MINUTES = 5.0
+MINUTES = 2.5
 #: The first batches hold the start and the history that the simulator sends at once.
 WARM_UP_BATCHES = 4
 BUDGET_SECONDS = 20
@@ -35,7 +35,7 @@ def latencies(lake: Lake, feed: str) -> list[float]:
 
 
 def main() -> list[dict[str, object]]:
-    """Median and 95th percentile over the rows of five minutes."""
+    """Median and 95th percentile over the rows of two and a half minutes."""
     with tempfile.TemporaryDirectory(prefix="stock_pipeline_bench_") as folder:
         os.environ["STOCK_PIPELINE_HOME"] = folder
         for part in ("KAFKA", "AWS", "DAGSTER"):
