@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import formatdate
@@ -24,10 +25,13 @@ def careless_store(
     Args:
         endpoint_url: The real store.
         drops: Method and header that it forgets, such as ("PUT", "If-None-Match").
-        checks_then_writes: Put-if-absent as a look and then, 50 ms later, a write.
+        checks_then_writes: Put-if-absent as a look and then a write, once another has looked too,
+            or a second later.
         clock_offset_seconds: Added to the time in the `Date` header of its answers.
     """
     upstream = urlsplit(endpoint_url).netloc
+    looked: Counter[str] = Counter()
+    turn = threading.Condition()
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -42,7 +46,10 @@ def careless_store(
                 if self._ask("HEAD", headers, b"")[0] == 200:
                     self._answer(412, {}, b"")
                     return
-                time.sleep(0.05)
+                with turn:
+                    looked[self.path] += 1
+                    turn.notify_all()
+                    turn.wait_for(lambda: looked[self.path] > 1, timeout=1)
             self._answer(*self._ask(self.command, headers, body))
 
         do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_request  # noqa: N815
