@@ -6,11 +6,9 @@ import os
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     SecretStr,
     ValidationError,
@@ -18,18 +16,27 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
+from stock_pipeline.settings_base import Section, broken
+from stock_pipeline.settings_kafka import KafkaSecurity, KafkaSettings
 from stock_pipeline.settings_rules import feed_problems, name_problems
 from stock_pipeline.settings_source import (
-    RELATION,
     KeyPath,
     Layers,
     SettingsError,
     dotenv_lines,
 )
 
-__all__ = ["Settings", "SettingsError", "get_settings", "home", "load_settings", "project_root"]
+__all__ = [
+    "KafkaSecurity",
+    "KafkaSettings",
+    "Settings",
+    "SettingsError",
+    "get_settings",
+    "home",
+    "load_settings",
+    "project_root",
+]
 
 #: STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS sets kafka.bootstrap_servers.
 ENVIRONMENT_PREFIX = "STOCK_PIPELINE__"
@@ -40,44 +47,12 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 WindowDays = Annotated[int, Field(ge=2, le=500)]
 
 
-class Section(BaseModel):
-    """A block of settings: immutable, and an unknown key is an error."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse `true` for a number, which Python would take for 1."""
-        field = cls.model_fields[info.field_name or ""]
-        if isinstance(value, bool) and field.annotation in {int, float}:
-            raise PydanticCustomError("number_type", "must be a number")
-        return value
-
-
-_HOST_PORT = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
-
-
 class PortSettings(Section):
     """Loopback ports of the local profile."""
 
     kafka: Port = 29092
     aws: Port = 24566
     dagster: Port = 3000
-
-
-class KafkaSettings(Section):
-    """How to reach the brokers."""
-
-    #: Empty in the local profile means 127.0.0.1 and `ports.kafka`; filled in by `Settings`.
-    bootstrap_servers: str = Field(
-        default="",
-        pattern=rf"^({_HOST_PORT}(\s*,\s*{_HOST_PORT})*)?$",
-        description="host:port, several divided by commas",
-    )
-    request_timeout_seconds: float = Field(default=10.0, gt=0)
 
 
 class AwsSettings(Section):
@@ -93,6 +68,21 @@ class AwsSettings(Section):
     region: str = "us-east-1"
     access_key_id: SecretStr | None = None
     secret_access_key: SecretStr | None = None
+    session_token: SecretStr | None = None
+    #: A profile of ~/.aws/config for the default chain.
+    profile: str | None = Field(default=None, min_length=1)
+    #: Assumed with the credentials above, and again before its own expire.
+    role_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$",
+        description="arn:aws:iam::<account>:role/<name>",
+    )
+    role_session_name: str = Field(
+        default="stock-pipeline",
+        pattern=r"^[A-Za-z0-9+=,.@_-]{2,64}$",
+        description="2 to 64 letters, digits and +=,.@_-",
+    )
+    role_external_id: SecretStr | None = None
     bucket: str = Field(
         default="stock-pipeline-lake",
         min_length=3,
@@ -217,7 +207,7 @@ class Settings(Section):
                 f"kafka.bootstrap_servers is missing; profile {info.data['profile']} needs the "
                 "brokers as host:port, several divided by commas."
             )
-            raise _broken([(("kafka", "bootstrap_servers"), sentence)])
+            raise broken([(("kafka", "bootstrap_servers"), sentence)])
         port = info.data["ports"].kafka
         return kafka.model_copy(update={"bootstrap_servers": f"127.0.0.1:{port}"})
 
@@ -229,7 +219,7 @@ class Settings(Section):
             return aws
         profile, keys = info.data["profile"], (aws.access_key_id, aws.secret_access_key)
         if any(keys) != all(keys) or (profile == "compose" and not any(keys)):
-            raise _broken(
+            raise broken(
                 [
                     (
                         ("aws", name),
@@ -254,7 +244,7 @@ class Settings(Section):
     def _settings_fit_together(self) -> Self:
         problems = [*feed_problems(self.feeds), *name_problems(self)]
         if problems:
-            raise _broken(problems)
+            raise broken(problems)
         return self
 
     @property
@@ -338,10 +328,3 @@ def _text(file: Path) -> str:
         raise SettingsError(f"{_shown(file)}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError:
         raise SettingsError(f"{_shown(file)}: is not text in UTF-8.") from None
-
-
-def _broken(problems: list[tuple[KeyPath, str]]) -> PydanticCustomError:
-    sentences = " ".join(sentence for _, sentence in problems)
-    return PydanticCustomError(
-        RELATION, "{sentences}", {"sentences": sentences, "problems": problems}
-    )

@@ -155,7 +155,8 @@ def test_lists_are_yaml_in_the_environment(tmp_path: Path) -> None:
             FEED + "kafka:\n  bootstrap_server: a:1\n",
             (
                 "app_config.yaml:7: kafka.bootstrap_server is not a setting (did you mean "
-                "bootstrap_servers?); kafka takes bootstrap_servers, request_timeout_seconds."
+                "bootstrap_servers?); kafka takes bootstrap_servers, request_timeout_seconds, "
+                "security."
             ),
         ),
         (
@@ -257,7 +258,7 @@ def test_an_override_is_named_by_its_variable(tmp_path: Path) -> None:
         (
             "environment variable STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVER: kafka.bootstrap_server "
             "is not a setting (did you mean bootstrap_servers?); kafka takes bootstrap_servers, "
-            "request_timeout_seconds."
+            "request_timeout_seconds, security."
         )
     ]
     (line,) = problems(tmp_path, FEED, PROFILE__X="1")

@@ -1,0 +1,36 @@
+"""What every section of the settings is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from stock_pipeline.settings_source import RELATION, KeyPath
+
+
+class Section(BaseModel):
+    """A block of settings: immutable, and an unknown key is an error."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, hide_input_in_errors=True
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _true_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `true` for a number, which Python would take for 1."""
+        field = cls.model_fields[info.field_name or ""]
+        if isinstance(value, bool) and field.annotation in {int, float}:
+            raise PydanticCustomError("number_type", "must be a number")
+        return value
+
+
+def broken(problems: Sequence[tuple[KeyPath, str]]) -> PydanticCustomError:
+    """The error of settings that do not fit together: each with its path and a sentence."""
+    sentences = " ".join(sentence for _, sentence in problems)
+    return PydanticCustomError(
+        RELATION, "{sentences}", {"sentences": sentences, "problems": problems}
+    )
