@@ -92,8 +92,8 @@ def test_relative_files_start_at_the_project(tmp_path: Path) -> None:
             {"PASSWORD": SECRET},
             [
                 (
-                    "kafka.security.ca_file is set, but protocol sasl_plaintext makes no use of it: "
-                    "remove one of the two."
+                    "kafka.security.ca_file is set, but protocol sasl_plaintext makes no use of "
+                    "it: remove one of the two."
                 )
             ],
         ),
@@ -121,8 +121,8 @@ def test_relative_files_start_at_the_project(tmp_path: Path) -> None:
             {},
             [
                 (
-                    "kafka.security.username is set, but mechanism AWS_MSK_IAM makes no use of it: "
-                    "remove one of the two."
+                    "kafka.security.username is set, but mechanism AWS_MSK_IAM makes no use of "
+                    "it: remove one of the two."
                 ),
                 "kafka.security.region is missing; mechanism AWS_MSK_IAM needs it.",
                 "kafka.security.protocol must be sasl_ssl; MSK takes IAM over TLS only.",
@@ -133,8 +133,8 @@ def test_relative_files_start_at_the_project(tmp_path: Path) -> None:
             {"PASSWORD": SECRET},
             [
                 (
-                    "kafka.security.region is set, but mechanism PLAIN makes no use of it: remove one "
-                    "of the two."
+                    "kafka.security.region is set, but mechanism PLAIN makes no use of it: "
+                    "remove one of the two."
                 )
             ],
         ),
