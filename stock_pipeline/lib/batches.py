@@ -35,7 +35,9 @@ class Plan(Document):
     """What a batch will read; written once, by the writer that won its sequence number.
 
     A plan of kind `adopt` reads nothing: it opens an incarnation, whose partitions start at
-    `ranges[p].start` (an empty range).
+    `ranges[p].start` (an empty range). One of kind `replay` decides records again: without
+    `offsets` those of batch `replay_of`, read from Kafka once more; with `offsets` these rejects of
+    that batch, read from its quarantine object.
     """
 
     kind: Literal["batch", "adopt", "replay"] = "batch"
@@ -48,6 +50,7 @@ class Plan(Document):
     decoder_version: str
     ranges: dict[int, OffsetRange]
     replay_of: tuple[int, ...] = ()
+    offsets: dict[int, tuple[OffsetRange, ...]] | None = None
 
     @property
     def arrival_date(self) -> date:
@@ -123,6 +126,16 @@ class Decision(Document):
         """Whether I6 holds for every partition."""
         return all(p.balanced for p in self.partitions.values())
 
+    @property
+    def supersedes(self) -> tuple[int, ...]:
+        """Batches whose rows count no more, now that this one is decided.
+
+        A replay that Kafka could not serve with exactly the same records has lost them all: it
+        replaces nothing. One from quarantine adds rows and takes none away.
+        """
+        lost = any(p.lost for p in self.partitions.values())
+        return () if lost or self.plan.offsets is not None else self.plan.replay_of
+
 
 class Commit(Document):
     """Index entry of a decision; rebuilt from the bronze footer when missing."""
@@ -131,6 +144,22 @@ class Commit(Document):
     object_bytes: int
     object_etag: str
     committed_at: datetime
+
+
+class Replay(Document):
+    """That records of a batch were decided again: asked for once, so that none comes twice.
+
+    Attributes:
+        seq: Batch that decides them again.
+        of: Batch that had them.
+        offsets: Its rejects that were asked for; None for the whole batch.
+        replaced: Whether the whole batch was superseded; None while that is undecided.
+    """
+
+    seq: int
+    of: int
+    offsets: dict[int, tuple[OffsetRange, ...]] | None = None
+    replaced: bool | None = None
 
 
 class Checkpoint(Document):
@@ -144,6 +173,7 @@ class Checkpoint(Document):
     next_offsets: dict[int, int]
     anchors: dict[int, Anchor]
     bytes_per_record: float | None
+    replays: tuple[Replay, ...] = ()
 
 
 class MadeFrom(Document):

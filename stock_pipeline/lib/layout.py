@@ -41,12 +41,20 @@ def quarantine_prefix(feed: str) -> str:
     return f"quarantine/{_safe(feed)}/"
 
 
-def quarantine_key(feed: str, seq: int, arrival_date: date, attempt: str) -> str:
+def quarantine_key(feed: str, seq: int, arrival_date: date) -> str:
+    """Key of a decided batch's rejects."""
+    folder = f"{quarantine_prefix(feed)}arrival_date={arrival_date.isoformat()}"
+    return f"{folder}/{feed}-{_seq(seq)}.parquet"
+
+
+def attempt_prefix(feed: str) -> str:
+    """Prefix of the rejects of attempts, which no reader looks at."""
+    return f"_quarantine_attempts/{_safe(feed)}/"
+
+
+def attempt_key(feed: str, seq: int, attempt: str) -> str:
     """Key of the rejects of one attempt at a batch; `attempt` is unique to the run."""
-    return (
-        f"{quarantine_prefix(feed)}arrival_date={arrival_date.isoformat()}/"
-        f"{feed}-{_seq(seq)}-{_safe(attempt)}.parquet"
-    )
+    return f"{attempt_prefix(feed)}{_seq(seq)}.{_safe(attempt)}.parquet"
 
 
 def plan_prefix(feed: str) -> str:
@@ -80,7 +88,7 @@ def checkpoint_key(feed: str, seq: int) -> str:
 
 
 def seq_of_key(key: str) -> int:
-    """Sequence number in a plan, commit or checkpoint key."""
+    """Sequence number in a plan, commit, checkpoint or attempt key."""
     return int(key.rsplit("/", 1)[1].split(".", 1)[0])
 
 

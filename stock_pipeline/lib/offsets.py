@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from stock_pipeline.lib.batches import Anchor, Checkpoint, Commit, OffsetRange, Plan
+from stock_pipeline.lib.batches import Anchor, Checkpoint, Commit, OffsetRange, Plan, Replay
 
 #: Assumed until a batch was decided: small enough that the first batch of large documents fits.
 DEFAULT_BYTES_PER_RECORD = 1024.0
@@ -67,6 +67,7 @@ class LogState:
         decided_through: Highest sequence number with everything below it decided; -1 for none.
         anchors: Last record read per partition in this incarnation.
         bytes_per_record: Mean payload size of the last decided batch that had records.
+        replays: What was asked to be decided again, oldest first.
     """
 
     feed: str
@@ -79,6 +80,12 @@ class LogState:
     decided_through: int = -1
     anchors: Mapping[int, Anchor] = field(default_factory=dict)
     bytes_per_record: float | None = None
+    replays: tuple[Replay, ...] = ()
+
+    @property
+    def superseded(self) -> dict[int, int]:
+        """Batches whose rows count no more, each with the batch that replaced it."""
+        return {r.of: r.seq for r in self.replays if r.replaced}
 
 
 def fold(
@@ -110,12 +117,14 @@ def fold(
             decided_through=checkpoint.seq,
             anchors=dict(checkpoint.anchors),
             bytes_per_record=checkpoint.bytes_per_record,
+            replays=checkpoint.replays,
         )
     next_seq, incarnation, topic_id = state.next_seq, state.incarnation, state.topic_id
     last_planned_at, decided_through = state.last_planned_at, state.decided_through
     next_offsets, anchors = dict(state.next_offsets), dict(state.anchors)
     bytes_per_record = state.bytes_per_record
     pending: list[Plan] = []
+    replays = list(state.replays)
     for plan in plans:
         if plan.seq != next_seq:
             raise ValueError(
@@ -123,12 +132,14 @@ def fold(
                 "restore the missing object; nothing is planned until then."
             )
         next_seq += 1
-        last_planned_at, topic_id = plan.planned_at, plan.topic_id
+        commit = commits.get(plan.seq)
         if plan.kind == "adopt":
             incarnation, next_offsets, anchors = plan.incarnation, {}, {}
-        if plan.kind != "replay":
+        if plan.kind == "replay":
+            replays += _replays(plan, commit)
+        else:
+            last_planned_at, topic_id = plan.planned_at, plan.topic_id
             next_offsets |= {p: r.end for p, r in plan.ranges.items()}
-        commit = commits.get(plan.seq)
         if commit is None and plan.kind != "adopt":
             pending.append(plan)
             continue
@@ -153,7 +164,21 @@ def fold(
         decided_through,
         anchors,
         bytes_per_record,
+        tuple(replays),
     )
+
+
+def _replays(plan: Plan, commit: Commit | None) -> list[Replay]:
+    superseded = commit.decision.supersedes if commit else None
+    return [
+        Replay(
+            seq=plan.seq,
+            of=of,
+            offsets=plan.offsets,
+            replaced=None if superseded is None else of in superseded,
+        )
+        for of in plan.replay_of
+    ]
 
 
 def checkpoint_of(state: LogState) -> Checkpoint | None:
@@ -173,6 +198,7 @@ def checkpoint_of(state: LogState) -> Checkpoint | None:
         next_offsets=dict(state.next_offsets),
         anchors=dict(state.anchors),
         bytes_per_record=state.bytes_per_record,
+        replays=state.replays,
     )
 
 
@@ -254,8 +280,10 @@ def plan_next(
     gone = lost(state, offsets)
     if not total and not gone:
         return "nothing waiting"
-    if len(state.pending) >= triggers.max_batches_in_flight:
-        return f"{total:,} records waiting, {len(state.pending)} batches in flight"
+    # A replay that cannot be decided must not keep new records waiting.
+    in_flight = sum(plan.kind == "batch" for plan in state.pending)
+    if in_flight >= triggers.max_batches_in_flight:
+        return f"{total:,} records waiting, {in_flight} batches in flight"
     if not force and total < triggers.min_records and state.last_planned_at is not None:
         due = state.last_planned_at + timedelta(seconds=triggers.max_wait_seconds)
         # A clock that was set back must not stop a feed until the old time comes again.
@@ -292,9 +320,25 @@ def _share(waiting: Mapping[int, int], cap: int) -> dict[int, int]:
 
 
 def adopt(
-    state: LogState, offsets: TopicOffsets, *, topic: str, decoder_version: str, now: datetime
+    state: LogState,
+    offsets: TopicOffsets,
+    *,
+    topic: str,
+    decoder_version: str,
+    now: datetime,
+    starts: Mapping[int, int] | None = None,
 ) -> Plan:
-    """The plan that opens a new incarnation at the beginning of every partition."""
+    """The plan that opens a new incarnation.
+
+    Args:
+        state: The log, folded.
+        offsets: Polled offsets of the topic to go on with.
+        topic: Its name.
+        decoder_version: Version of the decoder.
+        now: Time of planning, naive UTC.
+        starts: First offset to read per partition; the beginning of each without it.
+    """
+    begin = {p: (starts or {}).get(p, o.beginning) for p, o in offsets.partitions.items()}
     return Plan(
         kind="adopt",
         feed=state.feed,
@@ -304,8 +348,5 @@ def adopt(
         topic_id=offsets.topic_id,
         planned_at=now,
         decoder_version=decoder_version,
-        ranges={
-            p: OffsetRange(start=o.beginning, end=o.beginning)
-            for p, o in offsets.partitions.items()
-        },
+        ranges={p: OffsetRange(start=start, end=start) for p, start in begin.items()},
     )

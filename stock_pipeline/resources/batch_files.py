@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -101,6 +101,16 @@ class BatchFiles:
         self._worker = ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []
 
+    def read_all(
+        self, ranges: Mapping[int, OffsetRange], reader: Reader | None, poll: OffsetPoll
+    ) -> None:
+        """Read every range; without a reader all of them are lost."""
+        for partition, offsets in sorted(ranges.items()):
+            if reader is None:
+                self.lose(partition, offsets)
+            else:
+                self.read(reader, poll, partition, offsets)
+
     def read(self, reader: Reader, poll: OffsetPoll, partition: int, offsets: OffsetRange) -> None:
         """Read one partition's range; offsets that retention removed are counted as lost."""
         count = self.counts[partition] = _Count(offsets)
@@ -124,7 +134,7 @@ class BatchFiles:
         self._drain(0)
 
     def lose(self, partition: int, offsets: OffsetRange) -> None:
-        """Count a whole range as lost: its topic's incarnation has ended."""
+        """Count a whole range as lost: its records cannot be read any more."""
         count = self.counts[partition] = _Count(offsets)
         self._lose(count, offsets.start, offsets.end)
 
@@ -169,6 +179,11 @@ class BatchFiles:
             digest=payload_digest(last["payload"][0].as_py()),
         )
 
+    @property
+    def digest(self) -> str:
+        """Digest of the records read so far."""
+        return self._digest.hexdigest()
+
     def decision(
         self, object_key: str, quarantine_key: str | None, attempt: str, run_id: str
     ) -> Decision:
@@ -192,7 +207,7 @@ class BatchFiles:
             trade_dates=self.spans,
             first_event_time=self.first_event_time,
             last_event_time=self.last_event_time,
-            digest=self._digest.hexdigest(),
+            digest=self.digest,
             anchors=self.anchors,
         )
         if not decision.balanced or any(c.holes < 0 for c in decision.partitions.values()):

@@ -188,7 +188,7 @@ class IndexStore:
                 self.settled[key] = want.digest
 
     def _put_commit(self, feed: str, message_format: str, commit: Commit) -> None:
-        plan = commit.decision.plan
+        plan, superseded = commit.decision.plan, commit.decision.supersedes
         replaced = [
             [
                 Touch(name, partition, 0)
@@ -196,7 +196,7 @@ class IndexStore:
                     "SELECT name, partition FROM touches WHERE feed = ? AND seq = ?", (feed, seq)
                 )
             ]
-            for seq in plan.replay_of
+            for seq in superseded
         ]
         batch = batch_of(commit.decision, message_format, replaced)
         self._db.execute(
@@ -209,7 +209,7 @@ class IndexStore:
                 commit.object_etag,
             ),
         )
-        for seq in plan.replay_of:
+        for seq in superseded:
             self._db.execute(
                 "UPDATE batches SET superseded = 1 WHERE feed = ? AND seq = ?", (feed, seq)
             )
@@ -223,7 +223,7 @@ class IndexStore:
                     plan.seq,
                     touch.rows,
                     json.dumps(touch.minutes),
-                    bool(plan.replay_of),
+                    bool(superseded),
                     self._is_open(touch, feed, plan.seq),
                 ),
             )

@@ -1,7 +1,8 @@
 """One batch from Kafka to its decided bronze object.
 
-The order of the steps is the promise: rejects, then the bronze object with put-if-absent, then the
-commit. Whatever dies between two of them, the next attempt finds what is there and goes on.
+The order of the steps is the promise: rejects of this attempt where no reader looks, then the
+bronze object with put-if-absent, then the rejects where readers look, then the commit. Whatever
+dies between two of them, the next attempt finds what is there and goes on.
 """
 
 from __future__ import annotations
@@ -81,15 +82,17 @@ def ingest(
         KafkaUnavailableError: The brokers broke off; nothing was decided.
         DiskFullError: No room for the temporary files; nothing was decided.
     """
-    abandoned = plan.incarnation < state.incarnation
+    # Rejects are read from the lake: the life of the topic that they came from does not matter.
+    from_quarantine = plan.offsets is not None
+    abandoned = plan.incarnation < state.incarnation and not from_quarantine
     key = layout.bronze_key(plan.feed, plan.seq, plan.arrival_date)
     found = read_decision(log, key)
     if found:
         commit = commit_decision(log, found)
-        replay = "" if abandoned else compare_with_topic(found, reader)
+        replay = "" if abandoned or from_quarantine else compare_with_topic(found, reader)
         return Ingested(commit, decided_here=False, replay=replay)
 
-    if not abandoned:
+    if not abandoned and not from_quarantine:
         verify_topic(plan, state, reader, poll)
     with (
         _full_disk_explained(plan),
@@ -97,16 +100,16 @@ def ingest(
     ):
         batch = BatchFiles(plan, decoder, message_format, Path(folder))
         with closing(batch):
-            for partition, offsets in sorted(plan.ranges.items()):
-                if abandoned:
-                    batch.lose(partition, offsets)
-                else:
-                    batch.read(reader, poll, partition, offsets)
+            batch.read_all(plan.ranges, None if abandoned else reader, poll)
+        if plan.kind == "replay" and not from_quarantine and not _same_records(log, plan, batch):
+            batch = BatchFiles(plan, decoder, message_format, Path(folder))
+            with closing(batch):
+                batch.read_all(plan.ranges, None, poll)
         quarantine_key = None
         if batch.rejects or batch.partial_rejects:
-            quarantine_key = layout.quarantine_key(plan.feed, plan.seq, plan.arrival_date, attempt)
+            quarantine_key = layout.quarantine_key(plan.feed, plan.seq, plan.arrival_date)
             with batch.seal_rejects().open("rb") as file:
-                log.lake.put(quarantine_key, file)
+                log.lake.put(layout.attempt_key(plan.feed, plan.seq, attempt), file)
         decision = batch.decision(key, quarantine_key, attempt, run_id)
         with batch.seal(decision).open("rb") as file:
             try:
@@ -127,6 +130,15 @@ def ingest(
         preview=batch.preview,
         rejects_preview=batch.rejects_preview,
     )
+
+
+def _same_records(log: OffsetLog, plan: Plan, batch: BatchFiles) -> bool:
+    """Whether a batch that is read again has exactly the records that it had.
+
+    With fewer, by retention or compaction, or with others, replacing it would lose rows.
+    """
+    olds = [log.commit_of(seq) for seq in plan.replay_of]
+    return [old and old.decision.digest for old in olds] == [batch.digest]
 
 
 @contextmanager
@@ -158,8 +170,9 @@ def read_decision(log: OffsetLog, key: str) -> Decision | None:
 
 
 def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
-    """Write, or find, the index entry of a decided batch."""
+    """Show the rejects of a decided batch and write, or find, its index entry."""
     seq = decision.plan.seq
+    publish_rejects(log, decision)
     entry = log.lake.head(decision.object_key)
     if entry is None:
         raise RuntimeError(f"{log.lake.uri(decision.object_key)} of batch {seq} is gone.")
@@ -175,6 +188,17 @@ def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
     if commit is None:
         raise RuntimeError(f"The commit of batch {seq} of feed {log.feed} was written and is gone.")
     return commit
+
+
+def publish_rejects(log: OffsetLog, decision: Decision) -> None:
+    """Copy the deciding attempt's rejects to where readers look.
+
+    Only now: the rejects of an attempt that did not decide would be seen twice.
+    """
+    key = decision.quarantine_key
+    if key and log.lake.head(key) is None:
+        plan = decision.plan
+        log.lake.copy(layout.attempt_key(plan.feed, plan.seq, decision.attempt), key)
 
 
 def compare_with_topic(decision: Decision, reader: Reader) -> str:

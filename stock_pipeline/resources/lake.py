@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
 
-import boto3
 import pyarrow.fs
 import pyarrow.parquet as pq
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from stock_pipeline.lib.batches import FOOTER_KEY
+from stock_pipeline.resources.aws_session import aws_client as aws_client
+from stock_pipeline.resources.lake_files import lake_files
 from stock_pipeline.settings import AwsSettings
 
 if TYPE_CHECKING:
@@ -38,32 +38,6 @@ class ObjectEntry:
     size: int
 
 
-def aws_client(service: str, aws: AwsSettings) -> Any:
-    """A boto3 client: the emulator where `endpoint_url` is set, else AWS by its own rules.
-
-    Retries are botocore's, five attempts; a PUT that it repeats after a lost answer may meet its
-    own object, which callers of a conditional PUT read back to find out.
-    """
-    keys = {}
-    if aws.access_key_id and aws.secret_access_key:
-        keys = {
-            "aws_access_key_id": aws.access_key_id.get_secret_value(),
-            "aws_secret_access_key": aws.secret_access_key.get_secret_value(),
-        }
-    return boto3.client(
-        service,
-        endpoint_url=aws.endpoint_url,
-        region_name=aws.region,
-        config=Config(
-            connect_timeout=5,
-            read_timeout=60,
-            retries={"total_max_attempts": 5, "mode": "standard"},
-            s3={"addressing_style": "path" if aws.endpoint_url else "auto"},
-        ),
-        **keys,
-    )
-
-
 class Lake:
     """The bucket, by key.
 
@@ -82,17 +56,8 @@ class Lake:
 
     @cached_property
     def filesystem(self) -> pyarrow.fs.FileSystem:
-        """The same store as a pyarrow file system; paths begin with the bucket."""
-        options: dict[str, Any] = {"region": self.aws.region}
-        if self.aws.endpoint_url:
-            scheme, _, host = self.aws.endpoint_url.partition("://")
-            options |= {"endpoint_override": host, "scheme": scheme}
-        if self.aws.access_key_id and self.aws.secret_access_key:
-            options |= {
-                "access_key": self.aws.access_key_id.get_secret_value(),
-                "secret_key": self.aws.secret_access_key.get_secret_value(),
-            }
-        return pyarrow.fs.S3FileSystem(**options)
+        """The same store as a pyarrow file system for reading; paths begin with the bucket."""
+        return lake_files(self.aws)
 
     def uri(self, key: str) -> str:
         """`s3://bucket/key`."""
@@ -164,6 +129,21 @@ class Lake:
             for entry in page.get("Contents", []):
                 yield ObjectEntry(entry["Key"], entry["ETag"], entry["Size"])
 
+    def copy(self, source: str, target: str) -> None:
+        """Copy an object inside the store; for targets that always get the same bytes.
+
+        Raises:
+            ObjectNotFoundError: Nothing is at `source`.
+        """
+        try:
+            self.client.copy_object(
+                Bucket=self.bucket, Key=target, CopySource={"Bucket": self.bucket, "Key": source}
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
+                raise ObjectNotFoundError(source) from error
+            raise
+
     def delete(self, key: str) -> None:
         """Remove an object; no error where nothing is."""
         self.client.delete_object(Bucket=self.bucket, Key=key)
@@ -177,13 +157,22 @@ class Lake:
         body, etag = self.get(key)
         return pq.read_table(io.BytesIO(body), partitioning=None), etag
 
+    def open(self, key: str) -> IO[bytes]:
+        """A file-like object that reads ranges as they are asked for.
+
+        Raises:
+            FileNotFoundError: Nothing is there.
+        """
+        file: IO[bytes] = self.filesystem.open_input_file(f"{self.bucket}/{key}")
+        return file
+
     def read_footer(self, key: str) -> bytes | None:
         """What a Parquet object's footer says under our key, by ranged reads of its end.
 
         Raises:
             FileNotFoundError: Nothing is there.
         """
-        with self.filesystem.open_input_file(f"{self.bucket}/{key}") as file:
+        with self.open(key) as file:
             metadata = pq.read_metadata(file).metadata or {}
         value = metadata.get(FOOTER_KEY)
         return bytes(value) if value is not None else None

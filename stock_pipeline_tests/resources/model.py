@@ -93,8 +93,14 @@ class ModelLake:
         for key in sorted(k for k in self.objects if k.startswith(prefix) and k > after):
             yield ObjectEntry(key, self._etag(self.objects[key]), len(self.objects[key]))
 
+    def copy(self, source: str, target: str) -> None:
+        self._write(target, self.get(source)[0])
+
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
+
+    def open(self, key: str) -> IO[bytes]:
+        return io.BytesIO(self.objects[key])
 
     def read_footer(self, key: str) -> bytes | None:
         if key not in self.objects:
@@ -142,7 +148,7 @@ class ModelTopic:
             },
         )
 
-    def trade(self, partition: int, symbol: str = "SIM-A") -> bytes:
+    def trade(self, partition: int, symbol: str = "SIM-A", venue: str = "") -> bytes:
         number = self.end[partition]
         return json.dumps(
             {
@@ -151,6 +157,7 @@ class ModelTopic:
                 "price": 100.0 + number,
                 "size": 1,
                 "trade_id": f"{self.life}-{partition}-{number}",
+                "venue": venue,
             }
         ).encode()
 

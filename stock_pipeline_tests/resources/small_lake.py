@@ -111,7 +111,7 @@ def put_batch(lake: Lake, feed: str, seq: int, day: datetime.date) -> None:
         "payload": b"{",
     }
     lake.put(layout.bronze_key(feed, seq, day), parquet(rows_of(TRADES, [trade]), MadeFrom()))
-    key = layout.quarantine_key(feed, seq, day, "a1")
+    key = layout.quarantine_key(feed, seq, day)
     lake.put(key, parquet(rows_of(QUARANTINE, [reject]), MadeFrom()))
 
 

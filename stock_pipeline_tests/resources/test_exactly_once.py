@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
@@ -14,12 +15,16 @@ from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import Decision, Plan
 from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.lib.offsets import TopicChangedError, Triggers, adopt, plan_next
+from stock_pipeline.lib.replays import ReplayError, requeue, supersede
 from stock_pipeline.resources.ingest import ingest, read_decision
 from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline.resources.quarantine import QuarantineReader
 from stock_pipeline_tests.resources.model import Crash, ModelLake, ModelReader, ModelTopic
 
 FEED = "model_feed"
-DECODER = Decoder("trade", "trades", "24/7", [], 1_000_000)
+#: An old decoder that rejects long messages, and a mended one that takes them.
+DECODERS = [Decoder("trade", "trades", "24/7", [], limit) for limit in (200, 1_000_000)]
+LONG_VENUE = "X" * 200
 START = datetime(2026, 1, 2)
 
 
@@ -46,11 +51,20 @@ class OffsetLogMachine(RuleBasedStateMachine):
 
     # --- the world ---
 
-    @rule(data=st.data(), count=st.integers(1, 6), kind=st.sampled_from(["good", "bad", "null"]))
+    @rule(
+        data=st.data(),
+        count=st.integers(1, 6),
+        kind=st.sampled_from(["good", "long", "bad", "null"]),
+    )
     def produce(self, data: st.DataObject, count: int, kind: str) -> None:
         partition = data.draw(st.sampled_from(sorted(self.topic.records)))
         for _ in range(count):
-            payload = {"good": self.topic.trade(partition), "bad": b"{", "null": None}[kind]
+            payload = {
+                "good": self.topic.trade(partition),
+                "long": self.topic.trade(partition, venue=LONG_VENUE),
+                "bad": b"{",
+                "null": None,
+            }[kind]
             life = self.truth.setdefault((self.topic.life, partition), {})
             life[self.topic.end[partition]] = payload
             self.topic.append(partition, payload)
@@ -108,6 +122,27 @@ class OffsetLogMachine(RuleBasedStateMachine):
         plan = self.prepared.pop(data.draw(st.integers(0, len(self.prepared) - 1)))
         self.logs[which].put_plan(plan)
 
+    @rule(data=st.data(), which=st.integers(0, 1), whole=st.booleans())
+    def a_person_asks_for_records_again(self, data: st.DataObject, which: int, whole: bool) -> None:
+        """A whole batch from Kafka, or its rejects; the plan may be written late, or never."""
+        decisions = [c.decision for c in self.logs[which].commits()]
+        assume(decisions)
+        old = data.draw(st.sampled_from(decisions))
+        state = self.logs[which].state()
+        again = {"decoder_version": "2", "now": self.now}
+        try:
+            if whole:
+                plan: Plan | None = supersede(state, old, self.topic.offsets(), **again)
+            else:
+                rejects: dict[int, list[int]] = {}
+                for partition, offset in self._rejects(old):
+                    rejects.setdefault(partition, []).append(offset)
+                plan = requeue(state, old, rejects, **again)
+        except ReplayError:
+            return
+        if plan:
+            self.prepared.append(plan)
+
     @rule(which=st.integers(0, 1))
     def a_process_restarts(self, which: int) -> None:
         """Whatever it had cached is gone, as if Dagster's storage was deleted (I4)."""
@@ -125,6 +160,7 @@ class OffsetLogMachine(RuleBasedStateMachine):
         expire=st.integers(0, 2),
         which=st.integers(0, 1),
         rival=st.booleans(),
+        mended=st.booleans(),
     )
     def run_an_attempt(
         self,
@@ -134,18 +170,20 @@ class OffsetLogMachine(RuleBasedStateMachine):
         expire: int,
         which: int,
         rival: bool,
+        mended: bool,
     ) -> None:
         """A run at any plan, decided or not.
 
-        It may die before or after any write, and a rival may decide the batch just before it does.
+        It may die before or after any write, and a rival, with the other decoder, may decide the
+        batch just before it does.
         """
         plans = list(self.lake.list(layout.plan_prefix(FEED)))
         assume(plans)
         key = data.draw(st.sampled_from([entry.key for entry in plans[-4:]]))
         seq = layout.seq_of_key(key)
         if rival:
-            self.lake.before_bronze = lambda: self._attempt(seq, which=1 - which)
-        self._attempt(seq, crash, after, expire, which)
+            self.lake.before_bronze = lambda: self._attempt(seq, which=1 - which, mended=not mended)
+        self._attempt(seq, crash, after, expire, which, mended)
         self.lake.before_bronze = None
 
     def _attempt(
@@ -155,12 +193,19 @@ class OffsetLogMachine(RuleBasedStateMachine):
         after: bool = False,
         expire: int = 0,
         which: int = 0,
+        mended: bool = False,
     ) -> None:
         log = self.logs[which]
         plan = log.plan_of(seq)
         assert plan is not None
         if plan.kind == "adopt":
             return
+        reader: Any = ModelReader(self.topic, expire_while_reading=expire)
+        if plan.offsets is not None:
+            old = log.commit_of(plan.replay_of[0])
+            assert old
+            assert old.decision.quarantine_key
+            reader = QuarantineReader(self.lake, old.decision.quarantine_key, plan.offsets)
         self.attempts += 1
         self.lake.writes_until_crash, self.lake.crash_after_effect = crash, after
         try:
@@ -168,9 +213,9 @@ class OffsetLogMachine(RuleBasedStateMachine):
                 log,
                 plan,
                 log.state(),
-                ModelReader(self.topic, expire_while_reading=expire),
+                reader,
                 self.topic.offsets,
-                DECODER,
+                DECODERS[mended],
                 "trade",
                 attempt=f"{self.attempts}",
                 run_id=f"run-{self.attempts}",
@@ -219,48 +264,61 @@ class OffsetLogMachine(RuleBasedStateMachine):
     def nothing_that_was_decided_is_ever_overwritten(self) -> None:
         assert not self.lake.overwritten
 
+    def _accepted(self, decision: Decision) -> list[tuple[int, int]]:
+        return _coordinates(self.lake.table(decision.object_key))
+
+    def _rejects(self, decision: Decision) -> list[tuple[int, int]]:
+        """What the footer's quarantine object has; until the commit, its attempt's."""
+        key = decision.quarantine_key
+        if key is None:
+            return []
+        if key not in self.lake.objects:
+            key = layout.attempt_key(FEED, decision.plan.seq, decision.attempt)
+        return _coordinates(self.lake.table(key))
+
     @invariant()
     def every_offset_of_a_decided_range_has_exactly_one_fate(self) -> None:
         """I1, I3 and I6, from what a reader of the objects sees."""
         for decision in self._decisions():
-            rows = self.lake.table(decision.object_key)
-            accepted = list(
-                zip(
-                    rows["kafka_partition"].to_pylist(),
-                    rows["kafka_offset"].to_pylist(),
-                    strict=True,
-                )
-            )
-            rejected: list[tuple[int, int]] = []
-            if decision.quarantine_key:
-                table = self.lake.table(decision.quarantine_key)
-                rejected = list(
-                    zip(
-                        table["kafka_partition"].to_pylist(),
-                        table["kafka_offset"].to_pylist(),
-                        strict=True,
-                    )
-                )
+            rejected = self._rejects(decision)
             lost = [
                 (p, o)
                 for p, c in decision.partitions.items()
                 for r in c.lost_ranges
                 for o in range(r.start, r.end)
             ]
-            everything = accepted + rejected + lost
+            everything = self._accepted(decision) + rejected + lost
             assert len(everything) == len(set(everything))
             assert decision.balanced
-            life = decision.plan.incarnation
             for partition, count in decision.partitions.items():
                 seen = {o for p, o in everything if p == partition}
                 assert all(count.start <= o < count.end for o in seen)
                 holes = set(range(count.start, count.end)) - seen
                 assert len(holes) == count.holes
-                truth = self.truth.get((life, partition), {})
-                assert not holes & truth.keys()
+                truth = self.truth.get((decision.plan.incarnation, partition), {})
+                if decision.plan.offsets is None:
+                    assert not holes & truth.keys()
+                else:
+                    named = decision.plan.offsets[partition]
+                    assert seen == {o for r in named for o in range(r.start, r.end)}
                 assert all(
-                    truth[o] == b"{" or truth[o] is None for p, o in rejected if p == partition
+                    truth[o] in {b"{", None} or LONG_VENUE.encode() in (truth[o] or b"")
+                    for p, o in rejected
+                    if p == partition
                 )
+
+    @invariant()
+    def no_record_counts_twice_however_often_it_was_read_again(self) -> None:
+        decisions = self._decisions()
+        superseded = {seq for d in decisions for seq in d.supersedes}
+        standing = [d for d in decisions if d.plan.seq not in superseded]
+        rows = [(d.plan.incarnation, *at) for d in standing for at in self._accepted(d)]
+        assert len(rows) == len(set(rows))
+
+    @invariant()
+    def nobody_sees_rejects_that_no_decision_names(self) -> None:
+        named = {d.quarantine_key for d in self._decisions()}
+        assert {e.key for e in self.lake.list(layout.quarantine_prefix(FEED))} <= named
 
     @invariant()
     def ranges_of_an_incarnation_leave_no_gap_and_never_overlap(self) -> None:
@@ -268,7 +326,7 @@ class OffsetLogMachine(RuleBasedStateMachine):
         expected: dict[tuple[int, int], int] = {}
         for entry in self.lake.list(layout.plan_prefix(FEED)):
             plan = Plan.model_validate_json(self.lake.get(entry.key)[0])
-            for partition, offsets in plan.ranges.items():
+            for partition, offsets in plan.ranges.items() if plan.kind != "replay" else ():
                 key = (plan.incarnation, partition)
                 if key in expected:
                     assert offsets.start == expected[key]
@@ -308,6 +366,11 @@ class OffsetLogMachine(RuleBasedStateMachine):
             c.decision.plan.seq for c in log.commits()
         }
         self.every_offset_of_a_decided_range_has_exactly_one_fate()
+
+
+def _coordinates(table: pa.Table) -> list[tuple[int, int]]:
+    columns = (table["kafka_partition"].to_pylist(), table["kafka_offset"].to_pylist())
+    return list(zip(*columns, strict=True))
 
 
 OffsetLogMachine.TestCase.settings = settings(

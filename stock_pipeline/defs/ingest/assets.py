@@ -5,6 +5,7 @@ Without postponed annotations: Dagster reads the config's type from the function
 
 import time
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,8 +16,10 @@ from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.settings import FeedSettings, get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.lib.batches import Plan
+    from stock_pipeline.lib.batches import Decision, Plan
+    from stock_pipeline.resources.batch_files import Reader
     from stock_pipeline.resources.ingest import Ingested
+    from stock_pipeline.resources.offset_log import OffsetLog
     from stock_pipeline.resources.planner import Planner
 
 #: Share of rejected offsets in a batch above which the quarantine check warns.
@@ -158,11 +161,9 @@ def run_batch(
     planner: "Planner", name: str, plan: "Plan", attempt: int, run_id: str
 ) -> tuple["Ingested", float]:
     """Ingest one planned batch; returns what became of it and the seconds that it took."""
-    from contextlib import closing
-
     from stock_pipeline.lib.decode import Decoder
     from stock_pipeline.resources.ingest import ingest
-    from stock_pipeline.resources.kafka import KafkaUnavailableError, RangeReader
+    from stock_pipeline.resources.kafka import KafkaUnavailableError
 
     feed = planner.settings.feeds[name]
     started = time.perf_counter()
@@ -184,8 +185,8 @@ def run_batch(
         [(rule.pattern, rule.calendar) for rule in planner.settings.calendars],
         feed.max_message_bytes,
     )
-    with closing(RangeReader(planner.settings.kafka, plan.topic)) as reader:
-        log = planner.logs[name]
+    log = planner.logs[name]
+    with _reader(planner, log, plan) as reader:
         done = ingest(
             log,
             plan,
@@ -198,6 +199,27 @@ def run_batch(
             run_id=run_id,
         )
     return done, time.perf_counter() - started
+
+
+@contextmanager
+def _reader(planner: "Planner", log: "OffsetLog", plan: "Plan") -> Iterator["Reader"]:
+    """Kafka, or for rejects that come back the quarantine object of their batch."""
+    from stock_pipeline.resources.kafka import RangeReader
+    from stock_pipeline.resources.quarantine import QuarantineReader
+
+    if plan.offsets is not None:
+        old = log.commit_of(plan.replay_of[0])
+        if old is None or old.decision.quarantine_key is None:
+            raise dg.Failure(
+                f"Batch {plan.seq} of feed {plan.feed} replays rejects of batch "
+                f"{plan.replay_of[0]}, whose commit or quarantine object is gone: restore it, the "
+                "batch is asked for again.",
+                allow_retries=False,
+            )
+        yield QuarantineReader(log.lake, old.decision.quarantine_key, plan.offsets)
+        return
+    with closing(RangeReader(planner.settings.kafka, plan.topic)) as reader:
+        yield reader
 
 
 def _ingest_what_waits(
@@ -219,6 +241,22 @@ def _ingest_what_waits(
             yield run_batch(planner, name, request.plan, request.attempt, run_id)
 
 
+def _replayed(decision: "Decision") -> str:
+    """What a replay did to the batch that it reads again; "" for other batches."""
+    plan = decision.plan
+    if plan.kind != "replay":
+        return ""
+    of = plan.replay_of[0]
+    if plan.offsets is not None:
+        return (
+            f"{decision.rows:,} rows of rejects of batch {of} came back, {decision.rejects:,} were "
+            "rejected again"
+        )
+    if decision.supersedes:
+        return f"batch {of} is replaced: its rows count no more"
+    return f"Kafka no longer has exactly the records of batch {of}: it stays as it is"
+
+
 def _report(
     context: dg.AssetExecutionContext,
     bronze: dg.AssetKey,
@@ -232,9 +270,18 @@ def _report(
         if not done.decided_here:
             seq = done.commit.decision.plan.seq
             context.log.info("batch %d was decided before: %s", seq, done.replay)
+    for sentence in filter(None, (_replayed(commit.decision) for commit in commits)):
+        context.log.info(sentence)
     partitions = [c for commit in commits for c in commit.decision.partitions.values()]
     unbalanced = [c for c in partitions if not c.balanced]
-    gone = [r for c in partitions for r in c.lost_ranges]
+    # What a replay finds gone is no loss: the batch that it was to replace stays as it is.
+    gone = [
+        r
+        for commit in commits
+        if commit.decision.plan.kind == "batch"
+        for c in commit.decision.partitions.values()
+        for r in c.lost_ranges
+    ]
     records = sum(c.accepted + c.rejected for c in partitions)
     rejected = sum(c.rejected for c in partitions)
     yield dg.MaterializeResult(asset_key=bronze, metadata=bronze_metadata(results))

@@ -1,0 +1,158 @@
+"""Plans that decide records again: a whole batch from Kafka, or rejects from quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from stock_pipeline.lib.batches import Decision, OffsetRange, Plan
+from stock_pipeline.lib.offsets import LogState, TopicOffsets
+
+
+class ReplayError(Exception):
+    """What was asked for cannot be decided again; nothing was written."""
+
+
+def supersede(
+    state: LogState,
+    old: Decision,
+    offsets: TopicOffsets,
+    *,
+    decoder_version: str,
+    now: datetime,
+) -> Plan:
+    """The plan that reads a decided batch from Kafka again and replaces its rows.
+
+    Args:
+        state: The feed's log, folded.
+        old: The batch to replace.
+        offsets: Polled offsets of the feed's topic.
+        decoder_version: Version of the decoder of today.
+        now: Time of planning, naive UTC.
+
+    Raises:
+        ReplayError: It was replaced already, belongs to an earlier life of the topic, came from
+            quarantine, or Kafka no longer has all its records.
+    """
+    seq, feed = old.plan.seq, state.feed
+    if old.plan.offsets is not None:
+        raise ReplayError(
+            f"Batch {seq} of feed {feed} came from quarantine, not from Kafka: its rejects can be "
+            f"replayed again (stock-pipeline quarantine replay {feed}), nothing was planned."
+        )
+    for replay in state.replays:
+        if replay.of == seq and replay.offsets is None and replay.replaced is not False:
+            done = "was replaced" if replay.replaced else "is being replaced"
+            raise ReplayError(
+                f"Batch {seq} of feed {feed} {done} by batch {replay.seq}: name that one to read "
+                "its records once more. Nothing was planned."
+            )
+    if replayed_offsets(state, seq):
+        raise ReplayError(
+            f"Rejects of batch {seq} of feed {feed} came back from quarantine already: reading the "
+            "whole batch again would bring them twice. Nothing was planned."
+        )
+    if old.plan.incarnation != state.incarnation or (
+        state.topic_id and offsets.topic_id and state.topic_id != offsets.topic_id
+    ):
+        raise ReplayError(
+            f"Batch {seq} of feed {feed} was read from an earlier life of topic {old.plan.topic}, "
+            "whose records Kafka no longer has. Nothing was planned, its rows stay."
+        )
+    for partition, count in sorted(old.partitions.items()):
+        polled = offsets.partitions.get(partition)
+        if polled is None or polled.beginning > count.start:
+            kept = "nothing" if polled is None else f"offsets from {polled.beginning} on"
+            raise ReplayError(
+                f"Kafka no longer has all records of batch {seq} of feed {feed}: of partition "
+                f"{partition} it has {kept}, the batch begins at {count.start}. Nothing was "
+                "planned, its rows stay."
+            )
+    ranges = {p: OffsetRange(start=c.start, end=c.end) for p, c in old.partitions.items()}
+    return _plan(state, old, ranges, None, decoder_version, now)
+
+
+def requeue(
+    state: LogState,
+    old: Decision,
+    rejects: Mapping[int, Iterable[int]],
+    *,
+    decoder_version: str,
+    now: datetime,
+) -> Plan | None:
+    """The plan that decodes rejects of a batch again; None when all of them came back before.
+
+    Args:
+        state: The feed's log, folded.
+        old: The batch that rejected them.
+        rejects: Offsets of whole rejects per partition.
+        decoder_version: Version of the decoder of today.
+        now: Time of planning, naive UTC.
+
+    Raises:
+        ReplayError: The whole batch was replaced, or is being read again.
+    """
+    seq = old.plan.seq
+    for replay in state.replays:
+        if replay.of == seq and replay.offsets is None and replay.replaced is not False:
+            raise ReplayError(
+                f"Batch {seq} of feed {state.feed} was read again as batch {replay.seq}: replay "
+                "the rejects of that one. Nothing was planned."
+            )
+    settled = replayed_offsets(state, seq)
+    open_rejects = {
+        partition: fresh
+        for partition, offsets in sorted(rejects.items())
+        if (fresh := sorted(set(offsets) - settled.get(partition, set())))
+    }
+    if not open_rejects:
+        return None
+    exact = {p: runs(offsets) for p, offsets in open_rejects.items()}
+    ranges = {p: OffsetRange(start=r[0].start, end=r[-1].end) for p, r in exact.items()}
+    return _plan(state, old, ranges, exact, decoder_version, now)
+
+
+def replayed_offsets(state: LogState, seq: int) -> dict[int, set[int]]:
+    """Rejects of a batch that came back, or are about to, per partition."""
+    found: dict[int, set[int]] = {}
+    for replay in state.replays:
+        if replay.of == seq:
+            for partition, ranges in (replay.offsets or {}).items():
+                found.setdefault(partition, set()).update(
+                    offset for r in ranges for offset in range(r.start, r.end)
+                )
+    return found
+
+
+def runs(offsets: Iterable[int]) -> tuple[OffsetRange, ...]:
+    """Offsets as half-open ranges without a gap, in order."""
+    ranges: list[OffsetRange] = []
+    for offset in sorted(set(offsets)):
+        if ranges and ranges[-1].end == offset:
+            ranges[-1] = OffsetRange(start=ranges[-1].start, end=offset + 1)
+        else:
+            ranges.append(OffsetRange(start=offset, end=offset + 1))
+    return tuple(ranges)
+
+
+def _plan(
+    state: LogState,
+    old: Decision,
+    ranges: dict[int, OffsetRange],
+    offsets: dict[int, tuple[OffsetRange, ...]] | None,
+    decoder_version: str,
+    now: datetime,
+) -> Plan:
+    return Plan(
+        kind="replay",
+        feed=state.feed,
+        topic=old.plan.topic,
+        seq=state.next_seq,
+        incarnation=old.plan.incarnation,
+        topic_id=old.plan.topic_id,
+        planned_at=now,
+        decoder_version=decoder_version,
+        ranges=ranges,
+        replay_of=(old.plan.seq,),
+        offsets=offsets,
+    )

@@ -1,0 +1,89 @@
+"""Rejects in the lake: what was rejected and not yet decided again, and its bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from stock_pipeline.lib.batches import Decision, OffsetRange
+from stock_pipeline.lib.offsets import LogState
+from stock_pipeline.lib.replays import replayed_offsets
+from stock_pipeline.lib.schemas import QUARANTINE, RECORDS
+from stock_pipeline.resources.lake import Lake
+from stock_pipeline.resources.offset_log import OffsetLog
+
+#: Rejects in one chunk: they may be as large as the largest message that a topic takes.
+CHUNK_RECORDS = 1_000
+
+
+@dataclass(frozen=True)
+class OpenRejects:
+    """Rejects of one batch that no replay was asked for.
+
+    Attributes:
+        decision: The batch.
+        rejects: Schema QUARANTINE, in (partition, offset) order; without payloads unless asked.
+    """
+
+    decision: Decision
+    rejects: pa.Table
+
+
+def open_rejects(
+    log: OffsetLog, state: LogState, *, payloads: bool = False
+) -> Iterator[OpenRejects]:
+    """Rejects that still wait for a mended decoder, batch by batch, oldest first."""
+    superseded = state.superseded
+    columns = [name for name in QUARANTINE.names if payloads or name != "payload"]
+    order = [("kafka_partition", "ascending"), ("kafka_offset", "ascending")]
+    for commit in log.commits():
+        decision = commit.decision
+        if decision.quarantine_key is None or decision.plan.seq in superseded:
+            continue
+        with log.lake.open(decision.quarantine_key) as file:
+            rejects = pq.read_table(file, columns=columns).sort_by(order)
+        settled = replayed_offsets(state, decision.plan.seq)
+        if settled:
+            keep = [
+                partial or offset not in settled.get(partition, ())
+                for partition, offset, partial in zip(
+                    rejects["kafka_partition"].to_pylist(),
+                    rejects["kafka_offset"].to_pylist(),
+                    rejects["partial"].to_pylist(),
+                    strict=True,
+                )
+            ]
+            rejects = rejects.filter(pa.array(keep, pa.bool_()))
+        if rejects.num_rows:
+            yield OpenRejects(decision, rejects)
+
+
+class QuarantineReader:
+    """Reads rejects as the records that they were; stands in for Kafka where a plan asks so."""
+
+    def __init__(self, lake: Lake, key: str, offsets: dict[int, tuple[OffsetRange, ...]]) -> None:
+        self.lake = lake
+        self.key = key
+        self.offsets = offsets
+
+    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
+        """Chunks of the rejects that the plan names in `[start, end)`, schema RECORDS."""
+        offset = pc.field("kafka_offset")
+        named = pc.scalar(False)
+        for r in self.offsets.get(partition, ()):
+            named = named | ((offset >= max(r.start, start)) & (offset < min(r.end, end)))
+        wanted = (pc.field("kafka_partition") == partition) & ~pc.field("partial") & named
+        # Rejects lie in the order in which they were read: by partition, by offset.
+        with self.lake.open(self.key) as file:
+            for batch in pq.ParquetFile(file).iter_batches(CHUNK_RECORDS):
+                records = pa.Table.from_batches([batch]).filter(wanted)
+                if records.num_rows:
+                    yield records.select(RECORDS.names).replace_schema_metadata(None).cast(RECORDS)
+
+    def record_at(self, partition: int, offset: int) -> tuple[int, str] | None:  # noqa: ARG002
+        """Nothing: what left the topic cannot prove that the topic is the same."""
+        return None
