@@ -184,6 +184,8 @@ class Settings(Section):
     """All settings of the pipeline."""
 
     profile: Literal["local", "compose", "aws"] = "local"
+    #: What `dev` starts: noida-db, or Apache Kafka by the machine's Java and Maven.
+    broker: Literal["embedded", "apache"] = "embedded"
     ports: PortSettings = PortSettings()
     kafka: KafkaSettings = Field(default=KafkaSettings(), validate_default=True)
     aws: AwsSettings = Field(default=AwsSettings(), validate_default=True)

@@ -9,6 +9,7 @@ from types import TracebackType
 
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack import aws
+from stock_pipeline.stack.apache import apache_process
 from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.broker import broker_process
 from stock_pipeline.stack.ports import LOOPBACK
@@ -88,8 +89,9 @@ class LocalStack:
             raise
 
     def start_broker(self) -> Child:
-        """Start the broker and wait for it."""
-        return self.supervisor.start(broker_process(self.home, self.settings.ports.kafka))
+        """Start the broker that the settings name and wait for it."""
+        make = apache_process if self.settings.broker == "apache" else broker_process
+        return self.supervisor.start(make(self.home, self.settings.ports.kafka))
 
     def start_aws(self) -> Child:
         """Start the AWS emulator and wait for it."""
