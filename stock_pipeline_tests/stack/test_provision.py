@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from stock_pipeline.resources.lake import aws_client
+from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.stack.provision import provision, topic_configs
 
 

@@ -1,0 +1,140 @@
+"""The lake as a pyarrow file system whose credentials are those of our clients, of the moment."""
+
+from __future__ import annotations
+
+import re
+import threading
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs
+from botocore.exceptions import ClientError
+
+from stock_pipeline.resources.aws_session import (
+    RenewableCredentials,
+    aws_client,
+    credentials_of,
+    refused_credentials,
+)
+from stock_pipeline.settings import AwsSettings
+
+#: What pyarrow says of a refused request; HEAD answers have no code but the status.
+_REFUSAL = re.compile(r"AWS Error (?P<code>\w+) during (?P<operation>\w+) operation")
+_CODES = {
+    "ACCESS_DENIED": "AccessDenied",
+    "EXPIRED_TOKEN": "ExpiredToken",
+    "INVALID_ACCESS_KEY_ID": "InvalidAccessKeyId",
+    "INVALID_CLIENT_TOKEN_ID": "InvalidClientTokenId",
+    "INVALID_SIGNATURE": "SignatureDoesNotMatch",
+    "REQUEST_EXPIRED": "RequestExpired",
+    "SIGNATURE_DOES_NOT_MATCH": "SignatureDoesNotMatch",
+    "UNRECOGNIZED_CLIENT": "UnrecognizedClientException",
+}
+
+
+def lake_files(aws: AwsSettings) -> pyarrow.fs.FileSystem:
+    """The store as a read-only file system; paths begin with the bucket.
+
+    pyarrow's own keeps the credentials with which it was made. This one opens each file with those
+    of the moment; they are renewed at least ten minutes before they end, and a file is read in
+    less. What S3 refuses is a ClientError as from the other clients, a missing object a
+    FileNotFoundError.
+    """
+    return pyarrow.fs.PyFileSystem(_LakeFiles(aws))
+
+
+class _LakeFiles(pyarrow.fs.FileSystemHandler):  # type: ignore[misc]
+    def __init__(self, aws: AwsSettings) -> None:
+        self._aws = aws
+        self._endpoint = str(aws_client("s3", aws).meta.endpoint_url)
+        self._credentials: RenewableCredentials = credentials_of(aws)
+        self._made: tuple[Any, pyarrow.fs.FileSystem] | None = None
+        self._lock = threading.Lock()
+
+    def _filesystem(self) -> pyarrow.fs.FileSystem:
+        keys = self._credentials.get_frozen_credentials()
+        with self._lock:
+            if self._made is None or self._made[0] != keys:
+                self._made = (keys, self._make(keys))
+            return self._made[1]
+
+    def _make(self, keys: Any) -> pyarrow.fs.FileSystem:
+        options: dict[str, Any] = {"region": self._aws.region}
+        scheme, _, host = self._endpoint.partition("://")
+        if not host.endswith(("amazonaws.com", "amazonaws.com.cn")):
+            options |= {"endpoint_override": host, "scheme": scheme}
+        return pyarrow.fs.S3FileSystem(
+            access_key=keys.access_key,
+            secret_key=keys.secret_key,
+            session_token=keys.token,
+            **options,
+        )
+
+    def _with_renewal(self, ask: Any, paths: Any) -> Any:
+        generation = self._credentials.generation
+        try:
+            return ask(self._filesystem())
+        except OSError as error:
+            refusal = _client_error(error, str(paths))
+            if refusal is None:
+                raise
+            code = refusal.response["Error"]["Code"]
+            # HEAD has no body: whether permission or expiry is missing, only a second try tells.
+            unexplained = refusal.operation_name == "HeadObject"
+            if not (unexplained or refused_credentials(code)):
+                raise refusal from error
+            if not self._credentials.renew(generation):
+                raise refusal from error
+        try:
+            return ask(self._filesystem())
+        except OSError as error:
+            raise (_client_error(error, str(paths)) or error) from error
+
+    def get_type_name(self) -> str:
+        return "s3"
+
+    def get_file_info(self, paths: list[str]) -> list[pyarrow.fs.FileInfo]:
+        return list(self._with_renewal(lambda fs: fs.get_file_info(paths), ", ".join(paths)))
+
+    def get_file_info_selector(self, selector: pyarrow.fs.FileSelector) -> Any:
+        return self._with_renewal(lambda fs: fs.get_file_info(selector), selector.base_dir)
+
+    def open_input_file(self, path: str) -> pa.NativeFile:
+        return self._with_renewal(lambda fs: fs.open_input_file(path), path)
+
+    def open_input_stream(self, path: str) -> pa.NativeFile:
+        return self._with_renewal(lambda fs: fs.open_input_stream(path), path)
+
+    def normalize_path(self, path: str) -> str:
+        return path
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _LakeFiles) and other._aws == self._aws
+
+    def __hash__(self) -> int:
+        return hash(self._aws)
+
+    def _read_only(self, *_: Any, **__: Any) -> Any:
+        raise NotImplementedError("The lake is written by resources/lake.py only.")
+
+    create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = _read_only
+    delete_file = move = copy_file = open_output_stream = open_append_stream = _read_only
+
+
+def _client_error(error: OSError, path: str) -> ClientError | None:
+    """A refusal of pyarrow in botocore's words; None for anything else, such as a missing object."""
+    found = _REFUSAL.search(str(error))
+    if isinstance(error, FileNotFoundError) or found is None:
+        return None
+    code = _CODES.get(found["code"])
+    if code is None and "HTTP status 40" not in str(error):
+        return None
+    answer = {
+        "Error": {
+            "Code": code or "403",
+            "Message": "refused",
+            "Resource": f"s3://{path}",
+        },
+        "ResponseMetadata": {"HTTPStatusCode": 403},
+    }
+    return ClientError(answer, found["operation"])
