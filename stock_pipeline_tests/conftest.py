@@ -6,10 +6,14 @@ crawler double. Every test gets a bucket, a Glue database, a workgroup and topic
     def test_something(settings_for, lake, produce):
         settings = settings_for({"trades": {"format": "trade", "partitions": 2}})
         produce(settings.feeds["trades"].topic, [b"{}"])
+
+`broker` is the embedded broker, or Apache Kafka with STOCK_PIPELINE_TEST_BROKER=apache.
+`apache_broker` always is Apache Kafka.
 """
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,12 +23,15 @@ import pytest
 import yaml
 
 from stock_pipeline.resources.lake import Lake
-from stock_pipeline.settings import Settings, get_settings, load_settings
+from stock_pipeline.settings import KafkaSettings, Settings, get_settings, load_settings
 from stock_pipeline.stack.local import LocalStack, stack_environment
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
+from stock_pipeline_tests.apache_kafka import EAGER, Node, require_apache
 
-STACK_FIXTURES = {"local_stack", "stack", "broker", "ministack_endpoint"}
+STACK_FIXTURES = {"local_stack", "stack", "broker", "ministack_endpoint", "apache_broker"}
+APACHE_FIXTURES = {"apache_broker", "apache_cluster", "apache_node"}
+TEST_BROKER = os.environ.get("STOCK_PIPELINE_TEST_BROKER") or "embedded"
 
 Produce = Callable[..., None]
 SettingsFor = Callable[..., Settings]
@@ -33,9 +40,14 @@ SettingsFor = Callable[..., Settings]
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
     """Whatever starts a part of the stack, or lies in integration/, is an integration test."""
     for item in items:
-        uses_stack = STACK_FIXTURES & set(getattr(item, "fixturenames", ()))
-        if uses_stack or "integration" in item.path.parts:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if STACK_FIXTURES & fixtures or "integration" in item.path.parts:
             item.add_marker(pytest.mark.integration)
+        if APACHE_FIXTURES & fixtures:
+            item.add_marker(pytest.mark.apache)
+            item.add_marker(pytest.mark.integration)
+        elif "broker" in fixtures:
+            item.add_marker(pytest.mark.broker)
         if "faults" in item.path.parts:
             item.add_marker(pytest.mark.faults)
 
@@ -45,6 +57,7 @@ def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
     """A stack of which nothing runs yet; the environment points at it."""
     home = tmp_path_factory.mktemp("home")
     environment = stack_environment(free_port(), free_port(), home)
+    environment["STOCK_PIPELINE__BROKER"] = TEST_BROKER
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -58,8 +71,20 @@ def local_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack
 @pytest.fixture(scope="session")
 def broker(local_stack: LocalStack) -> str:
     """A running broker; its bootstrap servers."""
+    if TEST_BROKER == "apache":
+        require_apache()
     local_stack.start_broker()
     return local_stack.bootstrap_servers
+
+
+@pytest.fixture(scope="session")
+def apache_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A running Apache Kafka, which looks after retention every half second; its servers."""
+    require_apache()
+    node = Node(tmp_path_factory.mktemp("apache"), free_port(), properties=EAGER)
+    node.start()
+    yield node.address
+    node.stop()
 
 
 @pytest.fixture(scope="session")
@@ -135,12 +160,13 @@ def lake(ministack_endpoint: str, settings_for: SettingsFor) -> Lake:
 
 
 @pytest.fixture
-def make_topic(broker: str, local_stack: LocalStack) -> Callable[..., str]:
+def make_topic(broker: str) -> Callable[..., str]:
     """`make_topic(partitions=1)`: create a topic with a new name and return the name."""
 
     def make(partitions: int = 1, retention_minutes: int = 60) -> str:
         topic = f"topic-{uuid.uuid4().hex[:10]}"
-        ensure_topics(local_stack.settings.kafka, {topic: (partitions, retention_minutes)})
+        kafka = KafkaSettings(bootstrap_servers=broker)
+        ensure_topics(kafka, {topic: (partitions, retention_minutes)})
         return topic
 
     return make
