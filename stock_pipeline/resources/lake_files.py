@@ -122,7 +122,7 @@ class _LakeFiles(pyarrow.fs.FileSystemHandler):  # type: ignore[misc]
 
 
 def _client_error(error: OSError, path: str) -> ClientError | None:
-    """A refusal of pyarrow in botocore's words; None for anything else, such as a missing object."""
+    """A refusal as botocore tells it; None for anything else, such as a missing object."""
     found = _REFUSAL.search(str(error))
     if isinstance(error, FileNotFoundError) or found is None:
         return None

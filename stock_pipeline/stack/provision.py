@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.aws_session import aws_client
+from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.settings import AwsSettings, KafkaSettings, Settings
 
