@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +81,8 @@ class KafkaControl:
         answer: dict[str, TopicOffsets | None] = dict.fromkeys(topics)
         for topic, topic_id in ids.items():
             answer[topic] = TopicOffsets(
-                str(topic_id) if topic_id and int(topic_id) else None,
+                # Zeros: a broker that gives its topics no id.
+                str(topic_id) if topic_id and uuid.UUID(str(topic_id)).int else None,
                 {
                     tp.partition: PartitionOffsets(*(offsets[tp] for offsets in polled))
                     for tp in partitions
