@@ -1,0 +1,197 @@
+"""Runs that a person cancels, that pass their deadline, or whose code server goes away.
+
+One `dagster dev` for the module; the AWS emulator is behind a proxy, so that a run can be stopped
+between any two of its externally visible steps. Every case has a feed of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from stock_pipeline_tests.faults.proxy import FaultProxy
+from stock_pipeline_tests.faults.running_dagster import (
+    RELOAD,
+    Hold,
+    RunningDagster,
+    hold,
+    offsets_by_object,
+    settings_of_module,
+    until,
+)
+from stock_pipeline_tests.integration.test_ingest import trade
+
+#: Where a run is when it is cancelled: request and key, before or after the store.
+STEPS = {
+    "before-reading": ("HeadObject", "bronze/{feed}/", False),
+    "before-rejects": ("PutObject", "_quarantine_attempts/{feed}/", False),
+    "after-rejects": ("PutObject", "_quarantine_attempts/{feed}/", True),
+    "before-decision": ("PutObject", "bronze/{feed}/", False),
+    "after-decision": ("PutObject", "bronze/{feed}/", True),
+    "before-showing": ("CopyObject", "quarantine/{feed}/", False),
+    "after-showing": ("CopyObject", "quarantine/{feed}/", True),
+    "before-commit": ("PutObject", "_offset_log/{feed}/commit/", False),
+    "after-commit": ("PutObject", "_offset_log/{feed}/commit/", True),
+}
+ENDED = ("refreshed", "deadline", "reloaded", "killed-server")
+FEED = {
+    "format": "trade",
+    "calendar": "24/7",
+    "min_records": 1,
+    "max_wait_seconds": 0,
+    "deadline_seconds": 120,
+}
+FEEDS = dict.fromkeys((*STEPS, *ENDED), FEED) | {"deadline": FEED | {"deadline_seconds": 10}}
+#: The first is a reject: it is in the first batch, however little of the rest has arrived by then.
+RECORDS = [b"{"] + [trade(n) for n in range(19)]
+
+
+@pytest.fixture(scope="module")
+def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
+    with FaultProxy(ministack_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def dagster(
+    broker: str, proxy: FaultProxy, local_stack, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningDagster]:
+    folder = tmp_path_factory.mktemp("cancel")
+    environment = local_stack.environment | {
+        "STOCK_PIPELINE_HOME": str(folder),
+        "STOCK_PIPELINE__AWS__ENDPOINT_URL": proxy.url,
+    }
+    with settings_of_module(folder, FEEDS, refresh={"min_interval_seconds": 1}) as settings:
+        dagster = RunningDagster(folder, settings, environment)
+        dagster.start()
+        yield dagster
+        dagster.stop()
+
+
+def held_run(dagster: RunningDagster, feed: str, held: Hold) -> str:
+    """The first run of the feed's first batch, held at its step."""
+    until(held.arrived.is_set, f"{feed}: the step", 180)
+    return dagster.runs(feed=feed, batch="0")[0].dagster_run.run_id
+
+
+def hold_at(proxy: FaultProxy, feed: str) -> Hold:
+    operation, key, after = STEPS[feed if feed in STEPS else "before-decision"]
+    return hold(proxy, operation, key.format(feed=feed), after=after)
+
+
+def every_offset_is_seen_once(dagster: RunningDagster, feed: str, records: int) -> None:
+    until(lambda: dagster.is_drained(feed, records), f"{feed}: decided", 180)
+    assert offsets_by_object(dagster, feed) == list(range(records))
+    decisions = [commit.decision for commit in dagster.commits(feed)]
+    assert all(decision.balanced for decision in decisions)
+    rejects = records // len(RECORDS)
+    assert sum(decision.rejects for decision in decisions) == rejects
+    assert sum(decision.rows for decision in decisions) == records - rejects
+
+
+@pytest.mark.timeout(600)
+def test_a_run_cancelled_in_the_ui_at_any_step_shows_nothing_half_and_its_batch_comes_again(
+    dagster: RunningDagster, proxy: FaultProxy, produce
+):
+    holds = {feed: hold_at(proxy, feed) for feed in STEPS}
+    for feed in STEPS:
+        produce(dagster.settings.feeds[feed].topic, RECORDS)
+    runs = {feed: held_run(dagster, feed, held) for feed, held in holds.items()}
+    for feed, run in runs.items():
+        dagster.terminate(run)
+        # What readers see: all of the batch once its object is there, nothing before.
+        decided = list(STEPS).index(feed) >= list(STEPS).index("after-decision")
+        assert bool(dagster.keys(f"bronze/{feed}/")) == decided
+        holds[feed].let_go.set()
+    for feed, run in runs.items():
+        until(lambda run=run: dagster.status(run) == "CANCELED", f"{feed}: cancelled")
+        every_offset_is_seen_once(dagster, feed, len(RECORDS))
+    for feed in STEPS:
+        attempts = dagster.runs(feed=feed, batch="0")
+        assert len(attempts) == (1 if feed == "after-commit" else 2), feed
+
+
+@pytest.mark.timeout(600)
+def test_a_run_past_its_deadline_is_ended_by_run_monitoring_and_asked_for_again(
+    dagster: RunningDagster, proxy: FaultProxy, produce
+):
+    held = hold_at(proxy, "deadline")
+    produce(dagster.settings.feeds["deadline"].topic, RECORDS)
+    run = held_run(dagster, "deadline", held)
+    pid = dagster.pid_of(run)
+    until(lambda: dagster.status(run) == "FAILURE", "the deadline of 10 s")
+    # Its request is still held: it was not let go to end by itself.
+    until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the run's process")
+    assert not held.let_go.is_set()
+    assert "Exceeded maximum runtime of 10 seconds" in dagster.said_of(run)
+    every_offset_is_seen_once(dagster, "deadline", len(RECORDS))
+    held.let_go.set()
+    statuses = [r.dagster_run.status.value for r in dagster.runs(feed="deadline", batch="0")]
+    assert statuses == ["FAILURE", "SUCCESS"]
+
+
+@pytest.mark.timeout(600)
+def test_a_refresh_cancelled_in_the_ui_shows_nothing_half_and_is_requested_again(
+    dagster: RunningDagster, proxy: FaultProxy, produce
+):
+    day = "trade_date=2025-06-02"
+    start = int(datetime(2025, 6, 2, 12, tzinfo=UTC).timestamp() * 1000)
+    before = hold(proxy, "PutObject", f"^silver/bars_intraday/{day}/")
+    produce(
+        dagster.settings.feeds["refreshed"].topic,
+        [trade(n, time=start + n * 60_000) for n in range(30)],
+    )
+    until(before.arrived.is_set, "a refresh at its first PUT", 180)
+    after = hold(proxy, "PutObject", f"^gold/volatility_intraday/{day}/", after=True)
+    for held in (before, after):
+        until(held.arrived.is_set, "a refresh", 180)
+        run = dagster.runs(refresh="true")[-1].dagster_run.run_id
+        dagster.terminate(run)
+        held.let_go.set()
+        until(lambda run=run: dagster.status(run) == "CANCELED", "the cancelled refresh")
+        if held is before:
+            assert not dagster.keys(f"silver/bars_intraday/{day}/")
+            assert not dagster.keys(f"gold/volatility_intraday/{day}/")
+
+    def is_made() -> bool:
+        last = dagster.runs(refresh="true")[-1].dagster_run
+        return last.run_id != run and last.status.value == "SUCCESS"
+
+    until(is_made, "another refresh", 180)
+    (silver,) = dagster.keys(f"silver/bars_intraday/{day}/")
+    assert sum(dagster.lake.read_table(silver)[0]["volume"].to_pylist()) == 30
+    assert len(dagster.keys(f"gold/volatility_intraday/{day}/")) == 1
+
+
+@pytest.mark.timeout(600)
+def test_the_code_server_may_be_reloaded_or_killed_during_a_run(
+    dagster: RunningDagster, proxy: FaultProxy, produce
+):
+    reloaded = hold_at(proxy, "reloaded")
+    produce(dagster.settings.feeds["reloaded"].topic, RECORDS)
+    run = held_run(dagster, "reloaded", reloaded)
+    dagster.graphql(RELOAD)
+    reloaded.let_go.set()
+    until(lambda: dagster.status(run) == "SUCCESS", "the run of the old code server")
+    every_offset_is_seen_once(dagster, "reloaded", len(RECORDS))
+
+    killed = hold_at(proxy, "killed-server")
+    produce(dagster.settings.feeds["killed-server"].topic, RECORDS)
+    run = held_run(dagster, "killed-server", killed)
+    server = dagster.process_of("dagster api grpc")
+    assert server is not None
+    os.kill(server, signal.SIGKILL)
+    killed.let_go.set()
+
+    def is_back() -> bool:
+        dagster.keep_running()
+        return dagster.process_of("dagster api grpc") not in {None, server}
+
+    until(is_back, "another code server")
+    produce(dagster.settings.feeds["killed-server"].topic, RECORDS)
+    every_offset_is_seen_once(dagster, "killed-server", 2 * len(RECORDS))
