@@ -1,0 +1,105 @@
+"""Killed between any two steps that somebody outside could see, and at random (I3)."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from stock_pipeline.settings import Settings
+from stock_pipeline.stack.provision import ensure_workgroup
+from stock_pipeline_tests.conftest import Produce
+from stock_pipeline_tests.faults.killing import (
+    FEEDS,
+    KillMatrix,
+    RandomKills,
+    payloads,
+    run_all,
+)
+from stock_pipeline_tests.faults.proxy import FaultProxy
+from stock_pipeline_tests.faults.truth import (
+    assert_equal_to_a_run_without_faults,
+    assert_every_offset_once,
+)
+
+SEED = 20261121
+RANDOM_KILLS = int(os.environ.get("STOCK_PIPELINE_KILLS", "200"))
+#: After so many rounds without a kill the points that are left cannot be reached.
+MOST_IDLE_ROUNDS = 3
+
+
+@pytest.fixture
+def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
+    with FaultProxy(ministack_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def settings(settings_for, lake, broker) -> Settings:
+    settings = settings_for(FEEDS, catalog={"method": "partitions"})
+    ensure_workgroup(settings)
+    return settings
+
+
+@pytest.mark.timeout(1200)
+def test_killed_between_any_two_steps_it_loses_and_doubles_nothing(
+    settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path
+):
+    """The points are what the stages were seen to do, so that a new step is covered by itself."""
+    matrix = KillMatrix(settings, tmp_path, proxy, random.Random(SEED))
+    idle = 0
+    for day in count():
+        for partition in range(2):
+            produce(settings.feeds["trades"].topic, list(payloads(day, 100 * partition)), partition)
+        idle = 0 if matrix.round() else idle + 1
+        assert_every_offset_once(settings)
+        if idle and not matrix.left:
+            break
+        assert idle < MOST_IDLE_ROUNDS, f"never killed {', '.join(map(str, matrix.left))}"
+    stages = {point.stage for point in matrix.done}
+    assert stages == {"plan", "ingest", "refresh", "catalogue", "parity"}
+    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+
+
+@contextmanager
+def producing(produce: Produce, topic: str) -> Iterator[None]:
+    """Sends records all the time, a new day of them every few seconds."""
+    done = threading.Event()
+
+    def send() -> None:
+        for number in count():
+            produce(topic, list(payloads(number // 20, number, count=3)), number % 2)
+            if done.wait(0.2):
+                return
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@pytest.mark.timeout(1200 + 20 * RANDOM_KILLS)
+def test_killed_at_random_under_load_it_loses_and_doubles_nothing(
+    settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path
+):
+    killer = RandomKills(settings, tmp_path, proxy, random.Random(SEED))
+    killed = 0
+    with producing(produce, settings.feeds["trades"].topic):
+        for rounds in count(1):
+            killed += killer.round()
+            if rounds % 5 == 0:
+                assert_every_offset_once(settings, drained=False)
+            if killed >= RANDOM_KILLS:
+                break
+    run_all(settings, tmp_path, proxy)
+    assert_every_offset_once(settings)
+    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
