@@ -9,6 +9,7 @@ import typer
 from stock_pipeline.commands.dev import dev
 from stock_pipeline.commands.doctor import doctor
 from stock_pipeline.commands.feed import feed
+from stock_pipeline.commands.iam import iam
 from stock_pipeline.commands.query import query
 from stock_pipeline.commands.replay import replay
 from stock_pipeline.commands.simulate import simulate
@@ -20,15 +21,14 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for command in (dev, doctor, status, lag, simulate, replay, where, query):
+for command in (dev, doctor, iam, status, lag, simulate, replay, where, query):
     app.command()(command)
 app.add_typer(feed, name="feed")
 
 
 def main() -> None:
     """Run a command; what goes wrong in a known way is one sentence, not a traceback."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
+    from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
     from stock_pipeline.resources.kafka import KafkaUnavailableError
     from stock_pipeline.settings import SettingsError
 
@@ -37,9 +37,6 @@ def main() -> None:
     except (SettingsError, KafkaUnavailableError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
-    except (BotoCoreError, ClientError) as error:
-        sys.stderr.write(
-            f"The lake or the catalogue cannot be used ({error}); nothing was changed. "
-            "What to check: stock-pipeline doctor\n"
-        )
+    except AWS_ERRORS as error:
+        sys.stderr.write(f"{aws_sentence(error, 'the command has stopped there')}\n")
         raise SystemExit(1) from None

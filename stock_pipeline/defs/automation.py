@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.table_events import asset_key, check_evaluations, metadata_of
 from stock_pipeline.settings import get_settings
@@ -51,7 +52,7 @@ class TablesDue(dg.AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, true_subset=subset)
 
     def _is_due(self, context: dg.AutomationContext[dg.AssetKey]) -> bool:
-        from botocore.exceptions import BotoCoreError, ClientError
+        from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
 
         wait = seconds_to_wait(context.asset_graph_view.instance, time.time())
         if wait > 0:
@@ -60,13 +61,8 @@ class TablesDue(dg.AutomationCondition[dg.AssetKey]):
         try:
             index = _index()
             index.refresh()
-        except (BotoCoreError, ClientError, OSError) as error:
-            context.log.warning(
-                "The lake s3://%s cannot be read (%s); no refresh is requested and nothing is "
-                "lost. The next tick asks again.",
-                get_settings().aws.bucket,
-                error,
-            )
+        except (*AWS_ERRORS, OSError) as error:
+            context.log.warning(aws_sentence(error, "no refresh is requested and nothing is lost"))
             return False
         # While the index is filled for the first time, everything would look due.
         return not index.behind and next(index.due_one_by_one(), None) is not None
@@ -118,6 +114,7 @@ def _index() -> "TableIndex":
 )
 def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """Make what is due, inputs first; one failing partition does not stop the others."""
+    from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
     from stock_pipeline.resources.lake import Lake
     from stock_pipeline.resources.table_index import TableIndex
     from stock_pipeline.resources.tables import TableBuilder
@@ -125,7 +122,8 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     settings = get_settings()
     lake = Lake(settings.aws)
     index = TableIndex(settings, lake, settings.home / "table_index.sqlite")
-    index.catch_up()
+    with explained("no partition was made and none is lost; the refresh is requested again"):
+        index.catch_up()
     builder = TableBuilder(settings, lake, context.run.run_id, index)
     started = datetime.now(UTC)
     made: dict[str, int] = {}
@@ -138,6 +136,9 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         try:
             built = builder.build(table, partition)
             evaluations = check_evaluations(settings, built)
+        except AWS_ERRORS as error:
+            failures.append(f"{table.name} {partition}: {aws_sentence(error, 'it stays due')}")
+            continue
         except Exception as error:
             # One partition must not stop the others; the run fails at its end.
             context.log.exception("%s %s was not made.", table.name, partition)

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.table_columns import DESCRIPTIONS
 from stock_pipeline.defs.table_events import (
@@ -93,7 +94,8 @@ def table_asset(
         },
     )
     def made(context: dg.AssetExecutionContext) -> Iterator[Any]:
-        yield from _make(context, table)
+        with explained("the old objects stay and nothing is half-published"):
+            yield from _make(context, table)
 
     return made
 

@@ -96,8 +96,8 @@ def aws_client(service: str, aws: AwsSettings) -> Any:
     """A client of an AWS service: the emulator where `endpoint_url` is set, else AWS.
 
     Retries are botocore's, five attempts; a PUT that it repeats after a lost answer may meet its
-    own object, which callers of a conditional PUT read back to find out. A ClientError names the
-    resource: `error.response["Error"]["Resource"]`.
+    own object, which callers of a conditional PUT read back to find out. The `Error` of a
+    ClientError's response has also `Service` and `Resource`, for `aws_errors`.
     """
     session, credentials = _session(aws)
     with _lock:
@@ -215,9 +215,11 @@ def _note_resource(params: dict[str, Any], context: dict[str, Any], **_: Any) ->
     context[_RESOURCE] = resource_of(params)
 
 
-def _name_resource(parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
-    if "Error" in parsed and context.get(_RESOURCE):
-        parsed["Error"]["Resource"] = context[_RESOURCE]
+def _name_resource(parsed: dict[str, Any], context: dict[str, Any], model: Any, **_: Any) -> None:
+    if "Error" in parsed:
+        parsed["Error"]["Service"] = model.service_model.signing_name
+        if context.get(_RESOURCE):
+            parsed["Error"]["Resource"] = context[_RESOURCE]
 
 
 def resource_of(params: dict[str, Any]) -> str:

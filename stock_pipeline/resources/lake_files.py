@@ -133,6 +133,7 @@ def _client_error(error: OSError, path: str) -> ClientError | None:
         "Error": {
             "Code": code or "403",
             "Message": "refused",
+            "Service": "s3",
             "Resource": f"s3://{path}",
         },
         "ResponseMetadata": {"HTTPStatusCode": 403},

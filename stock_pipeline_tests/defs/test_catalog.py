@@ -105,7 +105,7 @@ def test_an_unreachable_catalogue_is_a_sentence_and_keeps_the_cursor(settings, m
     monkeypatch.setattr(glue, "new", refuse)
     with dg.instance_for_test() as instance:
         result, cursor = tick(instance, "{}")
-    assert "cannot be read (no route)" in result.skip_message
+    assert "does not answer (no route)" in result.skip_message
     assert cursor == "{}"
 
 

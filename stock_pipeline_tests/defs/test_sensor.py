@@ -124,7 +124,7 @@ def test_an_unreachable_lake_is_one_sentence_and_plans_nothing(
     get_settings.cache_clear()
     produce(settings.feeds["trades"].topic, [trade(0)])
     sentence = said(tick(instance))
-    assert "cannot be used" in sentence
+    assert "AWS cannot be reached" in sentence
     assert nowhere in sentence
     assert "nothing was planned or lost" in sentence
 

@@ -7,6 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from stock_pipeline.defs.catalog.assets import CATALOG_KEY, in_progress
+from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.ingest.metadata import markdown_table
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.lib.schemas import GOLD_TABLES, TableSpec
@@ -60,7 +61,8 @@ def athena_asset(table: TableSpec) -> dg.AssetsDefinition:
         ),
     )
     def parity(context: dg.AssetExecutionContext, config: ParityConfig) -> Iterator[Any]:
-        yield from _run(context, table, config.partitions)
+        with explained("nothing was compared, no table was changed"):
+            yield from _run(context, table, config.partitions)
 
     return parity
 
@@ -187,7 +189,7 @@ athena_parity_hourly = dg.ScheduleDefinition(
 )
 def athena_first_parity(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run, once; from then on the schedule asks."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
 
     if context.cursor:
         return dg.SkipReason("The first comparison was requested; the schedule asks hourly.")
@@ -195,8 +197,9 @@ def athena_first_parity(context: dg.SensorEvaluationContext) -> dg.RunRequest | 
         return dg.SkipReason("A comparison is under way.")
     try:
         lacking = _not_in_catalogue()
-    except (BotoCoreError, ClientError, OSError) as error:
-        return dg.SkipReason(f"Glue cannot be read ({error}); the next tick asks again.")
+    except (*AWS_ERRORS, OSError) as error:
+        sentence = aws_sentence(error, "no comparison is requested and the next tick asks again")
+        return dg.SkipReason(sentence)
     if lacking:
         return dg.SkipReason(f"The catalogue does not know {', '.join(lacking)} yet.")
     context.update_cursor("requested")

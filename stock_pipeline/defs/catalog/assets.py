@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
 from stock_pipeline.settings import get_settings
@@ -60,7 +61,8 @@ def lake_catalogue(
     from stock_pipeline.resources.lake import Lake
 
     settings = get_settings()
-    synced = Catalogue(settings, Lake(settings.aws)).sync()
+    with explained("the lake is untouched, the catalogue may lack partitions until it is mended"):
+        synced = Catalogue(settings, Lake(settings.aws)).sync()
     for sentence in synced.found:
         context.log.info(sentence)
     how = f"crawled {', '.join(synced.crawled)}" if synced.crawled else "registered by ourselves"
@@ -153,16 +155,16 @@ def decide(cursor: str | None, new: dict[str, list[str]], now: float) -> tuple[s
 )
 def catalog_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Request a crawl for what is new, never two at a time."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
 
     if in_progress(context.instance, catalog_job.name):
         return dg.SkipReason("A crawl is under way.")
     try:
         new = shared_catalogue().new()
-    except (BotoCoreError, ClientError, OSError) as error:
+    except (*AWS_ERRORS, OSError) as error:
         # Not an answer: nothing is requested and the cursor stays.
         return dg.SkipReason(
-            f"Glue or the lake cannot be read ({error}); the next tick asks again."
+            aws_sentence(error, "no crawl is requested and the next tick asks again")
         )
     reason, cursor = decide(context.cursor, new, time.time())
     context.update_cursor(cursor)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS, topic_key
 from stock_pipeline.defs.table_columns import DESCRIPTIONS
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
@@ -138,20 +139,21 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
         from stock_pipeline.resources.planner import Planner
 
-        planner = Planner(get_settings())
-        if config.seq is None:
-            results = list(_ingest_what_waits(planner, name, context.run.run_id))
-            if not results:
-                context.log.info("nothing waiting")
-        else:
-            plan = planner.logs[name].plan_of(config.seq)
-            if plan is None:
-                raise dg.Failure(
-                    f"Feed {name} has no plan {config.seq}: nothing was read. The offset log lists "
-                    "the batches: stock-pipeline status",
-                    allow_retries=False,
-                )
-            results = [run_batch(planner, name, plan, config.attempt, context.run.run_id)]
+        with explained("a batch without decision stays planned and is asked for again by itself"):
+            planner = Planner(get_settings())
+            if config.seq is None:
+                results = list(_ingest_what_waits(planner, name, context.run.run_id))
+                if not results:
+                    context.log.info("nothing waiting")
+            else:
+                plan = planner.logs[name].plan_of(config.seq)
+                if plan is None:
+                    raise dg.Failure(
+                        f"Feed {name} has no plan {config.seq}: nothing was read. The offset log "
+                        "lists the batches: stock-pipeline status",
+                        allow_retries=False,
+                    )
+                results = [run_batch(planner, name, plan, config.attempt, context.run.run_id)]
         yield from _report(context, bronze, quarantine, results)
 
     return ingest_feed

@@ -77,8 +77,7 @@ def _store_problems() -> tuple[str, ...]:
 )
 def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """One tick: plan every feed; the failure of one does not stop the others."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
+    from stock_pipeline.resources.aws_errors import AWS_ERRORS
     from stock_pipeline.resources.kafka import KafkaUnavailableError
 
     settings = get_settings()
@@ -89,8 +88,8 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         polled = _planner().poll()
     except KafkaUnavailableError as error:
         return dg.SensorResult(skip_reason=str(error))
-    except (BotoCoreError, ClientError) as error:
-        return dg.SensorResult(skip_reason=storage_sentence(settings, error))
+    except AWS_ERRORS as error:
+        return dg.SensorResult(skip_reason=storage_sentence(error))
     memory: dict[str, Any] = json.loads(context.cursor) if context.cursor else {}
     ticks: list[FeedTick] = []
     sentences: list[str] = []
@@ -99,8 +98,8 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             tick = _planner().tick(
                 name, polled[feed.topic], lambda plan: _attempts(context.instance, plan)
             )
-        except (BotoCoreError, ClientError) as error:
-            sentences.append(f"{name}: {storage_sentence(settings, error)}")
+        except AWS_ERRORS as error:
+            sentences.append(f"{name}: {storage_sentence(error)}")
             continue
         except ValueError as error:
             sentences.append(f"{name}: {error}")
@@ -119,13 +118,11 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     )
 
 
-def storage_sentence(settings: Settings, error: Exception) -> str:
+def storage_sentence(error: Exception) -> str:
     """What to tell when the lake cannot be reached or refuses."""
-    where = settings.aws.endpoint_url or f"AWS {settings.aws.region}"
-    return (
-        f"The lake s3://{settings.aws.bucket} at {where} cannot be used ({error}); nothing was "
-        "planned or lost, the next tick tries again. What to check: stock-pipeline doctor"
-    )
+    from stock_pipeline.resources.aws_errors import aws_sentence
+
+    return aws_sentence(error, "nothing was planned or lost, the next tick tries again")
 
 
 def _run_request(settings: Settings, plan: Plan, attempt: int) -> dg.RunRequest:
