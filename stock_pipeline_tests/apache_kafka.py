@@ -148,3 +148,23 @@ class Cluster:
             return ask(AdminClient(options).list_topics(timeout=5))
         except (KafkaException, KeyError):
             return None
+
+
+def alter_topic(bootstrap_servers: str, topic: str, configs: Mapping[str, str]) -> None:
+    """Change these settings of a topic and no others."""
+    from confluent_kafka.admin import (
+        AdminClient,
+        AlterConfigOpType,
+        ConfigEntry,
+        ConfigResource,
+        ResourceType,
+    )
+
+    entries = [
+        ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        for name, value in configs.items()
+    ]
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(60)
