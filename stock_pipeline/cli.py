@@ -14,6 +14,7 @@ from stock_pipeline.commands.query import query
 from stock_pipeline.commands.replay import replay
 from stock_pipeline.commands.simulate import simulate
 from stock_pipeline.commands.status import lag, status
+from stock_pipeline.commands.verify import verify
 from stock_pipeline.commands.where import where
 
 app = typer.Typer(
@@ -21,7 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for command in (dev, doctor, iam, status, lag, simulate, replay, where, query):
+for command in (dev, doctor, iam, status, lag, simulate, replay, verify, where, query):
     app.command()(command)
 app.add_typer(feed, name="feed")
 

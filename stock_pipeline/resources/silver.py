@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +25,6 @@ from stock_pipeline.lib.sessions import ALWAYS_OPEN, calendar_of, symbol_session
 from stock_pipeline.resources.bronze_reader import BronzeReader
 from stock_pipeline.resources.index_store import Input
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
-from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
 from stock_pipeline.settings import Settings
 
@@ -66,10 +66,20 @@ class Draft:
     violations: tuple[Violation, ...] = ()
 
 
+class BatchIndex(Protocol):
+    """What silver needs to know of decided batches; `TableIndex` is the usual one."""
+
+    def inputs(self, table: TableSpec, partition: str) -> list[Input]:
+        """Every decided batch that touches a partition, in order of feed and number."""
+
+    def examined(self) -> Mapping[str, tuple[Interval, ...]]:
+        """Sequence numbers that are known, per feed."""
+
+
 class SilverMaker:
     """Makes drafts of silver partitions; holds what one run has read of bronze."""
 
-    def __init__(self, settings: Settings, lake: Lake, index: TableIndex) -> None:
+    def __init__(self, settings: Settings, lake: Lake, index: BatchIndex) -> None:
         self.settings = settings
         self.lake = lake
         self.index = index

@@ -1,0 +1,201 @@
+"""What Kafka still holds of decided batches, for `verify`: read again and compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from stock_pipeline.lib.batches import Decision, OffsetRange, Plan
+from stock_pipeline.lib.offsets import LogState, TopicChangedError, TopicOffsets, check_topic
+from stock_pipeline.lib.verify import Check, Finding, Kind, LogChecker
+from stock_pipeline.lib.verify_rows import Offsets, Tally
+from stock_pipeline.resources.batch_files import Reader, RecordDigest
+from stock_pipeline.resources.kafka import OffsetOutOfRangeError
+
+
+@dataclass(frozen=True)
+class Reread:
+    """What reading a batch again gave.
+
+    Attributes:
+        bytes: Payload bytes read.
+        difference: Sentence about other records than were decided; "" where there is none.
+        note: Why not all could be compared; "" when it was.
+    """
+
+    bytes: int
+    difference: str = ""
+    note: str = ""
+
+
+class BrokerVerifier:
+    """Compares one feed's decided batches with the topic.
+
+    Args:
+        feed: Name of the feed.
+        topic: Its topic.
+        offsets: What the broker says of the topic; None where it does not exist.
+        reader: Reads ranges.
+        latest: The log's last plan of its own, for the life of the topic; None in an empty log.
+    """
+
+    def __init__(
+        self,
+        feed: str,
+        topic: str,
+        offsets: TopicOffsets | None,
+        reader: Reader,
+        latest: Plan | None,
+    ) -> None:
+        self.feed, self.topic, self.offsets = feed, topic, offsets
+        self.findings: list[Finding] = []
+        self.notes: list[str] = []
+        self._reader, self._latest = reader, latest
+        self._compared = self._gone = self._bytes = 0
+
+    def compare(self, decision: Decision, bronze: Tally, rejects: Tally, sound: bool) -> None:
+        """Read a batch again, where Kafka can still have it.
+
+        Args:
+            decision: What the batch became.
+            bronze: Its rows, counted.
+            rejects: Its whole rejects, counted.
+            sound: Whether its objects hold what the decision says.
+
+        Raises:
+            KafkaUnavailableError: The brokers do not answer.
+        """
+        if decision.plan.offsets is not None:
+            return  # It was read from quarantine.
+        if not self._same_life(decision.plan) or not self._kept(decision):
+            self._gone += 1
+            return
+        again = reread(decision, self._reader, bronze, rejects)
+        self._bytes += again.bytes
+        if again.note:
+            self._gone += 1
+            self.notes.append(f"{self.feed}: {again.note}")
+        else:
+            self._compared += 1
+        if again.difference and sound:
+            self.findings.append(
+                Finding(
+                    Kind.OTHER_RECORDS,
+                    again.difference,
+                    self.topic,
+                    "The decided object stays as it is. If the topic was truncated or recreated: "
+                    f"stock-pipeline feed adopt {self.feed}",
+                    self.feed,
+                    decision.plan.seq,
+                )
+            )
+
+    def topic_findings(self, state: LogState | None, checker: LogChecker) -> Iterator[Finding]:
+        """Whether the topic is the one that was read, and whether its beginning was.
+
+        Args:
+            state: The feed's log, folded; None where plans are missing.
+            checker: Has followed the log from its beginning; a part of it knows no beginnings.
+        """
+        if self.offsets is None or state is None:
+            return
+        try:
+            check_topic(state, self.topic, self.offsets)
+        except TopicChangedError as error:
+            action = f"stock-pipeline feed adopt {self.feed}"
+            yield Finding(Kind.TOPIC_CHANGED, str(error), self.topic, action, self.feed)
+            return
+        for (incarnation, partition), ledger in sorted(checker.ledgers.items()):
+            polled = self.offsets.partitions.get(partition)
+            if incarnation != state.incarnation or polled is None:
+                continue
+            first = checker.first_offset(incarnation, partition)
+            begins = polled.beginning if first is None else max(first, polled.beginning)
+            if begins < ledger.start:
+                yield Finding(
+                    Kind.GAP,
+                    f"Offsets {begins} to {ledger.start - 1} of {self.topic} partition "
+                    f"{partition} (incarnation {incarnation}) belong to no batch, and Kafka has "
+                    "them: the partition was not begun at its beginning.",
+                    self.topic,
+                    f"Read the topic from its beginning: stock-pipeline feed adopt {self.feed}",
+                    self.feed,
+                )
+
+    def check(self) -> Check:
+        """What was compared."""
+        if self.offsets is None:
+            return Check(f"{self.feed}: Kafka", f"there is no topic {self.topic}", 0, 0)
+        gone = f"; of {self._gone:,} Kafka has no longer all records" if self._gone else ""
+        sentence = f"{self._compared:,} batches read again from {self.topic}{gone}"
+        return Check(f"{self.feed}: Kafka", sentence, self._bytes, len(self.findings))
+
+    def _same_life(self, plan: Plan) -> bool:
+        if self.offsets is None or self._latest is None or plan.topic != self.topic:
+            return False
+        now = self.offsets.topic_id
+        same_id = plan.topic_id is None or now is None or plan.topic_id == now
+        return same_id and plan.incarnation == self._latest.incarnation
+
+    def _kept(self, decision: Decision) -> bool:
+        """Whether retention has not taken any record of the batch."""
+        return self.offsets is not None and all(
+            (polled := self.offsets.partitions.get(partition)) is not None
+            and polled.beginning <= _first_read(decision, partition)
+            for partition in decision.partitions
+        )
+
+
+def reread(decision: Decision, reader: Reader, bronze: Tally, rejects: Tally) -> Reread:
+    """Read a batch's ranges again and compare digests; then offsets, where these differ.
+
+    Compaction removes records that were read: that is no difference.
+
+    Raises:
+        KafkaUnavailableError: The brokers do not answer.
+    """
+    digest, size, seq = RecordDigest(), 0, decision.plan.seq
+    found: dict[int, list[Offsets]] = {}
+    for partition, count in sorted(decision.partitions.items()):
+        position = count.start
+        for lost in (*count.lost_ranges, OffsetRange(start=count.end, end=count.end)):
+            try:
+                for records in reader.read(partition, position, lost.start):
+                    size += digest.update(records)
+                    found.setdefault(partition, []).append(records["kafka_offset"].to_numpy())
+            except OffsetOutOfRangeError as error:
+                return Reread(size, note=f"batch {seq}: {error} Retention removed it.")
+            position = lost.end
+    if digest.hexdigest() == decision.digest:
+        return Reread(size)
+    removed = 0
+    for partition in decision.partitions:
+        now = np.concatenate([np.array([], np.int64), *found.get(partition, [])])
+        was = np.union1d(bronze.of(partition), rejects.of(partition))
+        new = np.setdiff1d(now, was)
+        if len(new):
+            return Reread(
+                size,
+                f"Kafka has {len(new)} records of batch {seq} that the batch did not read, first "
+                f"offset {new[0]} of partition {partition}.",
+            )
+        removed += len(np.setdiff1d(was, now))
+    if removed:
+        note = f"compaction or retention removed {removed} records of batch {seq} from Kafka."
+        return Reread(size, note=note)
+    return Reread(
+        size,
+        f"The records of batch {seq} read otherwise than when it was decided: digest "
+        f"{digest.hexdigest()}, then {decision.digest}.",
+    )
+
+
+def _first_read(decision: Decision, partition: int) -> int:
+    count = decision.partitions[partition]
+    first = count.start
+    for lost in count.lost_ranges:
+        if lost.start <= first < lost.end:
+            first = lost.end
+    return first
