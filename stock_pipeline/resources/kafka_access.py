@@ -1,0 +1,254 @@
+"""Why the brokers and this client refuse each other, in one sentence.
+
+The clients themselves tell little: kafka-python tries again until its time is over and then says
+only that, librdkafka tries for ever and calls every bad certificate the same. So one connection is
+made step by step, and the step at which it breaks is the answer: TCP, TLS, then SASL.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from contextlib import suppress
+from typing import Any
+
+from stock_pipeline.resources.kafka_clients import CLIENT_ID, kafka_python_options, ssl_context
+from stock_pipeline.resources.kafka_errors import KafkaAccessError
+from stock_pipeline.settings import KafkaSettings
+
+LONGEST_STEP_SECONDS = 5.0
+READ_BYTES = 65_536
+
+#: Of OpenSSL's X509_V_ERR_*; whatever else is wrong with a chain, its authority is not ours.
+_NOT_YET_VALID, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
+#: Of Kafka's error codes.
+_NO_SASL_HERE, _OTHER_MECHANISMS = 34, 33
+_PASSWORD = "STOCK_PIPELINE__KAFKA__SECURITY__PASSWORD"  # noqa: S105 - the variable's name
+
+
+def access_problem(settings: KafkaSettings) -> KafkaAccessError | None:
+    """What is wrong between this client and the first broker that takes a connection.
+
+    Takes some seconds at most, makes one attempt to log in, and leaves.
+
+    Returns:
+        None when nothing is wrong, no broker can be reached, or none says what is wrong.
+    """
+    for server in settings.bootstrap_servers.split(","):
+        try:
+            _Attempt(settings, server.strip()).run()
+        except KafkaAccessError as error:
+            return error
+        except OSError:
+            continue
+        return None
+    return None
+
+
+def refused(settings: KafkaSettings, what: str, operations: str = "Read") -> KafkaAccessError:
+    """The error of a permission that is missing.
+
+    Args:
+        settings: Who asked whom.
+        what: As in "do not let us ...", such as "read topic trades".
+        operations: What to allow, as kafka-acls.sh names it.
+    """
+    return KafkaAccessError(
+        f"The brokers at {settings.bootstrap_servers} do not let {identity(settings)} {what}",
+        f"Allow this principal {operations} and Describe there (kafka-acls.sh --add).",
+    )
+
+
+def identity(settings: KafkaSettings) -> str:
+    """Who we are to the brokers."""
+    security = settings.security
+    if security.mechanism == "AWS_MSK_IAM":
+        return security.role_arn or "AWS's default credentials"
+    if security.username:
+        return f"user {security.username}"
+    if security.certificate_file:
+        return f"the owner of {security.certificate_file}"
+    return "an anonymous client"
+
+
+class _Attempt:
+    """One connection to one broker."""
+
+    def __init__(self, settings: KafkaSettings, server: str) -> None:
+        self.settings = settings
+        self.security = settings.security
+        self.server = server
+        host, _, port = server.rpartition(":")
+        self.address = (host.strip("[]"), int(port))
+        self.timeout = min(settings.request_timeout_seconds, LONGEST_STEP_SECONDS)
+
+    def run(self) -> None:
+        """Connect as far as it goes.
+
+        Raises:
+            KafkaAccessError: One side refused the other.
+            OSError: No connection, or it broke without a reason.
+        """
+        with socket.create_connection(self.address, self.timeout) as plain:
+            if not self.security.tls:
+                self._log_in(plain)
+                return
+            with self._encrypted(plain) as encrypted:
+                self._log_in(encrypted)
+
+    def _encrypted(self, plain: socket.socket) -> ssl.SSLSocket:
+        at = f"the brokers at {self.server}"
+        try:
+            return ssl_context(self.security).wrap_socket(plain, server_hostname=self.address[0])
+        except ssl.SSLCertVerificationError as error:
+            raise self._distrusted(error) from None
+        except ssl.SSLError as error:
+            if "ALERT" in (error.reason or ""):
+                raise self._certificate_refused(error) from None
+            problem = f"There is no TLS at {at}, and kafka.security.protocol asks for it"
+        except ConnectionError:
+            problem = f"T{at[1:]} broke off at the first word of TLS"
+        raise KafkaAccessError(
+            problem,
+            "Correct the port in kafka.bootstrap_servers, or kafka.security.protocol.",
+        )
+
+    def _distrusted(self, error: ssl.SSLCertVerificationError) -> KafkaAccessError:
+        code, at = error.verify_code, f"The certificate of the broker at {self.server}"
+        if code in {_EXPIRED, _NOT_YET_VALID}:
+            return KafkaAccessError(
+                f"{at} {'has expired' if code == _EXPIRED else 'is not valid yet'}",
+                "Renew it on the broker; if it is valid, check the clock of this machine.",
+            )
+        if code in {_OTHER_NAME, _OTHER_ADDRESS}:
+            return KafkaAccessError(
+                f"{at} is for another host ({error.verify_message.rstrip('.')})",
+                "Name the brokers in kafka.bootstrap_servers as their certificates do, or give "
+                "them certificates with this name.",
+            )
+        ca = self.security.ca_file or "the authorities of this machine"
+        return KafkaAccessError(
+            f"{at} is not signed by {ca} ({error.verify_message.rstrip('.')})",
+            "Set kafka.security.ca_file to the authority that signed it.",
+        )
+
+    def _certificate_refused(self, error: ssl.SSLError) -> KafkaAccessError:
+        said = (error.reason or "").lower().replace("_", " ")
+        file = self.security.certificate_file
+        if file is None:
+            return KafkaAccessError(
+                f"The broker at {self.server} asks for a client certificate ({said})",
+                "Set kafka.security.certificate_file and key_file.",
+            )
+        return KafkaAccessError(
+            f"The broker at {self.server} refused the client certificate {file} ({said})",
+            f"Check that it has not expired (openssl x509 -enddate -noout -in {file}) and that "
+            "the brokers trust the authority that signed it.",
+        )
+
+    def _log_in(self, connection: socket.socket) -> None:
+        from kafka.protocol.sasl import SaslHandshakeRequest
+
+        talk = _Talk(connection)
+        asked = "OAUTHBEARER" if self.security.mechanism == "AWS_MSK_IAM" else None
+        mechanism = asked or self.security.mechanism or "PLAIN"
+        try:
+            answer = talk.ask(SaslHandshakeRequest(mechanism=mechanism))
+        except ssl.SSLError as error:
+            raise self._certificate_refused(error) from None
+        except ConnectionError:
+            if self.security.tls or not self._speaks_tls():
+                raise
+            raise KafkaAccessError(
+                f"The brokers at {self.server} speak TLS, and kafka.security.protocol is "
+                f"{self.security.protocol}",
+                "Set it to ssl or sasl_ssl, and kafka.security.ca_file.",
+            ) from None
+        offered = ", ".join(answer.mechanisms)
+        if not self.security.sasl:
+            if answer.error_code != _NO_SASL_HERE:
+                raise KafkaAccessError(
+                    f"The brokers at {self.server} ask who we are by SASL ({offered}), and "
+                    f"kafka.security.protocol is {self.security.protocol}",
+                    f"Set it to sasl_{'ssl' if self.security.tls else 'plaintext'}, and "
+                    "kafka.security.mechanism, username and password.",
+                )
+        elif answer.error_code == _NO_SASL_HERE:
+            raise KafkaAccessError(
+                f"The brokers at {self.server} do not ask who we are, and "
+                f"kafka.security.protocol is {self.security.protocol}",
+                f"Set it to {'ssl' if self.security.tls else 'plaintext'} without a mechanism, or "
+                "correct the port in kafka.bootstrap_servers.",
+            )
+        elif answer.error_code or mechanism not in answer.mechanisms:
+            raise KafkaAccessError(
+                f"The brokers at {self.server} do not take SASL {mechanism}, but {offered}",
+                "Correct kafka.security.mechanism.",
+            )
+        else:
+            self._prove(talk, mechanism)
+
+    def _prove(self, talk: _Talk, name: str) -> None:
+        from kafka.net.sasl import get_sasl_mechanism
+        from kafka.protocol.sasl import SaslAuthenticateRequest
+
+        mechanism = get_sasl_mechanism(name)(
+            host=self.address[0], **kafka_python_options(self.settings)
+        )
+        while not mechanism.is_done():
+            answer = talk.ask(SaslAuthenticateRequest(mechanism.auth_bytes()))
+            if answer.error_code:
+                raise self._unproven(name, answer.error_message or "no reason given")
+            try:
+                mechanism.receive(answer.auth_bytes)
+            except ValueError as error:
+                # SCRAM is mutual: a broker that does not know the password cannot sign.
+                raise self._unproven(name, str(error)) from None
+
+    def _unproven(self, mechanism: str, said: str) -> KafkaAccessError:
+        if self.security.mechanism == "AWS_MSK_IAM":
+            remedy = "Check its IAM policy: kafka-cluster:Connect on this cluster."
+        else:
+            remedy = f"Correct kafka.security.username or {_PASSWORD} in .env, or the broker."
+        return KafkaAccessError(
+            f"The brokers at {self.server} refused {identity(self.settings)} ({mechanism}: "
+            f"{said.rstrip('.')})",
+            remedy,
+        )
+
+    def _speaks_tls(self) -> bool:
+        """Whether there is TLS, whoever signed it: nothing is sent over this connection."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with suppress(OSError), socket.create_connection(self.address, self.timeout) as plain:
+            context.wrap_socket(plain).close()
+            return True
+        return False
+
+
+class _Talk:
+    """Requests and responses of Kafka's protocol, one after the other."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        from kafka.protocol.parser import KafkaProtocol
+
+        self._connection = connection
+        self._protocol = KafkaProtocol(client_id=CLIENT_ID)
+
+    def ask(self, request: Any) -> Any:
+        from kafka.errors import KafkaProtocolError
+
+        request.API_VERSION = 1
+        self._protocol.send_request(request)
+        self._connection.sendall(self._protocol.send_bytes())
+        while True:
+            received = self._connection.recv(READ_BYTES)
+            if not received:
+                raise ConnectionResetError("the broker closed the connection")
+            try:
+                responses = self._protocol.receive_bytes(received)
+            except KafkaProtocolError as error:
+                raise ConnectionResetError("the broker does not answer as Kafka does") from error
+            for _, response in responses:
+                return response
