@@ -24,11 +24,16 @@ def is_ready(endpoint_url: str) -> bool:
         return False
 
 
-def aws_process(home: Path, port: int) -> ProcessSpec:
+def aws_process(home: Path, port: int, *, enforce: bool = False) -> ProcessSpec:
     """MiniStack on a loopback port, with its state below `home`/aws.
 
     S3 objects are on disk at once; Glue is saved on SIGTERM only, Athena's workgroups not always:
     provisioning makes both again at every start.
+
+    Args:
+        home: Folder of the local state.
+        port: Where to listen.
+        enforce: Whether IAM policies are enforced for other keys than our own.
     """
     folder = home / "aws"
     for part in ("state", "s3", "tmp"):
@@ -48,6 +53,7 @@ def aws_process(home: Path, port: int) -> ProcessSpec:
             "S3_DATA_DIR": str(folder / "s3"),
             "TMPDIR": str(folder / "tmp"),
             "LOG_LEVEL": "WARNING",
+            "AUTH": str(enforce).lower(),
             "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
             "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
         },
