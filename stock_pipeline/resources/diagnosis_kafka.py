@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from stock_pipeline.resources.diagnosis import Finding, refusal, start_it
+from stock_pipeline.resources.kafka import KafkaControl
+from stock_pipeline.resources.kafka_access import access_problem
+from stock_pipeline.resources.kafka_clients import librdkafka_options
+from stock_pipeline.resources.kafka_errors import KafkaAccessError, KafkaUnavailableError
 from stock_pipeline.settings import Settings
 
 LONGEST_ANSWER_SECONDS = 10.0
@@ -32,10 +36,14 @@ def _ask(settings: Settings) -> list[Finding]:
     from confluent_kafka.admin import AdminClient
 
     configured = settings.kafka.bootstrap_servers
+    if problem := access_problem(settings.kafka):
+        return [_refused(problem), *_skipped(settings)]
     try:
         # One metadata request answers for all; kafka-python's describe_cluster fails on brokers
         # that know only the first version of that request (Kafka before 3.7).
-        metadata = AdminClient({"bootstrap.servers": configured, "log_level": 0}).list_topics(
+        client = AdminClient(librdkafka_options(settings.kafka) | {"log_level": 0})
+        client.poll(0)  # Asks for the token, where that is how we log in.
+        metadata = client.list_topics(
             timeout=min(settings.kafka.request_timeout_seconds, LONGEST_ANSWER_SECONDS)
         )
     except KafkaException as error:
@@ -45,10 +53,14 @@ def _ask(settings: Settings) -> list[Finding]:
                 "failed",
                 f"{configured} takes connections but gives no Kafka answer "
                 f"({error.args[0].name()}).",
-                "Check that a Kafka broker listens there, without TLS or a password.",
+                "Check that a Kafka broker listens there.",
             ),
             *_skipped(settings),
         ]
+    try:
+        forbidden = _forbidden(settings)
+    except KafkaUnavailableError as error:
+        return [Finding("kafka broker", "failed", str(error)), *_skipped(settings)]
     brokers = [(broker.host, broker.port) for broker in metadata.brokers.values()]
     partitions = {
         name: len(topic.partitions) for name, topic in metadata.topics.items() if not topic.error
@@ -56,8 +68,23 @@ def _ask(settings: Settings) -> list[Finding]:
     return [
         Finding("kafka broker", "ok", f"{len(brokers)} at {configured}"),
         _listeners(configured, brokers),
-        *_topics(settings, partitions),
+        *_topics(settings, partitions, forbidden),
     ]
+
+
+def _forbidden(settings: Settings) -> dict[str, KafkaAccessError]:
+    """Topics that the brokers do not let us read, which look as if they did not exist."""
+    if settings.kafka.security.protocol == "plaintext":
+        return {}
+    control = KafkaControl(settings.kafka)
+    try:
+        return control.topic_offsets([feed.topic for feed in settings.feeds.values()]).refused
+    finally:
+        control.close()
+
+
+def _refused(problem: KafkaAccessError) -> Finding:
+    return Finding("kafka broker", "failed", f"{problem.problem}.", problem.remedy)
 
 
 def _listeners(configured: str, advertised: list[tuple[str, int]]) -> Finding:
@@ -76,11 +103,15 @@ def _listeners(configured: str, advertised: list[tuple[str, int]]) -> Finding:
     return Finding("kafka listeners", "ok", f"advertised: {shown}")
 
 
-def _topics(settings: Settings, partitions: dict[str, int]) -> list[Finding]:
+def _topics(
+    settings: Settings, partitions: dict[str, int], forbidden: dict[str, KafkaAccessError]
+) -> list[Finding]:
     findings = []
     for name, feed in settings.feeds.items():
         label, there = f"feed {name}", partitions.get(feed.topic, 0)
-        if not there:
+        if problem := forbidden.get(feed.topic):
+            finding = Finding(label, "failed", f"{problem.problem}.", problem.remedy)
+        elif not there:
             create = f"kafka-topics.sh --create --topic {feed.topic} --partitions {feed.partitions}"
             finding = Finding(
                 label,

@@ -90,9 +90,8 @@ class KafkaControl:
         answer = PolledTopics()
         with _Translated(self):
             described = [t for t in self._connection().describe_topics(list(topics)) if t["name"]]
-            answer.refused = {
-                t["name"]: self._forbidden(t["name"]) for t in described if _closed(t)
-            }
+            closed = [t["name"] for t in described if _closed(t)]
+            answer.refused = {t: refused(self.settings, f"read topic {t}") for t in closed}
             described = [t for t in described if t["name"] not in answer.refused]
             ids = {t["name"]: t["topic_id"] for t in described if not t["error_code"]}
             partitions = [

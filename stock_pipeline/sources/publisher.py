@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from stock_pipeline.resources.kafka_access import access_problem, refused
+from stock_pipeline.resources.kafka_clients import librdkafka_options
+from stock_pipeline.resources.kafka_errors import KafkaAccessError
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline.sources.messages import Message
 
@@ -42,17 +45,25 @@ class Publisher:
     """
 
     def __init__(self, settings: KafkaSettings, topic: str) -> None:
-        from confluent_kafka import KafkaException, Producer
+        from confluent_kafka import KafkaError, KafkaException, Producer
 
         self.topic = topic
         #: Messages that the brokers have acknowledged.
         self.delivered = 0
         self._failed = 0
         self._failure: str | None = None
+        self._forbidden = False
+        self._settings = settings
         self._servers = settings.bootstrap_servers
+        try:
+            options = librdkafka_options(settings)
+        except KafkaAccessError as error:
+            raise PublishError(f"{error.problem}; nothing was sent. {error.remedy}") from None
         self._producer: Any = Producer(
-            {
-                "bootstrap.servers": settings.bootstrap_servers,
+            options
+            | {
+                # Replicas may take longer to acknowledge than an answer to a question may.
+                "socket.timeout.ms": 60_000,
                 "enable.idempotence": True,
                 "acks": "all",
                 # The embedded broker writes all it holds to disk every second: 36,000 trades sent
@@ -68,14 +79,22 @@ class Publisher:
             },
             logger=logger,
         )
+        self._producer.poll(0)  # Asks for the token, where that is how we log in.
         try:
             found = self._producer.list_topics(topic, timeout=settings.request_timeout_seconds)
         except KafkaException as error:
+            if refusal := access_problem(settings):
+                raise PublishError(
+                    f"{refusal.problem}; nothing was sent. {refusal.remedy}"
+                ) from None
             raise PublishError(
                 f"The brokers at {self._servers} do not answer ({error.args[0].str()}); nothing"
                 " was sent. Is the stack running? `stock-pipeline doctor` tells."
             ) from error
         problem = found.topics[topic].error
+        if problem is not None and problem.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            refusal = refused(settings, f"write topic {topic}", "Write")
+            raise PublishError(f"{refusal.problem}; nothing was sent. {refusal.remedy}")
         if problem is not None:
             raise PublishError(
                 f"Topic {topic} cannot be written at {self._servers} ({problem.str()}); nothing"
@@ -141,6 +160,7 @@ class Publisher:
         if error is None:
             self.delivered += 1
         else:
+            self._forbidden = error.name() == "TOPIC_AUTHORIZATION_FAILED"
             self._fail(error.str())
 
     def _fail(self, reason: str, messages: int = 1) -> None:
@@ -150,8 +170,15 @@ class Publisher:
     def _raise_failure(self) -> None:
         if self._failure is None:
             return
+        remedy = "Do the brokers run? `stock-pipeline doctor` tells"
+        if refusal := (
+            refused(self._settings, f"write topic {self.topic}", "Write")
+            if self._forbidden
+            else access_problem(self._settings)
+        ):
+            remedy = f"{refusal.problem}. {refusal.remedy.rstrip('.')}"
         raise PublishError(
             f"Topic {self.topic} at {self._servers} did not take {self._failed:,} or more messages"
-            f" ({self._failure}); {self.delivered:,} were delivered. Do the brokers run?"
-            " `stock-pipeline doctor` tells; what is missing can be sent again."
+            f" ({self._failure}); {self.delivered:,} were delivered. {remedy}; what is missing can"
+            " be sent again."
         )

@@ -11,6 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from stock_pipeline.resources.kafka_clients import admin_options
+from stock_pipeline.settings import KafkaSettings
 from stock_pipeline.stack.ports import LOOPBACK
 from stock_pipeline.stack.processes import ProcessError, ProcessSpec
 
@@ -46,12 +48,9 @@ def is_ready(bootstrap_servers: str) -> bool:
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
+    settings = KafkaSettings(bootstrap_servers=bootstrap_servers, request_timeout_seconds=2)
     try:
-        admin = KafkaAdminClient(
-            bootstrap_servers=bootstrap_servers,
-            request_timeout_ms=2000,
-            bootstrap_timeout_ms=2000,
-        )
+        admin = KafkaAdminClient(**admin_options(settings))
     except KafkaError:
         return False
     try:

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.resources.glue import Catalogue
+from stock_pipeline.resources.kafka_clients import admin_options
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.settings import AwsSettings, KafkaSettings, Settings
 
@@ -50,10 +51,7 @@ def ensure_topics(kafka: KafkaSettings, topics: dict[str, tuple[int, int]]) -> N
     from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
     from kafka.errors import TopicAlreadyExistsError
 
-    admin = KafkaAdminClient(
-        bootstrap_servers=kafka.bootstrap_servers,
-        request_timeout_ms=int(kafka.request_timeout_seconds * 1000),
-    )
+    admin = KafkaAdminClient(**admin_options(kafka))
     try:
         existing = set(admin.list_topics())
         for topic, (partitions, retention_minutes) in topics.items():
