@@ -4,8 +4,19 @@ from __future__ import annotations
 
 import uuid
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
+from stock_pipeline.lib import layout
+from stock_pipeline.lib.batches import OffsetRange
+from stock_pipeline.lib.due import key_of
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    VOLATILITY_DAILY_TABLE,
+)
+from stock_pipeline.lib.verify import Kind
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics, ensure_workgroup
 from stock_pipeline_tests.resources.verified_lake import (
@@ -74,3 +85,146 @@ def test_an_undamaged_lake_agrees(built):
         ("trades", 1, 9, 3, 6),
     ]
     assert kinds(report) == []
+
+
+def moved(lake, by, rows=lambda rows: rows):
+    """Batch 1 of trades begins `by` offsets later in partition 0, consistently in all its words."""
+
+    def decision(was):
+        count = was.partitions[0]
+        dropped = max(0, by)
+        day, span = next(iter(was.trade_dates.items()))
+        moved = OffsetRange(start=count.start + by, end=count.end)
+        plan = was.plan.model_copy(update={"ranges": was.plan.ranges | {0: moved}})
+        count = count.model_copy(
+            update={
+                "start": moved.start,
+                "accepted": count.accepted - dropped,
+                "holes": count.holes + max(0, -by),
+            }
+        )
+        span = span.model_copy(update={"rows": span.rows - dropped})
+        return was.model_copy(
+            update={
+                "plan": plan,
+                "partitions": was.partitions | {0: count},
+                "rows": was.rows - dropped,
+                "trade_dates": was.trade_dates | {day: span},
+            }
+        )
+
+    lake.rewrite_batch(lake.commit("trades", 1), rows, decision)
+
+
+def missing_object(lake):
+    lake.lake.delete(lake.commit("trades", 1).decision.object_key)
+
+
+def changed_byte(lake):
+    key = lake.commit("trades", 1).decision.object_key
+    body = bytearray(lake.lake.get(key)[0])
+    body[len(body) // 3] ^= 0xFF
+    lake.lake.put(key, bytes(body))
+
+
+def doubled_rows(lake):
+    lake.rewrite_batch(lake.commit("trades", 1), lambda rows: pa.concat_tables([rows, rows]))
+
+
+def missing_commit(lake):
+    lake.lake.delete(layout.commit_key("trades", 1))
+
+
+def foreign_object(lake):
+    key = lake.commit("trades", 1).decision.object_key
+    lake.lake.put(key.replace("000001.parquet", "000777.parquet"), lake.lake.get(key)[0])
+
+
+def stale_silver(lake):
+    lake.send("trades", [trade(5000)])
+    lake.ingest("trades")
+
+
+def stale_gold(lake):
+    lake.send("indices", [daily(25)])
+    lake.ingest("indices")
+    lake.refresh((BARS_DAILY_TABLE,))
+
+
+def stale_catalogue(lake):
+    lake.catalogue.client.delete_partition(
+        DatabaseName=lake.settings.catalog.database,
+        TableName="silver_bars_daily",
+        PartitionValues=["2026"],
+    )
+
+
+def gap(lake):
+    def without_first_three(rows):
+        first = pc.min(rows.filter(pc.equal(rows["kafka_partition"], 0))["kafka_offset"])
+        early = pc.less(rows["kafka_offset"], pc.add(first, 3))
+        return rows.filter(pc.invert(pc.and_(pc.equal(rows["kafka_partition"], 0), early)))
+
+    moved(lake, 3, without_first_three)
+
+
+def overlap(lake):
+    moved(lake, -3)
+
+
+def wrong_count(lake):
+    was = lake.commit("trades", 1)
+    count = was.decision.partitions[0]
+    count = count.model_copy(update={"accepted": count.accepted - 1, "holes": count.holes + 1})
+    partitions = was.decision.partitions | {0: count}
+    decision = was.decision.model_copy(update={"partitions": partitions})
+    changed = was.model_copy(update={"decision": decision})
+    lake.lake.put(layout.commit_key("trades", 1), changed.model_dump_json().encode())
+
+
+#: Damage, kind that names it, part of the finding's place, batch, and what may follow from it.
+DAMAGES = [
+    (missing_object, Kind.MISSING_OBJECT, "trades-000000000001.parquet", 1, {Kind.NOT_COMPARED}),
+    (
+        changed_byte,
+        Kind.CHANGED_OBJECT,
+        "trades-000000000001.parquet",
+        1,
+        {Kind.NOT_COMPARED, Kind.WRONG_SILVER},
+    ),
+    (doubled_rows, Kind.DOUBLED_ROWS, "trades-000000000001.parquet", 1, set()),
+    (missing_commit, Kind.MISSING_COMMIT, "commit/000000000001.json", 1, set()),
+    (foreign_object, Kind.FOREIGN_OBJECT, "trades-000000000777.parquet", 777, set()),
+    (stale_silver, Kind.STALE_SILVER, key_of(BARS_INTRADAY_TABLE, "2026-01-01"), None, set()),
+    (stale_gold, Kind.STALE_GOLD, key_of(VOLATILITY_DAILY_TABLE, "2026"), None, set()),
+    (stale_catalogue, Kind.STALE_CATALOGUE, "silver_bars_daily", None, set()),
+    (
+        gap,
+        Kind.GAP,
+        "plan/000000000001.json",
+        1,
+        {Kind.OTHER_RECORDS, Kind.WRONG_SILVER},
+    ),
+    (overlap, Kind.OVERLAP, "plan/000000000001.json", 1, {Kind.OTHER_RECORDS}),
+    (wrong_count, Kind.WRONG_COUNT, "commit/000000000001.json", 1, set()),
+]
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind", "place", "batch", "consequences"),
+    DAMAGES,
+    ids=[damage.__name__ for damage, *_ in DAMAGES],
+)
+def test_a_planted_damage_is_found_and_named(built, damage, kind, place, batch, consequences):
+    with built.damaged():
+        damage(built)
+        report = built.verify()
+    built.catalogue.sync()
+    named = [f for f in report.findings if f.kind is kind]
+    assert any(place in f.place and f.batch == batch for f in named), report.findings
+    assert {f.kind for f in report.findings} - {kind} <= consequences, report.findings
+    assert all(f.sentence.endswith(".") and f.action for f in report.findings)
+
+
+def test_a_restored_lake_agrees_again(built):
+    assert built.verify().findings == []
