@@ -1,4 +1,4 @@
-"""What became of every offset, as a reader of the lake sees it, and ingest that does not give up."""
+"""What became of every offset, as a reader of the lake sees it; ingest that does not give up."""
 
 from __future__ import annotations
 
