@@ -83,6 +83,7 @@ class AwsSettings(Section):
         description="2 to 64 letters, digits and +=,.@_-",
     )
     role_external_id: SecretStr | None = None
+    request_timeout_seconds: float = Field(default=20.0, gt=0)
     bucket: str = Field(
         default="stock-pipeline-lake",
         min_length=3,

@@ -140,7 +140,7 @@ def _create(session: Any, aws: AwsSettings, service: str, **keys: Any) -> Any:
         region_name=aws.region,
         config=Config(
             connect_timeout=5,
-            read_timeout=60,
+            read_timeout=aws.request_timeout_seconds,
             retries={"total_max_attempts": 5, "mode": "standard"},
             s3={"addressing_style": "path" if aws.endpoint_url else "auto"},
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +11,12 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pyarrow.fs
 import pyarrow.parquet as pq
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    ClientError,
+    IncompleteReadError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from stock_pipeline.lib.batches import FOOTER_KEY
 from stock_pipeline.resources.aws_session import aws_client
@@ -19,6 +25,10 @@ from stock_pipeline.settings import AwsSettings
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+#: Seconds between tries of a conditional PUT while S3 says that another one is under way.
+CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+_BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 
 
 class PreconditionFailedError(Exception):
@@ -85,16 +95,24 @@ class Lake:
         return self._put_conditionally(key, body, **condition)
 
     def _put_conditionally(self, key: str, body: bytes | IO[bytes], **condition: str) -> str:
-        try:
-            answer = self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
-        except ClientError as error:
-            # 409: S3 saw another conditional write under way; 404: an If-Match target vanished.
-            status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-            no_key = error.response["Error"]["Code"] == "NoSuchKey"
-            if status in {409, 412} or no_key:
-                raise PreconditionFailedError(key) from error
-            raise
-        return str(answer["ETag"])
+        for pause in (*CONFLICT_PAUSES, None):
+            try:
+                answer = self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
+            except ClientError as error:
+                # 404: an If-Match target vanished.
+                status = error.response["ResponseMetadata"]["HTTPStatusCode"]
+                if status == 412 or error.response["Error"]["Code"] == "NoSuchKey":
+                    raise PreconditionFailedError(key) from error
+                # 409: another conditional write was under way, and may have failed: only a second
+                # try tells whether anything is there.
+                if status != 409 or pause is None:
+                    raise
+                time.sleep(pause)
+                if not isinstance(body, bytes):
+                    body.seek(0)
+            else:
+                return str(answer["ETag"])
+        raise AssertionError("the last try returns or raises")
 
     def get(self, key: str) -> tuple[bytes, str]:
         """Whole object and its ETag.
@@ -102,13 +120,23 @@ class Lake:
         Raises:
             ObjectNotFoundError: Nothing is there.
         """
+        for last_try in (False, False, True):
+            answer = self._open(key)
+            try:
+                return answer["Body"].read(), str(answer["ETag"])
+            except _BROKEN_OFF:
+                # botocore's own retries end where the body begins.
+                if last_try:
+                    raise
+        raise AssertionError("the last try returns or raises")
+
+    def _open(self, key: str) -> Any:
         try:
-            answer = self.client.get_object(Bucket=self.bucket, Key=key)
+            return self.client.get_object(Bucket=self.bucket, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 raise ObjectNotFoundError(key) from error
             raise
-        return answer["Body"].read(), str(answer["ETag"])
 
     def head(self, key: str) -> ObjectEntry | None:
         """Size and ETag, or None where nothing is."""
