@@ -84,8 +84,10 @@ def seconds_to_wait(instance: dg.DagsterInstance, now: float) -> float:
         failures += 1
     ended = runs[0].end_time or began
     backoff = min(MOST_BACKOFF_SECONDS, settings.min_interval_seconds * 2.0**failures)
-    until = ended + backoff if failures else began + settings.min_interval_seconds
-    return max(0.0, until - now)
+    pause = backoff if failures else settings.min_interval_seconds
+    wait = (ended if failures else began) + pause - now
+    # A run of the future is a clock that was set back: nobody waits until that time comes.
+    return wait if 0 < wait <= pause else 0.0
 
 
 @cache

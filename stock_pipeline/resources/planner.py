@@ -31,6 +31,9 @@ logger = logging.getLogger(__name__)
 FIRST_BACKOFF_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 600.0
 
+#: Clocks of the machines differ by less: what lies further ahead says that ours was set back.
+CLOCK_SKEW = timedelta(minutes=1)
+
 #: Plans that one tick makes for one feed at most: a backlog must not keep the tick from ending.
 MOST_PLANS_A_TICK = 10
 
@@ -84,12 +87,15 @@ def next_attempt(attempts: Iterable[Attempt], deadline_seconds: float, now: date
     """Number of the next attempt at an undecided batch, or why there is none yet.
 
     A run is believed to live until its deadline: the default launcher cannot say more. One that
-    outlives it is harmless, since the bronze PUT decides.
+    outlives it is harmless, since the bronze PUT decides. An attempt of the future is a clock that
+    was set back: its batch does not wait until that time comes.
     """
     last = max(attempts, key=lambda attempt: attempt.number, default=None)
     if last is None:
         return 1
     ended = last.ended_at
+    if (ended or last.started_at) > now + CLOCK_SKEW:
+        return last.number + 1
     if ended is None:
         ended = last.started_at + timedelta(seconds=deadline_seconds)
         if now < ended:

@@ -302,9 +302,10 @@ def test_a_vendor_answer_never_shows_an_echoed_key() -> None:
     assert "We have detected your API key" in reject["detail"]
 
 
-def test_a_record_without_kafka_timestamp_is_still_read() -> None:
+@pytest.mark.parametrize("none", [datetime(1969, 12, 31, 23, 59, 59), datetime(1970, 1, 1)])
+def test_a_record_without_kafka_timestamp_is_still_read(none: datetime) -> None:
     decoder = Decoder("trade", "s", "24/7", [], 1000)
-    decoded = decoder.decode(records([VALID["trade"]], datetime(1969, 12, 31, 23, 59, 59)), 1)
+    decoded = decoder.decode(records([VALID["trade"]], none), 1)
     assert decoded.rows.num_rows == 1
 
 

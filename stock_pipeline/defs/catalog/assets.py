@@ -132,10 +132,10 @@ def decide(cursor: str | None, new: dict[str, list[str]], now: float) -> tuple[s
     since = state.get("since", now)
     asked = state.get("asked", 0.0)
     lacking = f"The catalogue lacks something of {len(new)} tables"
-    if state.get("asked_for") == digest and now - asked < ASK_AGAIN_SECONDS:
+    if state.get("asked_for") == digest and 0 <= now - asked < ASK_AGAIN_SECONDS:
         wait = f"{lacking}; a crawl was requested {now - asked:.0f} s ago for just this."
         return wait, json.dumps(state)
-    if state.get("digest") != digest and now - since < MOST_GROWING_SECONDS:
+    if state.get("digest") != digest and 0 <= now - since < MOST_GROWING_SECONDS:
         # The next tick sees whether the lake is still growing: one crawl for many partitions.
         return f"{lacking}; the lake is still growing.", json.dumps(
             state | {"digest": digest, "since": since}

@@ -145,18 +145,20 @@ def _attempts(instance: dg.DagsterInstance, plan: Plan) -> list[Attempt]:
     records = instance.get_run_records(
         dg.RunsFilter(tags={FEED_TAG: plan.feed, SEQ_TAG: str(plan.seq)})
     )
-    return [
-        Attempt(
-            int(record.dagster_run.tags[ATTEMPT_TAG]),
-            record.create_timestamp.astimezone(UTC).replace(tzinfo=None),
-            (
-                datetime.fromtimestamp(record.end_time or time.time(), UTC).replace(tzinfo=None)
-                if record.dagster_run.is_finished
-                else None
-            ),
+
+    def attempt(record: dg.RunRecord) -> Attempt:
+        now, run = time.time(), record.dagster_run
+        created = record.create_timestamp.timestamp()
+        # A queued run has not begun, however long others keep it waiting: it cannot have died.
+        started = now if run.status is dg.DagsterRunStatus.QUEUED else created
+        ended = record.end_time or now
+        return Attempt(
+            int(run.tags[ATTEMPT_TAG]),
+            datetime.fromtimestamp(started, UTC).replace(tzinfo=None),
+            datetime.fromtimestamp(ended, UTC).replace(tzinfo=None) if run.is_finished else None,
         )
-        for record in records
-    ]
+
+    return [attempt(record) for record in records]
 
 
 def _events(
@@ -182,7 +184,7 @@ def _events(
                     metadata={},
                 )
     now = time.time()
-    if tick.offsets and (tick.requests or now - known["observed"] > OBSERVE_EVERY_SECONDS):
+    if tick.offsets and (tick.requests or abs(now - known["observed"]) > OBSERVE_EVERY_SECONDS):
         known["observed"] = now
         yield dg.AssetObservation(
             dg.AssetKey(["kafka", feed.topic]), metadata=_observation(settings, tick)

@@ -34,10 +34,11 @@ END;
 CREATE OR REPLACE TEMP MACRO date_of(value) AS
     try_strptime(value, ['%Y-%m-%d', '%Y-%m-%d %H:%M:%S', '%Y-%m-%dT%H:%M:%S'])::DATE;
 
--- The latest instant that a record may speak of; a record without Kafka timestamp has no such bound.
+-- The latest instant that a record may speak of. A record without Kafka timestamp (read as 1970)
+-- has no such bound.
 CREATE OR REPLACE TEMP MACRO latest_of(kafka_timestamp) AS
     CASE
-        WHEN kafka_timestamp < TIMESTAMP '1970-01-01' THEN TIMESTAMP '2200-01-01'
+        WHEN kafka_timestamp <= TIMESTAMP '1970-01-01' THEN TIMESTAMP '2200-01-01'
         ELSE least(kafka_timestamp, TIMESTAMP '2200-01-01') + INTERVAL 1 DAY
     END;
 
