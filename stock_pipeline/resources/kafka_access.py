@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import socket
 import ssl
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from stock_pipeline.resources.kafka_clients import CLIENT_ID, kafka_python_options, ssl_context
@@ -21,8 +22,8 @@ READ_BYTES = 65_536
 
 #: Of OpenSSL's X509_V_ERR_*; whatever else is wrong with a chain, its authority is not ours.
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
-#: Of Kafka's error codes.
-_NO_SASL_HERE, _OTHER_MECHANISMS = 34, 33
+#: Kafka's error code of a SASL request on a listener without SASL.
+_NO_SASL_HERE = 34
 _PASSWORD = "STOCK_PIPELINE__KAFKA__SECURITY__PASSWORD"  # noqa: S105 - the variable's name
 
 
@@ -89,12 +90,39 @@ class _Attempt:
             KafkaAccessError: One side refused the other.
             OSError: No connection, or it broke without a reason.
         """
+        try:
+            with self._talking() as talk:
+                if self.security.sasl:
+                    self._log_in(talk)
+                else:
+                    talk.ask_for_metadata()
+        except ConnectionError:
+            # A listener that asks for more than we offer hangs up and says nothing.
+            if not self.security.tls and self._speaks_tls():
+                raise KafkaAccessError(
+                    f"The brokers at {self.server} speak TLS, and kafka.security.protocol is "
+                    f"{self.security.protocol}",
+                    "Set it to ssl or sasl_ssl, and kafka.security.ca_file.",
+                ) from None
+            if not self.security.sasl:
+                with self._talking() as talk:
+                    self._raise_if_asked_who_we_are(talk)
+            raise
+
+    @contextmanager
+    def _talking(self) -> Iterator[_Talk]:
         with socket.create_connection(self.address, self.timeout) as plain:
             if not self.security.tls:
-                self._log_in(plain)
+                yield _Talk(plain)
                 return
             with self._encrypted(plain) as encrypted:
-                self._log_in(encrypted)
+                try:
+                    yield _Talk(encrypted)
+                except ssl.SSLError as error:
+                    if "ALERT" not in (error.reason or ""):
+                        raise
+                    # TLS 1.3 tells of a bad client certificate with the first answer.
+                    raise self._certificate_refused(error) from None
 
     def _encrypted(self, plain: socket.socket) -> ssl.SSLSocket:
         at = f"the brokers at {self.server}"
@@ -146,47 +174,35 @@ class _Attempt:
             "the brokers trust the authority that signed it.",
         )
 
-    def _log_in(self, connection: socket.socket) -> None:
-        from kafka.protocol.sasl import SaslHandshakeRequest
-
-        talk = _Talk(connection)
-        asked = "OAUTHBEARER" if self.security.mechanism == "AWS_MSK_IAM" else None
-        mechanism = asked or self.security.mechanism or "PLAIN"
-        try:
-            answer = talk.ask(SaslHandshakeRequest(mechanism=mechanism))
-        except ssl.SSLError as error:
-            raise self._certificate_refused(error) from None
-        except ConnectionError:
-            if self.security.tls or not self._speaks_tls():
-                raise
+    def _raise_if_asked_who_we_are(self, talk: _Talk) -> None:
+        answer = talk.ask_for_mechanism("PLAIN")
+        if answer.error_code != _NO_SASL_HERE:
             raise KafkaAccessError(
-                f"The brokers at {self.server} speak TLS, and kafka.security.protocol is "
+                f"The brokers at {self.server} ask who we are by SASL "
+                f"({', '.join(answer.mechanisms)}), and kafka.security.protocol is "
                 f"{self.security.protocol}",
-                "Set it to ssl or sasl_ssl, and kafka.security.ca_file.",
-            ) from None
-        offered = ", ".join(answer.mechanisms)
-        if not self.security.sasl:
-            if answer.error_code != _NO_SASL_HERE:
-                raise KafkaAccessError(
-                    f"The brokers at {self.server} ask who we are by SASL ({offered}), and "
-                    f"kafka.security.protocol is {self.security.protocol}",
-                    f"Set it to sasl_{'ssl' if self.security.tls else 'plaintext'}, and "
-                    "kafka.security.mechanism, username and password.",
-                )
-        elif answer.error_code == _NO_SASL_HERE:
+                f"Set it to sasl_{'ssl' if self.security.tls else 'plaintext'}, and "
+                "kafka.security.mechanism, username and password.",
+            )
+
+    def _log_in(self, talk: _Talk) -> None:
+        by_token = self.security.mechanism == "AWS_MSK_IAM"
+        mechanism = "OAUTHBEARER" if by_token else str(self.security.mechanism)
+        answer = talk.ask_for_mechanism(mechanism)
+        if answer.error_code == _NO_SASL_HERE:
             raise KafkaAccessError(
                 f"The brokers at {self.server} do not ask who we are, and "
                 f"kafka.security.protocol is {self.security.protocol}",
                 f"Set it to {'ssl' if self.security.tls else 'plaintext'} without a mechanism, or "
                 "correct the port in kafka.bootstrap_servers.",
             )
-        elif answer.error_code or mechanism not in answer.mechanisms:
+        if answer.error_code or mechanism not in answer.mechanisms:
             raise KafkaAccessError(
-                f"The brokers at {self.server} do not take SASL {mechanism}, but {offered}",
+                f"The brokers at {self.server} do not take SASL {mechanism}, but "
+                f"{', '.join(answer.mechanisms)}",
                 "Correct kafka.security.mechanism.",
             )
-        else:
-            self._prove(talk, mechanism)
+        self._prove(talk, mechanism)
 
     def _prove(self, talk: _Talk, name: str) -> None:
         from kafka.net.sasl import get_sasl_mechanism
@@ -196,7 +212,7 @@ class _Attempt:
             host=self.address[0], **kafka_python_options(self.settings)
         )
         while not mechanism.is_done():
-            answer = talk.ask(SaslAuthenticateRequest(mechanism.auth_bytes()))
+            answer = talk.ask(SaslAuthenticateRequest(mechanism.auth_bytes()), 1)
             if answer.error_code:
                 raise self._unproven(name, answer.error_message or "no reason given")
             try:
@@ -236,10 +252,20 @@ class _Talk:
         self._connection = connection
         self._protocol = KafkaProtocol(client_id=CLIENT_ID)
 
-    def ask(self, request: Any) -> Any:
+    def ask_for_mechanism(self, mechanism: str) -> Any:
+        from kafka.protocol.sasl import SaslHandshakeRequest
+
+        return self.ask(SaslHandshakeRequest(mechanism=mechanism), 1)
+
+    def ask_for_metadata(self) -> Any:
+        from kafka.protocol.metadata import MetadataRequest
+
+        return self.ask(MetadataRequest(topics=[], allow_auto_topic_creation=False), 4)
+
+    def ask(self, request: Any, version: int) -> Any:
         from kafka.errors import KafkaProtocolError
 
-        request.API_VERSION = 1
+        request.API_VERSION = version
         self._protocol.send_request(request)
         self._connection.sendall(self._protocol.send_bytes())
         while True:
