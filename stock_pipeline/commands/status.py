@@ -29,6 +29,7 @@ class FeedStatus:
         last_batch: Sequence number of the last plan, -1 for none.
         last_planned_at: When it was planned, ISO UTC, "" for never.
         incarnation: Life of the topic.
+        problem: Why the brokers do not let us see the topic; "" where they do.
     """
 
     feed: str
@@ -40,6 +41,7 @@ class FeedStatus:
     last_batch: int
     last_planned_at: str
     incarnation: int
+    problem: str = ""
 
 
 def feed_statuses(settings: Settings) -> list[FeedStatus]:
@@ -57,19 +59,21 @@ def feed_statuses(settings: Settings) -> list[FeedStatus]:
         planner.kafka.close()
     statuses = []
     for name, feed in settings.feeds.items():
-        state, offsets = planner.logs[name].state(), polled[feed.topic]
+        state, offsets = planner.logs[name].state(), polled.get(feed.topic)
+        refusal = polled.refused.get(feed.topic)
         planned_at = state.last_planned_at
         statuses.append(
             FeedStatus(
                 name,
                 feed.topic,
-                offsets is not None,
+                offsets is not None or refusal is not None,
                 lag_of(state, offsets) if offsets else {},
                 sum(len(r) for r in lost(state, offsets).values()) if offsets else 0,
                 tuple(plan.seq for plan in state.pending),
                 state.next_seq - 1,
                 planned_at.isoformat() if planned_at else "",
                 state.incarnation,
+                str(refusal or ""),
             )
         )
     return statuses
@@ -96,7 +100,10 @@ def status(
             ", ".join(map(str, s.undecided)) or "none",
             f"{s.lost:,}",
         )
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for problem in filter(None, (s.problem for s in statuses)):
+        console.print(problem, style="red", markup=False)
 
 
 def lag(

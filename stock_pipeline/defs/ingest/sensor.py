@@ -101,7 +101,7 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         except AWS_ERRORS as error:
             sentences.append(f"{name}: {storage_sentence(error)}")
             continue
-        except ValueError as error:
+        except (KafkaUnavailableError, ValueError) as error:
             sentences.append(f"{name}: {error}")
             continue
         ticks.append(tick)
