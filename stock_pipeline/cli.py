@@ -6,10 +6,12 @@ import sys
 
 import typer
 
+from stock_pipeline.commands.batch import batch
 from stock_pipeline.commands.dev import dev
 from stock_pipeline.commands.doctor import doctor
 from stock_pipeline.commands.feed import feed
 from stock_pipeline.commands.iam import iam
+from stock_pipeline.commands.quarantine import quarantine
 from stock_pipeline.commands.query import query
 from stock_pipeline.commands.replay import replay
 from stock_pipeline.commands.simulate import simulate
@@ -25,6 +27,8 @@ app = typer.Typer(
 for command in (dev, doctor, iam, status, lag, simulate, replay, verify, where, query):
     app.command()(command)
 app.add_typer(feed, name="feed")
+app.add_typer(batch, name="batch")
+app.add_typer(quarantine, name="quarantine")
 
 
 def main() -> None:

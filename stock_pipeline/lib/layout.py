@@ -92,6 +92,18 @@ def seq_of_key(key: str) -> int:
     return int(key.rsplit("/", 1)[1].split(".", 1)[0])
 
 
+def seq_of_object_key(key: str) -> int:
+    """Sequence number in the key of a bronze or quarantine object.
+
+    Raises:
+        ValueError: It is not the key of a batch's object.
+    """
+    found = re.search(rf"-([0-9]{{{SEQ_DIGITS}}})(-[A-Za-z0-9_-]+)?\.parquet$", key)
+    if found is None:
+        raise ValueError(f"{key} is not the key of a batch's object.")
+    return int(found[1])
+
+
 def table_prefix(layer: str, table: str) -> str:
     """Prefix of a silver or gold table, with the closing slash."""
     return f"{_safe(layer)}/{_safe(table)}/"

@@ -124,6 +124,29 @@ def replayed_offsets(state: LogState, seq: int) -> dict[int, set[int]]:
     return found
 
 
+def outcome(decision: Decision) -> str:
+    """What a replay did to the batch that it decided again; "" for other batches."""
+    plan = decision.plan
+    if plan.kind != "replay":
+        return ""
+    of = plan.replay_of[0]
+    if plan.offsets is not None:
+        accepted = sum(p.accepted for p in decision.partitions.values())
+        return (
+            f"{accepted:,} rejects of batch {of} came back as {decision.rows:,} rows, "
+            f"{decision.rejects:,} were rejected again"
+        )
+    if decision.supersedes:
+        return (
+            f"batch {of} is replaced: its rows count no more, those of batch {plan.seq} do "
+            f"({decision.rows:,} rows, {decision.rejects:,} rejects)"
+        )
+    return (
+        f"Kafka no longer has exactly the records of batch {of}: it stays as it is, batch "
+        f"{plan.seq} is empty"
+    )
+
+
 def runs(offsets: Iterable[int]) -> tuple[OffsetRange, ...]:
     """Offsets as half-open ranges without a gap, in order."""
     ranges: list[OffsetRange] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision, OffsetRange, Plan
 from stock_pipeline.lib.decode import Decoder
-from stock_pipeline.lib.offsets import LogState, TopicChangedError, check_topic
+from stock_pipeline.lib.offsets import LogState, TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.resources.batch_files import BatchFiles, OffsetPoll, Reader, RecordDigest
 from stock_pipeline.resources.kafka import OffsetOutOfRangeError
 from stock_pipeline.resources.lake import PreconditionFailedError
@@ -236,7 +236,18 @@ def verify_topic(plan: Plan, state: LogState, reader: Reader, poll: OffsetPoll) 
     """
     offsets = poll()
     check_topic(state, plan.topic, offsets)
-    for partition in plan.ranges:
+    check_anchors(state, plan.topic, offsets, plan.ranges, reader)
+
+
+def check_anchors(
+    state: LogState, topic: str, offsets: TopicOffsets, partitions: Iterable[int], reader: Reader
+) -> None:
+    """Re-read the last record of partitions that were read before.
+
+    Raises:
+        TopicChangedError: There is another record in its place.
+    """
+    for partition in sorted(partitions):
         anchor = state.anchors.get(partition)
         polled = offsets.partitions.get(partition)
         if anchor is None or polled is None or anchor.offset < polled.beginning:
@@ -244,7 +255,7 @@ def verify_topic(plan: Plan, state: LogState, reader: Reader, poll: OffsetPoll) 
         record = reader.record_at(partition, anchor.offset)
         if record is not None and record != (anchor.timestamp, anchor.digest):
             raise TopicChangedError(
-                f"Topic {plan.topic} partition {partition} has another record at offset "
-                f"{anchor.offset} than when it was read: truncated or recreated. Batch {plan.seq} "
-                f"read nothing; to go on: stock-pipeline feed adopt {plan.feed}"
+                f"Topic {topic} partition {partition} has another record at offset "
+                f"{anchor.offset} than when it was read: truncated or recreated. Nothing was read; "
+                f"to go on with it as it is: stock-pipeline feed adopt {state.feed}"
             )

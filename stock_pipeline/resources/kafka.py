@@ -9,6 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets
@@ -120,6 +121,23 @@ class KafkaControl:
                 },
             )
         return answer
+
+    def offsets_at(
+        self, topic: str, partitions: Sequence[int], at: datetime
+    ) -> dict[int, int | None]:
+        """First offset of each partition with a timestamp not before `at`; None past the end.
+
+        Raises:
+            KafkaUnavailableError: The brokers do not answer.
+        """
+        from kafka import TopicPartition
+
+        milliseconds = int(at.timestamp() * 1000)
+        with _Translated(self):
+            found = self._list_offsets(
+                {TopicPartition(topic, p): milliseconds for p in partitions}, committed=False
+            )
+        return {tp.partition: offset if offset >= 0 else None for tp, offset in found.items()}
 
     def oldest_timestamps(
         self, waiting: Mapping[tuple[str, int], int], retention_seconds: float

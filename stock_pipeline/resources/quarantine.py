@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import Decision, OffsetRange
 from stock_pipeline.lib.offsets import LogState
 from stock_pipeline.lib.replays import replayed_offsets
@@ -34,17 +35,25 @@ class OpenRejects:
 
 
 def open_rejects(
-    log: OffsetLog, state: LogState, *, payloads: bool = False
+    log: OffsetLog, state: LogState, *, payloads: bool = False, batch: int | None = None
 ) -> Iterator[OpenRejects]:
-    """Rejects that still wait for a mended decoder, batch by batch, oldest first."""
+    """Rejects that still wait for a mended decoder, batch by batch, oldest first; or one batch's.
+
+    With their payloads only where asked for: those may be large.
+    """
     superseded = state.superseded
     columns = [name for name in QUARANTINE.names if payloads or name != "payload"]
     order = [("kafka_partition", "ascending"), ("kafka_offset", "ascending")]
-    for commit in log.commits():
-        decision = commit.decision
-        if decision.quarantine_key is None or decision.plan.seq in superseded:
+    prefix = layout.quarantine_prefix(log.feed)
+    for key in [entry.key for entry in log.lake.list(prefix)]:
+        seq = layout.seq_of_object_key(key)
+        if seq in superseded or batch not in {None, seq}:
             continue
-        with log.lake.open(decision.quarantine_key) as file:
+        commit = log.commit_of(seq)
+        decision = commit.decision if commit else None
+        if decision is None or decision.quarantine_key != key:
+            continue
+        with log.lake.open(key) as file:
             rejects = pq.read_table(file, columns=columns).sort_by(order)
         settled = replayed_offsets(state, decision.plan.seq)
         if settled:

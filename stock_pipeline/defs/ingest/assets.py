@@ -17,7 +17,7 @@ from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.settings import FeedSettings, get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.lib.batches import Decision, Plan
+    from stock_pipeline.lib.batches import Plan
     from stock_pipeline.resources.batch_files import Reader
     from stock_pipeline.resources.ingest import Ingested
     from stock_pipeline.resources.offset_log import OffsetLog
@@ -243,22 +243,6 @@ def _ingest_what_waits(
             yield run_batch(planner, name, request.plan, request.attempt, run_id)
 
 
-def _replayed(decision: "Decision") -> str:
-    """What a replay did to the batch that it reads again; "" for other batches."""
-    plan = decision.plan
-    if plan.kind != "replay":
-        return ""
-    of = plan.replay_of[0]
-    if plan.offsets is not None:
-        return (
-            f"{decision.rows:,} rows of rejects of batch {of} came back, {decision.rejects:,} were "
-            "rejected again"
-        )
-    if decision.supersedes:
-        return f"batch {of} is replaced: its rows count no more"
-    return f"Kafka no longer has exactly the records of batch {of}: it stays as it is"
-
-
 def _report(
     context: dg.AssetExecutionContext,
     bronze: dg.AssetKey,
@@ -266,13 +250,14 @@ def _report(
     results: list[tuple["Ingested", float]],
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
+    from stock_pipeline.lib.replays import outcome
 
     commits = [done.commit for done, _ in results]
     for done, _ in results:
         if not done.decided_here:
             seq = done.commit.decision.plan.seq
             context.log.info("batch %d was decided before: %s", seq, done.replay)
-    for sentence in filter(None, (_replayed(commit.decision) for commit in commits)):
+    for sentence in filter(None, (outcome(commit.decision) for commit in commits)):
         context.log.info(sentence)
     partitions = [c for commit in commits for c in commit.decision.partitions.values()]
     unbalanced = [c for c in partitions if not c.balanced]

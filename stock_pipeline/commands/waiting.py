@@ -1,0 +1,30 @@
+"""Commands that planned batches and wait for what becomes of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from stock_pipeline.lib.batches import Plan
+    from stock_pipeline.resources.offset_log import OffsetLog
+
+#: A sensor tick, a run's start and the run itself, on a busy machine.
+SECONDS = 120.0
+
+
+def tell_what_became_of(log: OffsetLog, plans: list[Plan], *, wait: bool) -> None:
+    """Print one sentence for each batch when its run has decided it."""
+    from stock_pipeline.lib.replays import outcome
+    from stock_pipeline.resources.replays import decided
+
+    if not wait:
+        typer.echo("The sensor plan_batches starts their runs with its next tick.")
+        return
+    try:
+        for commit in decided(log, plans, SECONDS):
+            typer.echo(f"Batch {commit.decision.plan.seq}: {outcome(commit.decision)}.")
+    except TimeoutError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,54 @@
+"""Whether a topic is still the one that was read, and where a new incarnation may begin."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from datetime import UTC, datetime
+
+from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
+from stock_pipeline.resources.ingest import check_anchors
+from stock_pipeline.resources.kafka import RangeReader
+from stock_pipeline.resources.planner import Planner
+
+
+def unchanged(planner: Planner, name: str, offsets: TopicOffsets) -> bool:
+    """Whether a feed's topic is, by all that can be told, the one that the feed has read.
+
+    A feed that has read nothing has no topic to compare with: unchanged.
+    """
+    topic, state = planner.settings.feeds[name].topic, planner.logs[name].state()
+    try:
+        check_topic(state, topic, offsets)
+        with closing(RangeReader(planner.settings.kafka, topic)) as reader:
+            check_anchors(state, topic, offsets, state.anchors, reader)
+    except TopicChangedError:
+        return False
+    return True
+
+
+def start_offsets(planner: Planner, name: str, offsets: TopicOffsets, to: str) -> dict[int, int]:
+    """First offset to read of each partition.
+
+    Args:
+        planner: Knows the broker.
+        name: Name of the feed.
+        offsets: Polled offsets of its topic.
+        to: `earliest`, `latest`, or a time in ISO form, UTC where it names no zone.
+
+    Raises:
+        ValueError: `to` is neither.
+    """
+    if to == "earliest":
+        return {p: o.beginning for p, o in offsets.partitions.items()}
+    if to == "latest":
+        return {p: o.end for p, o in offsets.partitions.items()}
+    try:
+        at = datetime.fromisoformat(to)
+    except ValueError:
+        raise ValueError(
+            f"--to {to!r} is neither earliest, latest nor a time such as 2026-11-21T09:30 (UTC)."
+        ) from None
+    at = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    topic = planner.settings.feeds[name].topic
+    found = planner.kafka.offsets_at(topic, sorted(offsets.partitions), at)
+    return {p: offsets.partitions[p].end if o is None else o for p, o in found.items()}

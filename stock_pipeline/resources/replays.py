@@ -1,0 +1,109 @@
+"""Plans that a person asks for, written into the log: the sensor starts their runs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stock_pipeline.lib.batches import Commit, Plan
+from stock_pipeline.lib.decode import DECODER_VERSION
+from stock_pipeline.lib.offsets import LogState, TopicOffsets
+from stock_pipeline.lib.replays import ReplayError, requeue, supersede
+from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline.resources.quarantine import OpenRejects
+
+#: Planners may win the next number a few times in a row; never for long.
+MOST_TRIES = 10
+
+
+def plan_supersede(log: OffsetLog, seq: int, offsets: TopicOffsets) -> Plan:
+    """Plan that a batch is read from Kafka again and replaces its rows.
+
+    Raises:
+        ReplayError: There is no such decided batch, or it cannot be replaced.
+    """
+    commit = log.commit_of(seq)
+    if commit is None:
+        raise ReplayError(
+            f"Feed {log.feed} has no decided batch {seq}. Which batch holds a record: "
+            "stock-pipeline where"
+        )
+    plan = _put(
+        log,
+        lambda state: supersede(
+            state, commit.decision, offsets, decoder_version=DECODER_VERSION, now=_now()
+        ),
+    )
+    assert plan is not None  # noqa: S101 - `supersede` plans or raises
+    return plan
+
+
+def plan_requeue(log: OffsetLog, found: OpenRejects) -> Plan | None:
+    """Plan that rejects of one batch are decoded again; None when they all are already.
+
+    Bad bars inside documents that were accepted stay out: only the whole document can be decided
+    again, with its batch.
+
+    Raises:
+        ReplayError: The whole batch is being read again.
+    """
+    rejects = whole_rejects(found.rejects)
+    return _put(
+        log,
+        lambda state: requeue(
+            state, found.decision, rejects, decoder_version=DECODER_VERSION, now=_now()
+        ),
+    )
+
+
+def whole_rejects(rejects: pa.Table) -> dict[int, list[int]]:
+    """Offsets of records of which nothing was accepted, per partition."""
+    whole = rejects.filter(pc.invert(rejects["partial"]))
+    offsets: dict[int, list[int]] = {}
+    for partition, offset in zip(
+        whole["kafka_partition"].to_pylist(), whole["kafka_offset"].to_pylist(), strict=True
+    ):
+        offsets.setdefault(partition, []).append(offset)
+    return offsets
+
+
+def decided(log: OffsetLog, plans: list[Plan], seconds: float) -> Iterator[Commit]:
+    """Commits of plans as they are written by the runs that the sensor starts.
+
+    Raises:
+        TimeoutError: Some are undecided after `seconds`.
+    """
+    waiting = {plan.seq for plan in plans}
+    give_up = time.monotonic() + seconds
+    while waiting:
+        for seq in sorted(waiting):
+            commit = log.commit_of(seq)
+            if commit:
+                waiting.remove(seq)
+                yield commit
+        if waiting and time.monotonic() > give_up:
+            raise TimeoutError(
+                f"Batches {sorted(waiting)} of feed {log.feed} are undecided after {seconds:.0f} "
+                "s; they stay planned and run when the sensor plan_batches does (stock-pipeline "
+                "status)."
+            )
+        time.sleep(0.5)
+
+
+def _put(log: OffsetLog, plan_of: Callable[[LogState], Plan | None]) -> Plan | None:
+    for _ in range(MOST_TRIES):
+        plan = plan_of(log.state())
+        if plan is None or log.put_plan(plan):
+            return plan
+    raise ReplayError(
+        f"Other planners won {MOST_TRIES} numbers of feed {log.feed} in a row; nothing was "
+        "planned. Try again."
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
