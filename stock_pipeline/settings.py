@@ -130,6 +130,8 @@ class FeedSettings(Section):
     calendar: str | None = Field(default=None, description="Exchange calendar, else XNYS.")
     partitions: int = Field(default=1, ge=1, le=1000)
     retention_minutes: int = Field(default=7 * 24 * 60, ge=1)
+    #: A check turns red when unread records have less than this share of the topic's retention left.
+    loss_warning_share: float = Field(default=0.25, gt=0, lt=1)
     min_records: int = Field(default=50_000, ge=1)
     max_wait_seconds: float = Field(default=10.0, ge=0)
     max_records: int = Field(default=1_000_000, ge=1)

@@ -169,6 +169,28 @@ class KafkaControl:
                         high[key] = middle[key]
         return low
 
+    def retention_seconds(self, topic: str, otherwise: float) -> float | None:
+        """How long the broker keeps records of a topic; None for ever.
+
+        Args:
+            topic: Name of the topic.
+            otherwise: Seconds to assume where the brokers do not tell us.
+
+        Raises:
+            KafkaUnavailableError: The brokers do not answer.
+        """
+        from kafka.admin import ConfigResource, ConfigResourceType
+
+        names = ("cleanup.policy", "retention.ms")
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, dict.fromkeys(names, ""))
+        with _Translated(self):
+            answer = self._connection().describe_configs([resource], config_filter="all")
+        found = {n: c["value"] for n, c in answer.get("topic", {}).get(topic, {}).items()}
+        if "delete" not in found.get("cleanup.policy", "delete"):
+            return None
+        milliseconds = int(found.get("retention.ms", otherwise * 1000))
+        return milliseconds / 1000 if milliseconds >= 0 else None
+
     def ensure_topic(self, feed: FeedSettings) -> bool:
         """Create the feed's topic where it is missing; True when it was created."""
         from kafka.admin import NewTopic
