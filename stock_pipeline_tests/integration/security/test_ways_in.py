@@ -1,0 +1,89 @@
+"""Every way of security, through our own classes: produce, poll, plan, read, ingest."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from stock_pipeline.defs.ingest.assets import run_batch
+from stock_pipeline.resources.diagnosis_kafka import kafka_findings
+from stock_pipeline.resources.kafka_iam import IamToken
+from stock_pipeline.resources.planner import Planner
+from stock_pipeline.settings import Settings
+from stock_pipeline.sources.messages import Message
+from stock_pipeline.sources.publisher import Publisher
+from stock_pipeline.stack.provision import ensure_topics
+from stock_pipeline_tests.integration.security.conftest import Configure, trade
+from stock_pipeline_tests.integration.security.secure_broker import (
+    KEY_PASSWORD,
+    SecureBroker,
+    unsigned_token,
+)
+
+pytestmark = pytest.mark.apache
+
+WAYS = {
+    "tls": ("TLS", {}),
+    "mutual tls": ("MUTUAL", {"key": "client"}),
+    "mutual tls, locked key": ("MUTUAL", {"locked_key": "client"}),
+    "plain": ("SASL", {"mechanism": "PLAIN"}),
+    "scram-sha-256": ("SASL", {"mechanism": "SCRAM-SHA-256"}),
+    "scram-sha-512": ("SASL", {"mechanism": "SCRAM-SHA-512"}),
+    "scram-sha-512 without tls": ("CLEAR", {"mechanism": "SCRAM-SHA-512"}),
+    "token": ("TOKEN", {"mechanism": "AWS_MSK_IAM", "region": "eu-central-1"}),
+}
+
+
+def security_of(broker: SecureBroker, way: dict[str, str]) -> dict[str, Any]:
+    """The settings of a way in, with its files and the password."""
+    files = broker.certificates
+    if name := way.get("key"):
+        return {"certificate_file": files.chain(name), "key_file": files.key(name)}
+    if name := way.get("locked_key"):
+        return {
+            "certificate_file": files.chain(name),
+            "key_file": files.locked_key(name),
+            "key_password": KEY_PASSWORD,
+        }
+    if "region" in way or not way:
+        return dict(way)
+    return broker.user(way["mechanism"])
+
+
+def send(settings: Settings, count: int, feed: str = "trades") -> None:
+    with Publisher(settings.kafka, settings.feeds[feed].topic) as publisher:
+        publisher.send(Message(b"SIM-A", trade(number)) for number in range(count))
+
+
+def ingest_all(planner: Planner, feed: str = "trades") -> int:
+    """Plan and ingest what waits; returns how many rows came."""
+    rows = 0
+    topic = planner.settings.feeds[feed].topic
+    while True:
+        tick = planner.tick(feed, planner.poll()[topic], lambda plan: [], force=True)
+        assert not tick.problem
+        if not tick.requests:
+            return rows
+        for request in tick.requests:
+            done, _ = run_batch(planner, feed, request.plan, request.attempt, "run")
+            rows += done.commit.decision.rows
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_of_security_produces_polls_plans_and_ingests(
+    way: str, secure_broker: SecureBroker, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What AWS would sign, this broker cannot check; it takes a token of its own kind.
+    monkeypatch.setattr(IamToken, "_signed", lambda self: (unsigned_token(), time.time() + 900))
+    listener, given = WAYS[way]
+    settings = configure(listener, **security_of(secure_broker, given))
+    topics = {feed.topic: (1, 60) for feed in settings.feeds.values()}
+    ensure_topics(settings.kafka, topics)
+    send(settings, 5)
+    planner = Planner(settings)
+    assert ingest_all(planner) == 5
+    planner.kafka.close()
+    findings = kafka_findings(settings)
+    assert {f.state for f in findings} == {"ok"}, findings
