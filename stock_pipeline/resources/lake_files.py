@@ -19,7 +19,9 @@ from stock_pipeline.resources.aws_session import (
 from stock_pipeline.settings import AwsSettings
 
 #: What pyarrow says of a refused request; HEAD answers have no code but the status.
-_REFUSAL = re.compile(r"AWS Error (?P<code>\w+) during (?P<operation>\w+) operation")
+_REFUSAL = re.compile(
+    r"AWS Error (?P<code>\w+)( \(HTTP status (?P<status>\d+)\))? during (?P<operation>\w+)"
+)
 _CODES = {
     "ACCESS_DENIED": "AccessDenied",
     "EXPIRED_TOKEN": "ExpiredToken",
@@ -127,15 +129,15 @@ def _client_error(error: OSError, path: str) -> ClientError | None:
     if isinstance(error, FileNotFoundError) or found is None:
         return None
     code = _CODES.get(found["code"])
-    if code is None and "HTTP status 40" not in str(error):
+    if code is None and found["status"] not in {"400", "401", "403"}:
         return None
     answer = {
         "Error": {
-            "Code": code or "403",
+            "Code": code or found["status"],
             "Message": "refused",
             "Service": "s3",
             "Resource": f"s3://{path}",
         },
-        "ResponseMetadata": {"HTTPStatusCode": 403},
+        "ResponseMetadata": {"HTTPStatusCode": int(found["status"] or 403)},
     }
     return ClientError(answer, found["operation"])

@@ -24,7 +24,7 @@ from stock_pipeline_tests.conftest import SettingsFor
 
 ACCOUNT = "000000000000"
 BY_WORKGROUP = ("athena:GetWorkGroup", "athena:StartQueryExecution")
-FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7", "partitions": 2}}
+FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7", "min_records": 1}}
 
 
 @pytest.fixture(scope="session")
@@ -43,16 +43,16 @@ def enforcing_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 class Roles:
     """One lake on the enforcing emulator, and each part's role."""
 
-    def __init__(self, admin: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, admin: Settings, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.admin = admin
-        self.suffix = uuid.uuid4().hex[:8]
+        self.suffix = suffix
         self.iam = aws_client("iam", admin.aws)
         self._patch = monkeypatch
         self._made: set[str] = set()
         self._make_user()
 
     def arn(self, role: str) -> str:
-        return f"arn:aws:iam::{ACCOUNT}:role/stock-pipeline-{role}-{self.suffix}"
+        return role_arn(role, self.suffix)
 
     def become(self, role: str) -> Settings:
         """The settings of a process that assumes this role; `get_settings()` sees them too."""
@@ -73,15 +73,17 @@ class Roles:
         )
 
     def policy(self, role: str) -> dict[str, Any]:
-        """As on AWS but for two things that the emulator does not know.
+        """As on AWS but for three things that the emulator does not know.
 
-        It has no condition key s3:if-none-match, and takes a request that names a query by its id
-        for one on `*`, where AWS checks the query's workgroup.
+        It has no condition key s3:if-none-match, takes a request that names a query by its id for
+        one on `*`, where AWS checks the query's workgroup, and a crawler's name for a table's.
         """
         document = policy(self.admin, role, ACCOUNT)
         for statement in document["Statement"]:
             if "s3:if-none-match" in statement.get("Condition", {}).get("Null", {}):
                 del statement["Condition"]
+            if statement["Sid"] == "RunCrawlers":
+                statement["Resource"] = statement["Resource"].replace(":crawler/", ":table/")
             if statement["Sid"] == "AskAthena":
                 by_id = [a for a in statement["Action"] if a not in BY_WORKGROUP]
                 by_id_statement = {"Effect": "Allow", "Action": by_id, "Resource": "*", "Sid": "Id"}
@@ -112,7 +114,10 @@ class Roles:
         self._made.add(role)
         trust = {
             "Effect": "Allow",
-            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:user/runner-{self.suffix}"},
+            "Principal": {
+                "AWS": f"arn:aws:iam::{ACCOUNT}:user/runner-{self.suffix}",
+                **({"Service": "glue.amazonaws.com"} if role == "crawler" else {}),
+            },
             "Action": "sts:AssumeRole",
         }
         self.iam.create_role(
@@ -120,6 +125,10 @@ class Roles:
             AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
         )
         self.grant(role)
+
+
+def role_arn(role: str, suffix: str) -> str:
+    return f"arn:aws:iam::{ACCOUNT}:role/stock-pipeline-{role}-{suffix}"
 
 
 def forget() -> None:
@@ -143,9 +152,11 @@ def roles(
     """A provisioned lake and its roles."""
     monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", enforcing_endpoint)
+    suffix = uuid.uuid4().hex[:8]
+    monkeypatch.setenv("STOCK_PIPELINE__CATALOG__CRAWLER_ROLE", role_arn("crawler", suffix))
     admin = settings_for(FEEDS, catalog={"method": "partitions"})
     provision(admin)
-    yield Roles(admin, monkeypatch)
+    yield Roles(admin, suffix, monkeypatch)
     forget()
 
 
