@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stock_pipeline.commands.feeds import feed_settings
 from stock_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    from stock_pipeline.lib.batches import Plan
 
 
 def where(
@@ -19,10 +23,7 @@ def where(
     ] = None,
 ) -> None:
     """Tell the batch, the run and the object that hold an offset, and its row or reject."""
-    settings = get_settings()
-    if feed not in settings.feeds:
-        typer.echo(f"There is no feed {feed!r}; feeds: {', '.join(settings.feeds)}", err=True)
-        raise typer.Exit(2)
+    feed_settings(get_settings(), feed)
     found = locate(feed, partition, offset, incarnation)
     typer.echo(json.dumps(found, indent=2, default=str))
     if found["fate"] == "not planned":
@@ -34,7 +35,8 @@ def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> d
 
     Returns:
         `fate` (row, reject, hole, lost, undecided or not planned), `batch`, `run_id`, `object`,
-        and `rows` or `rejects` with what the object says of the offset.
+        and `rows` or `rejects` with what the object says of the offset. Of a record that was read
+        again, what the last batch made of it; `read_again_by` names a replay that is under way.
     """
     from stock_pipeline.lib import layout
     from stock_pipeline.resources.lake import Lake
@@ -43,19 +45,26 @@ def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> d
     lake = Lake(get_settings().aws)
     log = OffsetLog(lake, feed)
     incarnation = incarnation or log.state().incarnation
-    # Newest first: people ask for what just happened.
+    under_way: dict[str, Any] = {}
+    # Newest first: people ask for what just happened, and a replay is newer than what it replaces.
     for entry in reversed(list(lake.list(layout.plan_prefix(feed)))):
         plan = log.plan_of(layout.seq_of_key(entry.key))
         offsets = plan.ranges.get(partition) if plan else None
         if plan is None or offsets is None or plan.incarnation != incarnation:
             continue
-        if not offsets.start <= offset < offsets.end:
+        if not offsets.start <= offset < offsets.end or not _names(plan, partition, offset):
             continue
         commit = log.commit_of(plan.seq)
+        if plan.kind == "replay" and commit is None:
+            under_way = {"read_again_by": plan.seq}
+            continue
+        whole = plan.kind == "replay" and plan.offsets is None
+        if commit and whole and not commit.decision.supersedes:
+            continue
         if commit is None:
             return {"fate": "undecided", "batch": plan.seq, "planned_at": plan.planned_at}
         decision = commit.decision
-        answer: dict[str, Any] = {
+        answer: dict[str, Any] = under_way | {
             "fate": "hole",
             "batch": plan.seq,
             "run_id": decision.run_id,
@@ -77,6 +86,12 @@ def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> d
             answer |= {"quarantine": lake.uri(str(decision.quarantine_key)), "rejects": rejects}
         return answer
     return {"fate": "not planned"}
+
+
+def _names(plan: Plan, partition: int, offset: int) -> bool:
+    """Whether a plan that lists single offsets lists this one."""
+    listed = plan.offsets
+    return listed is None or any(r.start <= offset < r.end for r in listed.get(partition, ()))
 
 
 def _rows(lake: Any, key: str, partition: int, offset: int) -> list[dict[str, Any]]:

@@ -74,16 +74,17 @@ roll_ups = [_schedule(calendar) for calendar in calendars_used()]
 
 @dg.op(tags={"dagster/max_retries": "0"})
 def write_checkpoints(context: dg.OpExecutionContext) -> None:
-    """Fold each feed's offset log into a checkpoint, so that a cold start reads little."""
+    """Fold each feed's offset log into a checkpoint; remove rejects of attempts long decided."""
     from stock_pipeline.resources.lake import Lake
     from stock_pipeline.resources.offset_log import OffsetLog
 
     settings = get_settings()
     lake = Lake(settings.aws)
     for feed in settings.feeds:
-        checkpoint = OffsetLog(lake, feed).write_checkpoint()
+        log = OffsetLog(lake, feed)
+        checkpoint = log.write_checkpoint()
         seq = checkpoint.seq if checkpoint else "is current"
-        context.log.info("%s: checkpoint %s", feed, seq)
+        context.log.info("%s: checkpoint %s, %d attempts removed", feed, seq, log.sweep_attempts())
 
 
 @dg.op(ins={"after": dg.In(dg.Nothing)}, tags={"dagster/max_retries": "0"})

@@ -102,7 +102,10 @@ def ingest(
         with closing(batch):
             batch.read_all(plan.ranges, None if abandoned else reader, poll)
         if plan.kind == "replay" and not from_quarantine and not _same_records(log, plan, batch):
-            batch = BatchFiles(plan, decoder, message_format, Path(folder))
+            # Beside the files of the first read, which are still open.
+            again = Path(folder, "lost")
+            again.mkdir()
+            batch = BatchFiles(plan, decoder, message_format, again)
             with closing(batch):
                 batch.read_all(plan.ranges, None, poll)
         quarantine_key = None

@@ -96,6 +96,18 @@ class OffsetLog:
         """Write a checkpoint when the tail above the last one has grown long."""
         return self.write_checkpoint() if len(self._plans) >= CHECKPOINT_EVERY else None
 
+    def sweep_attempts(self) -> int:
+        """Remove the rejects that attempts at decided batches left; how many there were.
+
+        Those of the attempt that decided were copied to where readers look before the commit.
+        """
+        removed = 0
+        for entry in list(self.lake.list(layout.attempt_prefix(self.feed))):
+            if self.commit_of(layout.seq_of_key(entry.key)):
+                self.lake.delete(entry.key)
+                removed += 1
+        return removed
+
     def _latest_checkpoint(self) -> Checkpoint | None:
         # A rival may delete an older checkpoint between our listing and our read: look again.
         while True:

@@ -11,8 +11,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from stock_pipeline.lib import layout
 from stock_pipeline.resources.lake import Lake, ObjectEntry
 from stock_pipeline.resources.lake_tables import LAYERS, LakeTable, lake_tables
+from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import Settings
 
 #: Silver and gold objects are replaced in place: a query that met a replacement is run again.
@@ -88,7 +90,14 @@ def _listed(lake: Lake, tables: Iterable[LakeTable]) -> dict[LakeTable, list[Obj
     tables = list(tables)
 
     def objects(table: LakeTable) -> list[ObjectEntry]:
-        return [e for e in lake.list(table.prefix) if e.key.endswith(".parquet")]
+        entries = [e for e in lake.list(table.prefix) if e.key.endswith(".parquet")]
+        if table.layer in _MUTABLE:
+            return entries
+        # Rows of a batch that was read again count no more.
+        superseded = OffsetLog(lake, table.name).state().superseded
+        if not superseded:
+            return entries
+        return [e for e in entries if layout.seq_of_object_key(e.key) not in superseded]
 
     with ThreadPoolExecutor(8) as pool:
         return dict(zip(tables, pool.map(objects, tables), strict=True))
