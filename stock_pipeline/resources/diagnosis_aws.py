@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from stock_pipeline.resources.aws_session import aws_client
+from stock_pipeline.resources.aws_session import aws_client, refused_credentials
+from stock_pipeline.resources.bucket_security import has_tls, insecurities
 from stock_pipeline.resources.diagnosis import Finding, refusal, start_it
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.store_probe import probe_conditional_writes
@@ -19,18 +20,9 @@ from stock_pipeline.settings import Settings
 SKEW_WARNING_SECONDS = 5.0
 SKEW_FAILURE_SECONDS = 60.0
 
-BAD_KEYS = {
-    "InvalidAccessKeyId",
-    "InvalidClientTokenId",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "AuthFailure",
-    "UnrecognizedClientException",
-}
 NOT_THERE = {"404", "NoSuchBucket", "NotFound"}
 
-AFTER_BUCKET = ("conditional writes", "clock")
+AFTER_BUCKET = ("bucket security", "conditional writes", "clock")
 AFTER_ANSWER = ("credentials", "bucket", *AFTER_BUCKET, "glue database", "athena")
 
 
@@ -60,6 +52,7 @@ def aws_findings(settings: Settings) -> list[Finding]:
     return [
         Finding("credentials", "ok", f"accepted by {where}"),
         Finding("bucket", "ok", lake.bucket),
+        _bucket_security(settings),
         _conditional_writes(lake),
         _clock(answer["ResponseMetadata"]["HTTPHeaders"].get("date")),
         *_catalogue(settings),
@@ -91,7 +84,7 @@ def _refused(settings: Settings, lake: Lake, where: str, error: ClientError) -> 
         except ClientError as explained:
             error = explained
     code = _code(error)
-    if code in BAD_KEYS:
+    if refused_credentials(code):
         return [
             Finding(
                 "credentials",
@@ -127,6 +120,20 @@ def _refused(settings: Settings, lake: Lake, where: str, error: ClientError) -> 
         *_skipped(AFTER_BUCKET, "the bucket cannot be used"),
         *_catalogue(settings),
     ]
+
+
+def _bucket_security(settings: Settings) -> Finding:
+    name, remedy = "bucket security", "Set it on the bucket: docs/security.md, Buckets."
+    try:
+        found = list(insecurities(settings.aws))
+    except ClientError as error:
+        answer = f"It could not be looked at ({_code(error)}): these keys may not read it."
+        remedy = "Nothing, or allow s3:GetEncryptionConfiguration and the like to see it."
+        return Finding(name, "warning", answer, remedy)
+    if found:
+        return Finding(name, "warning", " ".join(found), remedy)
+    tls = "TLS only" if has_tls(settings.aws) else "plain HTTP on loopback"
+    return Finding(name, "ok", f"encrypted, public access blocked, {tls}")
 
 
 def _conditional_writes(lake: Lake) -> Finding:

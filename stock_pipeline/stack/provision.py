@@ -10,6 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from stock_pipeline.resources.aws_session import aws_client
+from stock_pipeline.resources.bucket_security import secure_bucket
 from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.kafka_clients import admin_options
 from stock_pipeline.resources.lake import Lake
@@ -82,7 +83,7 @@ def topic_configs(retention_minutes: int) -> dict[str, str]:
 
 
 def ensure_bucket(aws: AwsSettings) -> None:
-    """Create the lake's bucket where it is missing.
+    """Create the lake's bucket where it is missing; encrypted, not public, TLS only.
 
     Raises:
         botocore.exceptions.ClientError: S3 refused, for example because the name is taken.
@@ -95,6 +96,7 @@ def ensure_bucket(aws: AwsSettings) -> None:
     except ClientError as error:
         if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
             raise
+    secure_bucket(aws)
 
 
 def ensure_workgroup(settings: Settings) -> None:
