@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from stock_pipeline.lib import layout
-from stock_pipeline.lib.catalog_diff import TableShape, differences, glue_name
 from stock_pipeline.lib.due import BUILD_ORDER, YEARS_READ
 from stock_pipeline.lib.intervals import Interval, covers
 from stock_pipeline.lib.offsets import TopicOffsets
@@ -18,26 +17,19 @@ from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
-    GOLD_TABLES,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
-from stock_pipeline.lib.verify import Check, Finding, Kind, Report
-from stock_pipeline.resources.athena import AthenaError, AthenaRunner
-from stock_pipeline.resources.glue import Catalogue
+from stock_pipeline.lib.verify import Finding, Kind, Report
 from stock_pipeline.resources.kafka import KafkaControl, KafkaUnavailableError
-from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
-from stock_pipeline.resources.lake_tables import LakeTable, actual_shapes
-from stock_pipeline.resources.parity import GoldParity
+from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.table_index import TableIndex
+from stock_pipeline.resources.verify_catalogue import AthenaVerifier, CatalogueVerifier
 from stock_pipeline.resources.verify_feed import FeedVerifier, Progress
 from stock_pipeline.resources.verify_objects import listing
 from stock_pipeline.resources.verify_strangers import strangers_of_lake, strangers_of_tables
 from stock_pipeline.resources.verify_tables import TableVerifier
 from stock_pipeline.settings import Settings
-
-#: Gold partitions of a table, the newest in scope, that Athena is asked for: it bills each query.
-ATHENA_PARTITIONS = 2
 
 
 @dataclass(frozen=True)
@@ -118,7 +110,9 @@ class _Verify:
             self.touched |= result.touched
             undecided[feed] = result.undecided
         self._tables(undecided)
-        self._catalogue()
+        by_catalogue = CatalogueVerifier(self.settings, self.lake, self.scope.grace_seconds)
+        self.report.checks.append(by_catalogue.verify(self.feeds))
+        self.report.findings += by_catalogue.findings
         return self.report
 
     def _polled(self) -> dict[str, TopicOffsets | None] | None:
@@ -155,7 +149,8 @@ class _Verify:
                 self._forgotten(verifier.examined, undecided)
                 self.report.findings += verifier.findings
                 self.report.notes += verifier.notes
-                self._athena(partitions)
+                if self.scope.athena:
+                    self._athena(partitions)
             finally:
                 index.close()
 
@@ -201,98 +196,13 @@ class _Verify:
         found[DAILY_AVERAGE_PRICE_TABLE.name] = set(years)
         return found
 
-    def _catalogue(self) -> None:
-        catalogue = Catalogue(self.settings, self.lake)
-        tables = [
-            t for t in catalogue.tables if t.layer in {"silver", "gold"} or t.name in self.feeds
-        ]
-        lake = actual_shapes(self.lake, tables)
-        there = catalogue.shapes_of([t.glue_name for t in tables])
-        young = {t.glue_name: self._young(t) for t in tables}
-        settled = [
-            replace(s, partitions=s.partitions - (young[s.name] - _known(there, s.name)))
-            for s in lake
-        ]
-        sentences = differences(settled, there)
-        self.report.findings += [
-            Finding(
-                Kind.STALE_CATALOGUE,
-                sentence,
-                f"{self.settings.catalog.database}.{sentence.split()[1]}",
-                "Materialize catalog/lake: it crawls what is new and drops what is gone.",
-            )
-            for sentence in sentences
-        ]
-        partitions = sum(len(s.partitions) for s in lake)
-        self.report.checks.append(
-            Check(
-                "catalogue",
-                f"{len(tables):,} tables and {partitions:,} partitions against the lake",
-                0,
-                len(sentences),
-            )
-        )
-
-    def _young(self, table: LakeTable) -> frozenset[tuple[str, ...]]:
-        """Partitions of which every object is younger than the grace: a crawl may be under way."""
-        old: set[str] = set()
-        young: set[str] = set()
-        for entry in listing(self.lake, table.prefix):
-            folder = entry.key.removeprefix(table.prefix).split("/")[0]
-            value = folder.partition("=")[2]
-            (old if entry.older_than(self.scope.grace_seconds) else young).add(value)
-        return frozenset((value,) for value in young - old)
-
     def _athena(self, partitions: dict[str, set[str]]) -> None:
-        if not self.scope.athena:
-            return
-        runner = AthenaRunner(self.settings)
-        rows = scanned = 0
-        compared: list[str] = []
-        found = len(self.report.findings)
-        for table in GOLD_TABLES:
-            newest = sorted(partitions[table.name], reverse=True)[:ATHENA_PARTITIONS]
-            for n, partition in enumerate(newest):
-                self.progress(f"Athena {table.name}", n, len(newest))
-                try:
-                    parity = GoldParity(self.settings, self.lake, table, runner).compare(partition)
-                except ObjectNotFoundError:
-                    continue  # A stale partition, and found to be one.
-                except AthenaError as error:
-                    name = f"{self.settings.catalog.database}.{glue_name(table.layer, table.name)}"
-                    self._uncompared(f"Athena {table.name} {partition}", str(error), name)
-                    continue
-                self.report.notes += parity.notes
-                scanned += parity.query.bytes_scanned if parity.query else 0
-                if parity.athena is None:
-                    continue
-                compared.append(partition)
-                rows += parity.athena.rows
-                if parity.athena.differing:
-                    example = ", ".join(f"{k} {v}" for k, v in parity.athena.examples[0].items())
-                    self.report.findings.append(
-                        Finding(
-                            Kind.ATHENA_DIFFERS,
-                            f"{parity.athena.differing} values of {table.name} {partition} differ "
-                            f"between Athena and DuckDB; the first: {example}.",
-                            f"{table.layer}/{table.name} {partition}",
-                            f"Look at athena/{table.name} in the UI; the catalogue may be stale.",
-                        )
-                    )
-        self.report.checks.append(
-            Check(
-                "Athena",
-                f"{len(compared)} newest gold partitions by Athena and DuckDB, {rows:,} rows",
-                scanned,
-                len(self.report.findings) - found,
-            )
-        )
+        verifier = AthenaVerifier(self.settings, self.lake, self.progress)
+        self.report.checks.append(verifier.verify(partitions))
+        self.report.findings += verifier.findings
+        self.report.notes += verifier.notes
 
     def _uncompared(self, what: str, why: str, place: str) -> None:
         sentence = f"{what} was not compared: {why}"
         action = "stock-pipeline doctor says what is wrong with it."
         self.report.findings.append(Finding(Kind.NOT_COMPARED, sentence, place, action))
-
-
-def _known(there: dict[str, TableShape], name: str) -> frozenset[tuple[str, ...]]:
-    return there[name].partitions if name in there else frozenset()

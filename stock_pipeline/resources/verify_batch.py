@@ -16,7 +16,7 @@ from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.lib.verify import Finding, Kind, differing_fields
 from stock_pipeline.lib.verify_rows import DOCUMENT_FORMATS, Tally, doubled, miscounted
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
-from stock_pipeline.resources.verify_objects import Body, Listed, body
+from stock_pipeline.resources.verify_objects import UNREADABLE, Body, Listed, body
 
 PIECE_ROWS = 131_072
 
@@ -154,7 +154,7 @@ class BatchVerifier:
             return None
         try:
             return pq.ParquetFile(found.file, page_checksum_verification=True)
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             self._unreadable(result, key, error)
             return None
 
@@ -187,7 +187,7 @@ class BatchVerifier:
                 else:
                     result.rejects.add(table.filter(pc.invert(table["partial"])))
                     partial.add(table.filter(table["partial"]))
-        except (pa.ArrowException, OSError) as error:
+        except UNREADABLE as error:
             self._unreadable(result, key, error)
             return False
         return True

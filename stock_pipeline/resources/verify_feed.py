@@ -79,6 +79,8 @@ class FeedVerifier:
         self.settle_seconds, self.progress = settle_seconds, progress
         self.log = LogSnapshot(lake, feed, first, last)
         self.result = FeedResult()
+        # Before the broker is asked: what is planned later may lie beyond its answer.
+        self._state = _folded(self.log)
         self._batches = BatchVerifier(lake, feed, settings.feeds[feed].format)
         self._whole = first is None and last is None
         self._checker = LogChecker(feed, None if self._whole else self.log.starts())
@@ -115,8 +117,8 @@ class FeedVerifier:
         self._strangers()
         self._sum_up(len(self.result.findings) - log_findings)
         if broker:
-            checker = self._checker if self._whole else LogChecker(self.feed)
-            broker.findings += broker.topic_findings(self._state(), checker)
+            if self._whole and self._state:
+                broker.findings += broker.beginnings(self._state.incarnation, self._checker)
             self.result.findings += broker.findings
             self.result.notes += broker.notes
             self.result.checks.append(broker.check())
@@ -125,7 +127,7 @@ class FeedVerifier:
     def _broker(self, offsets: TopicOffsets | None, stack: ExitStack) -> BrokerVerifier:
         topic = self.settings.feeds[self.feed].topic
         reader = stack.enter_context(closing(RangeReader(self.settings.kafka, topic)))
-        return BrokerVerifier(self.feed, topic, offsets, reader, self.log.latest())
+        return BrokerVerifier(self.feed, topic, offsets, reader, self.log.latest(), self._state)
 
     def _absorb(self, entries: Sequence[Entry]) -> list[Commit]:
         """Check a piece of the log; its commits."""
@@ -242,12 +244,13 @@ class FeedVerifier:
             ),
         ]
 
-    def _state(self) -> LogState | None:
-        try:
-            return self.log.log.state()
-        except ValueError:
-            # A plan is missing, which is among the findings.
-            return None
-
     def _find(self, kind: Kind, sentence: str, place: str, action: str, batch: int) -> None:
         self.result.findings.append(Finding(kind, sentence, place, action, self.feed, batch))
+
+
+def _folded(log: LogSnapshot) -> LogState | None:
+    try:
+        return log.log.state()
+    except ValueError:
+        # A plan is missing or no document, which is among the findings.
+        return None

@@ -12,7 +12,7 @@ from stock_pipeline.lib.offsets import LogState, TopicChangedError, TopicOffsets
 from stock_pipeline.lib.verify import Check, Finding, Kind, LogChecker
 from stock_pipeline.lib.verify_rows import Offsets, Tally
 from stock_pipeline.resources.batch_files import Reader, RecordDigest
-from stock_pipeline.resources.kafka import OffsetOutOfRangeError
+from stock_pipeline.resources.kafka import KafkaUnavailableError, OffsetOutOfRangeError
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class BrokerVerifier:
         offsets: What the broker says of the topic; None where it does not exist.
         reader: Reads ranges.
         latest: The log's last plan of its own, for the life of the topic; None in an empty log.
+        state: The log, folded before `offsets` were asked for; None where plans are missing.
     """
 
     def __init__(
@@ -48,10 +49,13 @@ class BrokerVerifier:
         offsets: TopicOffsets | None,
         reader: Reader,
         latest: Plan | None,
+        state: LogState | None,
     ) -> None:
         self.feed, self.topic, self.offsets = feed, topic, offsets
-        self.findings: list[Finding] = []
+        self.findings = list(_changed(state, topic, offsets)) if state and offsets else []
         self.notes: list[str] = []
+        #: Nothing can be compared with another topic, or with one that does not answer.
+        self._useless = bool(self.findings)
         self._reader, self._latest = reader, latest
         self._compared = self._gone = self._bytes = 0
 
@@ -63,16 +67,22 @@ class BrokerVerifier:
             bronze: Its rows, counted.
             rejects: Its whole rejects, counted.
             sound: Whether its objects hold what the decision says.
-
-        Raises:
-            KafkaUnavailableError: The brokers do not answer.
         """
-        if decision.plan.offsets is not None:
-            return  # It was read from quarantine.
+        if self._useless or decision.plan.offsets is not None:
+            return  # The latter was read from quarantine.
         if not self._same_life(decision.plan) or not self._kept(decision):
             self._gone += 1
             return
-        again = reread(decision, self._reader, bronze, rejects)
+        try:
+            again = reread(decision, self._reader, bronze, rejects)
+        except KafkaUnavailableError as error:
+            self._useless = True
+            sentence = f"From batch {decision.plan.seq} on, Kafka was not compared: {error}"
+            action = "stock-pipeline doctor says what is wrong with it."
+            self.findings.append(
+                Finding(Kind.NOT_COMPARED, sentence, self.topic, action, self.feed)
+            )
+            return
         self._bytes += again.bytes
         if again.note:
             self._gone += 1
@@ -92,24 +102,18 @@ class BrokerVerifier:
                 )
             )
 
-    def topic_findings(self, state: LogState | None, checker: LogChecker) -> Iterator[Finding]:
-        """Whether the topic is the one that was read, and whether its beginning was.
+    def beginnings(self, incarnation: int, checker: LogChecker) -> Iterator[Finding]:
+        """Partitions whose first records belong to no batch, and Kafka has them (I7).
 
         Args:
-            state: The feed's log, folded; None where plans are missing.
-            checker: Has followed the log from its beginning; a part of it knows no beginnings.
+            incarnation: The topic's life of now.
+            checker: Has followed the log from its first plan.
         """
-        if self.offsets is None or state is None:
+        if self.offsets is None or self._useless:
             return
-        try:
-            check_topic(state, self.topic, self.offsets)
-        except TopicChangedError as error:
-            action = f"stock-pipeline feed adopt {self.feed}"
-            yield Finding(Kind.TOPIC_CHANGED, str(error), self.topic, action, self.feed)
-            return
-        for (incarnation, partition), ledger in sorted(checker.ledgers.items()):
+        for (life, partition), ledger in sorted(checker.ledgers.items()):
             polled = self.offsets.partitions.get(partition)
-            if incarnation != state.incarnation or polled is None:
+            if life != incarnation or polled is None:
                 continue
             first = checker.first_offset(incarnation, partition)
             begins = polled.beginning if first is None else max(first, polled.beginning)
@@ -146,6 +150,14 @@ class BrokerVerifier:
             and polled.beginning <= _first_read(decision, partition)
             for partition in decision.partitions
         )
+
+
+def _changed(state: LogState, topic: str, offsets: TopicOffsets) -> Iterator[Finding]:
+    try:
+        check_topic(state, topic, offsets)
+    except TopicChangedError as error:
+        action = f"stock-pipeline feed adopt {state.feed}"
+        yield Finding(Kind.TOPIC_CHANGED, str(error), topic, action, state.feed)
 
 
 def reread(decision: Decision, reader: Reader, bronze: Tally, rejects: Tally) -> Reread:

@@ -25,7 +25,7 @@ from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.resources.silver import Draft, SilverMaker
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.verify_feed import Progress
-from stock_pipeline.resources.verify_objects import listing, utc_now
+from stock_pipeline.resources.verify_objects import UNREADABLE, listing, utc_now
 from stock_pipeline.settings import Settings
 
 #: How often a partition is looked at again because it was replaced meanwhile.
@@ -106,7 +106,11 @@ class TableVerifier:
         """Compare one partition; the rows compared."""
         name = f"{table.layer}/{table.name} {partition}"
         for _ in range(MOST_TRIES):
-            was, want = self._look(table, partition)
+            try:
+                was, want = self._look(table, partition)
+            except UNREADABLE as error:
+                self._unreadable(table, partition, error)
+                return 0
             for feed, seen in was.made_from.examined.items() if was else ():
                 self.examined[feed] = merged([*self.examined.get(feed, ()), *seen])
             reasons = list(self._behind(want, was))
@@ -119,7 +123,7 @@ class TableVerifier:
                 self._find(stale, table, partition, " ".join(old), action)
             elif reasons:
                 self.notes.append(f"{name}: {reasons[0][0]} The next refresh makes it.")
-            if was is None or old or self._not_again(table, want, was):
+            if was is None or old or self._not_again(table, partition, want, was):
                 return 0
             if not self.index.knows(was.made_from):
                 self.notes.append(
@@ -128,7 +132,7 @@ class TableVerifier:
                 return 0
             try:
                 draft = self._again(table, partition, want, was)
-            except (ObjectNotFoundError, pa.ArrowException, OSError) as error:
+            except (ObjectNotFoundError, *UNREADABLE) as error:
                 sentence = f"It was not compared: what it is made from cannot be read ({error})."
                 action = "Mend that object first."
                 self._find(Kind.NOT_COMPARED, table, partition, sentence, action)
@@ -142,7 +146,8 @@ class TableVerifier:
         """The object, and what it would be made from now."""
         key = key_of(table, partition)
         was, want = self._read(key), self.index.want(table, partition)
-        if is_due(want, Made(was.etag, was.made_from) if was else None):
+        unknown = was is not None and not self.index.knows(was.made_from)
+        if unknown or is_due(want, Made(was.etag, was.made_from) if was else None):
             # Replaced since the index was read, or really behind.
             self.index.catch_up()
             was, want = self._read(key), self.index.want(table, partition)
@@ -179,14 +184,20 @@ class TableVerifier:
         inputs = self.index.inputs(table, partition)
         return bool(want.etags) or any(i.rows and not i.superseded for i in inputs)
 
-    def _not_again(self, table: TableSpec, want: Want, was: Published) -> bool:
+    def _not_again(self, table: TableSpec, partition: str, want: Want, was: Published) -> bool:
         """Whether what the object was made from is not there any more to make it from again."""
         made = was.made_from
         if any(want.etags.get(key) != etag for key, etag in made.etags.items()):
             return True
         if table.layer == "gold":
             return is_due(want, Made(was.etag, made)) or not want.etags
-        return any(feed not in self.settings.feeds for feed, seen in made.examined.items() if seen)
+        # The rows of a batch that another has superseded since count no more.
+        superseding = any(
+            i.replaces and not covers(made.examined.get(i.feed, ()), i.seq)
+            for i in self.index.inputs(table, partition)
+        )
+        removed = any(made.examined[feed] for feed in made.examined.keys() - self.settings.feeds)
+        return superseding or removed
 
     def _again(self, table: TableSpec, partition: str, want: Want, was: Published) -> Draft:
         self._bytes += was.bytes
@@ -204,7 +215,7 @@ class TableVerifier:
     def _compared(self, table: TableSpec, partition: str, draft: Draft, was: Published) -> int:
         kind = Kind.WRONG_SILVER if table.layer == "silver" else Kind.WRONG_GOLD
         action = "Materialize this partition: it is made anew from its inputs."
-        if was.table.schema.names != table.schema.names:
+        if was.table.schema != table.schema:
             self._find(kind, table, partition, "It has other columns than its table.", action)
             return 0
         found = compare(draft.table, was.table, table.key)
@@ -239,6 +250,12 @@ class TableVerifier:
     def _settled_object(self, key: str) -> bool:
         listed = next((e for e in listing(self.lake, key) if e.key == key), None)
         return listed is None or utc_now() - listed.modified > self.grace
+
+    def _unreadable(self, table: TableSpec, partition: str, error: Exception) -> None:
+        kind = Kind.WRONG_SILVER if table.layer == "silver" else Kind.WRONG_GOLD
+        sentence = f"It cannot be read as Parquet ({str(error).splitlines()[0]})."
+        action = "Move the object away: the next refresh makes it anew from its inputs."
+        self._find(kind, table, partition, sentence, action)
 
     def _find(
         self, kind: Kind, table: TableSpec, partition: str, sentence: str, action: str

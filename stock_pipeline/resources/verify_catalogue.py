@@ -1,0 +1,122 @@
+"""The catalogue against the lake, and Athena against DuckDB, for `verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from stock_pipeline.lib.catalog_diff import differences, glue_name
+from stock_pipeline.lib.schemas import GOLD_TABLES, TableSpec
+from stock_pipeline.lib.verify import Check, Finding, Kind
+from stock_pipeline.resources.athena import AthenaError, AthenaRunner
+from stock_pipeline.resources.glue import Catalogue
+from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
+from stock_pipeline.resources.lake_tables import LakeTable, declared_shapes
+from stock_pipeline.resources.parity import GoldParity
+from stock_pipeline.resources.verify_feed import Progress
+from stock_pipeline.resources.verify_objects import listing
+from stock_pipeline.settings import Settings
+
+#: Gold partitions of a table, the newest in scope, that Athena is asked for: it bills each query.
+ATHENA_PARTITIONS = 2
+
+
+class CatalogueVerifier:
+    """Compares tables, columns and partitions of the catalogue with the lake.
+
+    Whether the objects themselves have the declared columns is found where they are read.
+    """
+
+    def __init__(self, settings: Settings, lake: Lake, grace_seconds: float) -> None:
+        self.lake, self.grace_seconds = lake, grace_seconds
+        self.findings: list[Finding] = []
+        self._catalogue = Catalogue(settings, lake)
+
+    def verify(self, feeds: Collection[str]) -> Check:
+        """Compare the tables of some feeds, and silver and gold."""
+        tables = [
+            t for t in self._catalogue.tables if t.layer in {"silver", "gold"} or t.name in feeds
+        ]
+        lake = declared_shapes(self.lake, tables)
+        there = self._catalogue.shapes_of([t.glue_name for t in tables])
+        settled = []
+        for table, shape in zip(tables, lake, strict=True):
+            known = there[shape.name].partitions if shape.name in there else frozenset()
+            new = shape.partitions - known
+            young = self._young(table, new) if new else frozenset()
+            settled.append(replace(shape, partitions=shape.partitions - young))
+        for sentence in differences(settled, there):
+            self.findings.append(
+                Finding(
+                    Kind.STALE_CATALOGUE,
+                    sentence,
+                    f"{self._catalogue.database}.{sentence.split()[1]}",
+                    "Materialize catalog/lake: it crawls what is new and drops what is gone.",
+                )
+            )
+        partitions = sum(len(shape.partitions) for shape in lake)
+        sentence = f"{len(tables):,} tables and {partitions:,} partitions against the lake"
+        return Check("catalogue", sentence, 0, len(self.findings))
+
+    def _young(
+        self, table: LakeTable, new: frozenset[tuple[str, ...]]
+    ) -> frozenset[tuple[str, ...]]:
+        """Partitions of which no object is older than the grace: a crawl may be under way."""
+        return frozenset(
+            (value,)
+            for (value,) in new
+            if not any(
+                entry.older_than(self.grace_seconds)
+                for entry in listing(self.lake, f"{table.prefix}{table.partition_column}={value}/")
+            )
+        )
+
+
+class AthenaVerifier:
+    """Runs gold's SQL by Athena and DuckDB over the same silver, and compares the rows."""
+
+    def __init__(self, settings: Settings, lake: Lake, progress: Progress) -> None:
+        self.settings, self.lake, self.progress = settings, lake, progress
+        self.findings: list[Finding] = []
+        self.notes: list[str] = []
+        self._runner = AthenaRunner(settings)
+        self._rows = self._scanned = self._compared = 0
+
+    def verify(self, partitions: Mapping[str, Collection[str]]) -> Check:
+        """Compare the newest of these partitions of each gold table."""
+        for table in GOLD_TABLES:
+            newest = sorted(partitions[table.name], reverse=True)[:ATHENA_PARTITIONS]
+            for n, partition in enumerate(newest):
+                self._compare(table, partition)
+                self.progress(f"Athena: {table.name}", n + 1, len(newest))
+        sentence = (
+            f"{self._compared} gold partitions, the newest, by Athena and by DuckDB, "
+            f"{self._rows:,} rows"
+        )
+        return Check("Athena", sentence, self._scanned, len(self.findings))
+
+    def _compare(self, table: TableSpec, partition: str) -> None:
+        name = f"{self.settings.catalog.database}.{glue_name(table.layer, table.name)}"
+        try:
+            parity = GoldParity(self.settings, self.lake, table, self._runner).compare(partition)
+        except ObjectNotFoundError:
+            return  # It is missing, which is found where gold is compared with silver.
+        except AthenaError as error:
+            sentence = f"{table.name} {partition} was not compared with Athena: {error}"
+            action = "stock-pipeline doctor says what is wrong with Athena."
+            self.findings.append(Finding(Kind.NOT_COMPARED, sentence, name, action))
+            return
+        self.notes += parity.notes
+        self._scanned += parity.query.bytes_scanned if parity.query else 0
+        if parity.athena is None:
+            return
+        self._compared += 1
+        self._rows += parity.athena.rows
+        if parity.athena.differing:
+            example = ", ".join(f"{k} {v}" for k, v in parity.athena.examples[0].items())
+            sentence = (
+                f"{parity.athena.differing} values of {table.name} {partition} differ between "
+                f"Athena and DuckDB; the first: {example}."
+            )
+            action = f"See athena/{table.name} in the UI; a stale catalogue may be the cause."
+            self.findings.append(Finding(Kind.ATHENA_DIFFERS, sentence, name, action))
