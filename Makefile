@@ -15,8 +15,8 @@ REQUIREMENTS := pyproject.toml constraints.txt
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-dev: $(VENV)/.local ## Run the whole pipeline on this machine, until Ctrl-C
-	@exec $(BIN)/stock-pipeline dev
+dev: $(VENV)/.local ## Run the whole pipeline on this machine, until Ctrl-C (BROKER=apache)
+	@exec $(BIN)/stock-pipeline dev $(if $(BROKER),--broker $(BROKER))
 
 test: lint unit integration ## Lint, types and all tests, on ports and in folders of their own
 

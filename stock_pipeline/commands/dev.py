@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -35,6 +35,10 @@ def dev(
         bool, typer.Option(help="Simulate a market and replay sample prices once.")
     ] = True,
     dagster: Annotated[bool, typer.Option(help="Start Dagster.")] = True,
+    broker: Annotated[
+        Literal["embedded", "apache"] | None,
+        typer.Option(help="Which broker to start; the setting `broker` without it."),
+    ] = None,
 ) -> None:
     """Run the whole pipeline on this machine until Ctrl-C: broker, AWS emulator, Dagster, market.
 
@@ -49,6 +53,8 @@ def dev(
 
     console = Console(highlight=False)
     settings = get_settings()
+    if broker:
+        settings = settings.model_copy(update={"broker": broker})
     if settings.profile != "local":
         console.print(
             f"`dev` is for profile local, the settings say {settings.profile}; nothing was started."
@@ -112,12 +118,14 @@ def run(
     from stock_pipeline.stack import children
     from stock_pipeline.stack.local import LocalStack
 
-    home = settings.home.resolve()
+    home = home_of(settings)
     stack = LocalStack(settings, home, lambda notice: say(console, notice), stop.is_set)
     simulator = simulator and settings.simulator.enabled
     history_made, replayed = home / "history.made", home / "sample.replayed"
     try:
         say(console, f"Starting; data and logs are kept in {home}")
+        if settings.broker == "apache":
+            fetch_apache(console)
         stack.start()
         if dagster:
             say(console, "Kafka and AWS are up, Dagster is starting (20 to 60 s)")
@@ -136,6 +144,30 @@ def run(
         say(console, "Stopping")
         stack.stop()
     say(console, "Stopped; the data is kept and the next start goes on with it")
+
+
+def home_of(settings: Settings) -> Path:
+    """Folder of this broker's topics and of all that was made from them.
+
+    Offsets of one broker mean nothing to the other: a lake that was filled from one would take the
+    other's topics for recreated ones. So Apache Kafka has a folder of its own.
+    """
+    home = settings.home.resolve()
+    return home / "apache" if settings.broker == "apache" else home
+
+
+def fetch_apache(console: Console) -> None:
+    """Get Apache Kafka, and say so when that takes a while.
+
+    Raises:
+        ApacheKafkaUnavailableError: Java or Maven is missing, or the artifacts out of reach.
+    """
+    from stock_pipeline.stack.apache import kafka_classpath
+    from stock_pipeline.stack.apache_jars import KAFKA_VERSION, cache_folder
+
+    if not cache_folder().exists():
+        say(console, f"Maven fetches Apache Kafka {KAFKA_VERSION} to {cache_folder()} (once)")
+    kafka_classpath()
 
 
 def watch(
@@ -173,11 +205,13 @@ def show_status(stack: LocalStack, console: Console, stop: threading.Event, dags
     from stock_pipeline.stack.code_location import reload_unreachable_locations
     from stock_pipeline.stack.trim import Trimmer
 
-    trimmer = Trimmer(stack.settings)
+    # Apache Kafka keeps records on disk, as long as its topics say.
+    trimmer = Trimmer(stack.settings) if stack.settings.broker == "embedded" else None
     while not stop.wait(STATUS_SECONDS):
         try:
             statuses = feed_statuses(stack.settings)
-            trimmer.trim()
+            if trimmer:
+                trimmer.trim()
         except (KafkaUnavailableError, KafkaError, BotoCoreError, ClientError) as error:
             say(console, f"no status: {str(error)[:120]}")
         else:
@@ -213,7 +247,8 @@ def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagst
     table.add_column(overflow="fold")
     if dagster:
         table.add_row("Dagster", ui_url(stack))
-    table.add_row("Kafka", f"{stack.bootstrap_servers}, topics: {len(settings.feeds)}")
+    kafka = {"embedded": "embedded broker", "apache": "Apache Kafka"}[settings.broker]
+    table.add_row("Kafka", f"{stack.bootstrap_servers} ({kafka}), topics: {len(settings.feeds)}")
     table.add_row("S3, Glue, Athena", f"{stack.endpoint_url}, bucket: {settings.aws.bucket}")
     if simulator:
         rate = f"{market.records_per_second:g} trades/s of {len(market.symbols)} symbols"

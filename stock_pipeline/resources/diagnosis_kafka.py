@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stock_pipeline.resources.broker_kind import broker_kind
 from stock_pipeline.resources.diagnosis import Finding, refusal, start_it
 from stock_pipeline.resources.kafka import KafkaControl
 from stock_pipeline.resources.kafka_access import access_problem
@@ -65,9 +66,14 @@ def _ask(settings: Settings) -> list[Finding]:
     partitions = {
         name: len(topic.partitions) for name, topic in metadata.topics.items() if not topic.error
     }
+    listeners = _listeners(configured, brokers)
+    found = f"{len(brokers)} at {configured}"
+    if listeners.state == "ok":
+        kind = broker_kind(settings.kafka, metadata.cluster_id, min(metadata.brokers))
+        found += f": {kind.shown}" if kind else ""
     return [
-        Finding("kafka broker", "ok", f"{len(brokers)} at {configured}"),
-        _listeners(configured, brokers),
+        Finding("kafka broker", "ok", found),
+        listeners,
         *_topics(settings, partitions, forbidden),
     ]
 

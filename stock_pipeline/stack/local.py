@@ -61,7 +61,10 @@ class LocalStack:
         self.settings = settings
         self.home = home.resolve()
         self.supervisor = Supervisor(self.home / "logs", notify, cancelled)
-        self.environment = stack_environment(settings.ports.kafka, settings.ports.aws, self.home)
+        self.environment = {
+            **stack_environment(settings.ports.kafka, settings.ports.aws, self.home),
+            "STOCK_PIPELINE__BROKER": settings.broker,
+        }
 
     @property
     def bootstrap_servers(self) -> str:
