@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Annotated
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -12,7 +12,11 @@ from rich.table import Table
 
 from stock_pipeline.lib.offsets import lag as lag_of
 from stock_pipeline.lib.offsets import lost
+from stock_pipeline.lib.topic_health import topic_problems
 from stock_pipeline.settings import Settings, get_settings
+
+if TYPE_CHECKING:
+    from stock_pipeline.resources.planner import Planner
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class FeedStatus:
         last_planned_at: When it was planned, ISO UTC, "" for never.
         incarnation: Life of the topic.
         problem: Why the brokers do not let us see the topic; "" where they do.
+        checks: What the checks of the topic say in the UI, by name; "" where all is well.
     """
 
     feed: str
@@ -42,6 +47,7 @@ class FeedStatus:
     last_planned_at: str
     incarnation: int
     problem: str = ""
+    checks: dict[str, str] = field(default_factory=dict)
 
 
 def feed_statuses(settings: Settings) -> list[FeedStatus]:
@@ -54,14 +60,24 @@ def feed_statuses(settings: Settings) -> list[FeedStatus]:
 
     planner = Planner(settings)
     try:
-        polled = planner.poll()
+        return _statuses(planner)
     finally:
         planner.kafka.close()
+
+
+def _statuses(planner: Planner) -> list[FeedStatus]:
+    from stock_pipeline.resources.topic_watch import TopicWatch
+
+    settings, polled, watch = planner.settings, planner.poll(), TopicWatch(planner.kafka)
     statuses = []
     for name, feed in settings.feeds.items():
         state, offsets = planner.logs[name].state(), polled.get(feed.topic)
         refusal = polled.refused.get(feed.topic)
         planned_at = state.last_planned_at
+        checks = {}
+        if refusal is None:
+            findings = watch.findings(feed, planner.logs[name], state, offsets)
+            checks = topic_problems(state, feed.topic, offsets, findings)
         statuses.append(
             FeedStatus(
                 name,
@@ -74,6 +90,7 @@ def feed_statuses(settings: Settings) -> list[FeedStatus]:
                 planned_at.isoformat() if planned_at else "",
                 state.incarnation,
                 str(refusal or ""),
+                checks,
             )
         )
     return statuses
@@ -102,8 +119,10 @@ def status(
         )
     console = Console()
     console.print(table)
-    for problem in filter(None, (s.problem for s in statuses)):
-        console.print(problem, style="red", markup=False)
+    for s in statuses:
+        problems = [s.problem, *(f"{s.feed}: {said}" for said in s.checks.values() if said)]
+        for problem in filter(None, problems):
+            console.print(problem, style="red", markup=False)
 
 
 def lag(

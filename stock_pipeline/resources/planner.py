@@ -21,7 +21,7 @@ from stock_pipeline.lib.offsets import (
     lost,
     plan_next,
 )
-from stock_pipeline.resources.kafka import KafkaControl
+from stock_pipeline.resources.kafka import KafkaControl, PolledTopics
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import FeedSettings, Settings
@@ -127,7 +127,7 @@ class Planner:
         self.kafka = KafkaControl(settings.kafka)
         self.logs = {name: OffsetLog(self.lake, name) for name in settings.feeds}
 
-    def poll(self) -> dict[str, TopicOffsets | None]:
+    def poll(self) -> PolledTopics:
         """Offsets of every feed's topic, by topic.
 
         Raises:

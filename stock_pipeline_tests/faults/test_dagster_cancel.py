@@ -101,19 +101,27 @@ def test_a_run_cancelled_in_the_ui_at_any_step_shows_nothing_half_and_its_batch_
     holds = {feed: hold_at(proxy, feed) for feed in STEPS}
     for feed in STEPS:
         produce(dagster.settings.feeds[feed].topic, RECORDS)
-    runs = {feed: held_run(dagster, feed, held) for feed, held in holds.items()}
-    for feed, run in runs.items():
-        dagster.terminate(run)
-        # What readers see: all of the batch once its object is there, nothing before.
-        decided = list(STEPS).index(feed) >= list(STEPS).index("after-decision")
-        assert bool(dagster.keys(f"bronze/{feed}/")) == decided
-        holds[feed].let_go.set()
+    runs: dict[str, str] = {}
+
+    def cancel_what_is_held() -> bool:
+        for feed in STEPS.keys() - runs.keys():
+            if holds[feed].arrived.is_set():
+                runs[feed] = dagster.runs(feed=feed, batch="0")[0].dagster_run.run_id
+                dagster.terminate(runs[feed])
+                # What readers see: all of the batch once its object is there, nothing before.
+                decided = list(STEPS).index(feed) >= list(STEPS).index("after-decision")
+                assert bool(dagster.keys(f"bronze/{feed}/")) == decided
+                holds[feed].let_go.set()
+        return len(runs) == len(STEPS)
+
+    # At once: a client whose request is held for a minute sends it again.
+    until(cancel_what_is_held, "a run at each step", 240)
     for feed, run in runs.items():
         until(lambda run=run: dagster.status(run) == "CANCELED", f"{feed}: cancelled")
         every_offset_is_seen_once(dagster, feed, len(RECORDS))
-    for feed in STEPS:
-        attempts = dagster.runs(feed=feed, batch="0")
-        assert len(attempts) == (1 if feed == "after-commit" else 2), feed
+        # A PUT that was under way when its run was cancelled reaches the store all the same.
+        if "commit" not in feed:
+            assert len(dagster.runs(feed=feed, batch="0")) == 2, feed
 
 
 @pytest.mark.timeout(600)
@@ -131,8 +139,11 @@ def test_a_run_past_its_deadline_is_ended_by_run_monitoring_and_asked_for_again(
     assert "Exceeded maximum runtime of 10 seconds" in dagster.said_of(run)
     every_offset_is_seen_once(dagster, "deadline", len(RECORDS))
     held.let_go.set()
-    statuses = [r.dagster_run.status.value for r in dagster.runs(feed="deadline", batch="0")]
-    assert statuses == ["FAILURE", "SUCCESS"]
+
+    def attempts() -> list[str]:
+        return [r.dagster_run.status.value for r in dagster.runs(feed="deadline", batch="0")]
+
+    until(lambda: attempts() == ["FAILURE", "SUCCESS"], "the second attempt")
 
 
 @pytest.mark.timeout(600)
@@ -152,11 +163,10 @@ def test_a_refresh_cancelled_in_the_ui_shows_nothing_half_and_is_requested_again
         until(held.arrived.is_set, "a refresh", 180)
         run = dagster.runs(refresh="true")[-1].dagster_run.run_id
         dagster.terminate(run)
+        assert bool(dagster.keys(f"silver/bars_intraday/{day}/")) == (held is after)
+        assert bool(dagster.keys(f"gold/volatility_intraday/{day}/")) == (held is after)
         held.let_go.set()
         until(lambda run=run: dagster.status(run) == "CANCELED", "the cancelled refresh")
-        if held is before:
-            assert not dagster.keys(f"silver/bars_intraday/{day}/")
-            assert not dagster.keys(f"gold/volatility_intraday/{day}/")
 
     def is_made() -> bool:
         last = dagster.runs(refresh="true")[-1].dagster_run

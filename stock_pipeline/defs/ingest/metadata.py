@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from stock_pipeline.lib.losses import loss_sentences
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
@@ -59,6 +60,8 @@ def bronze_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:
             ]
         ),
     }
+    if losses := [s for done, _ in results for s in loss_sentences(done.commit)]:
+        metadata["lost_ranges"] = "; ".join(losses)
     replays = [f"batch {d.commit.decision.plan.seq}: {d.replay}" for d, _ in results if d.replay]
     if replays:
         metadata["replay"] = "; ".join(replays)

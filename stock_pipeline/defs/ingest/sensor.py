@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.ingest.assets import op_name
-from stock_pipeline.defs.kafka.health import check_results
+from stock_pipeline.defs.ingest.assets import TOPIC_CHANGED_TAG, op_name
+from stock_pipeline.defs.kafka.events import topic_events
 from stock_pipeline.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from stock_pipeline.lib.batches import Plan
-    from stock_pipeline.resources.planner import Attempt, FeedTick, Planner
-
-#: An idle topic is observed this often; a busy one with every plan.
-OBSERVE_EVERY_SECONDS = 300.0
+    from stock_pipeline.resources.planner import Attempt, Planner
+    from stock_pipeline.resources.topic_watch import TopicWatch
 
 FEED_TAG, SEQ_TAG, ATTEMPT_TAG = (
     "stock_pipeline/feed",
@@ -58,6 +55,14 @@ def _planner() -> Planner:
 
 
 @cache
+def _watch() -> TopicWatch:
+    """What knows the topics' retention, on the planner's connection."""
+    from stock_pipeline.resources.topic_watch import TopicWatch
+
+    return TopicWatch(_planner().kafka)
+
+
+@cache
 def _store_problems() -> tuple[str, ...]:
     """What the store gets wrong of conditional writes (I8); probed once a process."""
     from stock_pipeline.resources.store_probe import probe_conditional_writes
@@ -91,23 +96,22 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     except AWS_ERRORS as error:
         return dg.SensorResult(skip_reason=storage_sentence(error))
     memory: dict[str, Any] = json.loads(context.cursor) if context.cursor else {}
-    ticks: list[FeedTick] = []
+    requests: list[dg.RunRequest] = []
+    events: list[dg.AssetObservation | dg.AssetCheckEvaluation] = []
     sentences: list[str] = []
     for name, feed in settings.feeds.items():
+        runs, log = BatchRuns(context.instance), _planner().logs[name]
         try:
-            tick = _planner().tick(
-                name, polled[feed.topic], lambda plan: _attempts(context.instance, plan)
-            )
+            tick = _planner().tick(name, polled[feed.topic], runs.attempts)
+            requests += [_run_request(settings, r.plan, r.attempt) for r in tick.requests]
+            sentences.append(f"{name}: {tick.sentence}")
+            changed = runs.topic_changed(tick.state.incarnation if tick.state else 1)
+            known = memory.setdefault(name, {})
+            events += topic_events(_watch(), log, feed, tick, changed, known)
         except AWS_ERRORS as error:
             sentences.append(f"{name}: {storage_sentence(error)}")
-            continue
         except (KafkaUnavailableError, ValueError) as error:
             sentences.append(f"{name}: {error}")
-            continue
-        ticks.append(tick)
-        sentences.append(f"{name}: {tick.sentence}")
-    requests = [_run_request(settings, r.plan, r.attempt) for t in ticks for r in t.requests]
-    events = [event for tick in ticks for event in _events(settings, tick, memory)]
     sentence = "; ".join(sentences)
     context.log.info(sentence)
     return dg.SensorResult(
@@ -139,76 +143,38 @@ def _run_request(settings: Settings, plan: Plan, attempt: int) -> dg.RunRequest:
     )
 
 
-def _attempts(instance: dg.DagsterInstance, plan: Plan) -> list[Attempt]:
+class BatchRuns:
+    """The runs of undecided batches, as Dagster's storage knows them."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self._instance = instance
+        self._changed: list[tuple[Plan, str]] = []
+
+    def attempts(self, plan: Plan) -> list[Attempt]:
+        """Runs that were started for a plan."""
+        records = self._instance.get_run_records(
+            dg.RunsFilter(tags={FEED_TAG: plan.feed, SEQ_TAG: str(plan.seq)})
+        )
+        sentences = (record.dagster_run.tags.get(TOPIC_CHANGED_TAG) for record in records)
+        self._changed += [(plan, sentence) for sentence in sentences if sentence]
+        return [_attempt(record) for record in records]
+
+    def topic_changed(self, incarnation: int) -> str:
+        """What a run of a still undecided batch of this life of the topic said of it, or ""."""
+        said = (s for plan, s in self._changed if plan.incarnation == incarnation)
+        return next(said, "")
+
+
+def _attempt(record: dg.RunRecord) -> Attempt:
     from stock_pipeline.resources.planner import Attempt
 
-    records = instance.get_run_records(
-        dg.RunsFilter(tags={FEED_TAG: plan.feed, SEQ_TAG: str(plan.seq)})
+    now, run = time.time(), record.dagster_run
+    created = record.create_timestamp.timestamp()
+    # A queued run has not begun, however long others keep it waiting: it cannot have died.
+    started = now if run.status is dg.DagsterRunStatus.QUEUED else created
+    ended = record.end_time or now
+    return Attempt(
+        int(run.tags[ATTEMPT_TAG]),
+        datetime.fromtimestamp(started, UTC).replace(tzinfo=None),
+        datetime.fromtimestamp(ended, UTC).replace(tzinfo=None) if run.is_finished else None,
     )
-
-    def attempt(record: dg.RunRecord) -> Attempt:
-        now, run = time.time(), record.dagster_run
-        created = record.create_timestamp.timestamp()
-        # A queued run has not begun, however long others keep it waiting: it cannot have died.
-        started = now if run.status is dg.DagsterRunStatus.QUEUED else created
-        ended = record.end_time or now
-        return Attempt(
-            int(run.tags[ATTEMPT_TAG]),
-            datetime.fromtimestamp(started, UTC).replace(tzinfo=None),
-            datetime.fromtimestamp(ended, UTC).replace(tzinfo=None) if run.is_finished else None,
-        )
-
-    return [attempt(record) for record in records]
-
-
-def _events(
-    settings: Settings, tick: FeedTick, memory: dict[str, Any]
-) -> Iterator[dg.AssetObservation | dg.AssetCheckEvaluation]:
-    """Observation of a busy or long unobserved topic; check results that changed.
-
-    An event a tick and topic would be 70,000 rows a day in Dagster's event log.
-    """
-    feed = settings.feeds[tick.feed]
-    known = memory.setdefault(tick.feed, {"observed": 0.0, "checks": {}})
-    if tick.state is not None:
-        for result in check_results(feed, tick.state, tick.offsets):
-            verdict = [result.passed, result.description]
-            if known["checks"].get(result.check_name) != verdict:
-                known["checks"][result.check_name] = verdict
-                yield dg.AssetCheckEvaluation(
-                    asset_key=dg.AssetKey(["kafka", feed.topic]),
-                    check_name=str(result.check_name),
-                    passed=result.passed,
-                    severity=result.severity,
-                    description=result.description,
-                    metadata={},
-                )
-    now = time.time()
-    if tick.offsets and (tick.requests or abs(now - known["observed"]) > OBSERVE_EVERY_SECONDS):
-        known["observed"] = now
-        yield dg.AssetObservation(
-            dg.AssetKey(["kafka", feed.topic]), metadata=_observation(settings, tick)
-        )
-
-
-def _observation(settings: Settings, tick: FeedTick) -> dict[str, Any]:
-    feed = settings.feeds[tick.feed]
-    partitions = tick.offsets.partitions if tick.offsets else {}
-    unread = {
-        (feed.topic, p): max(o.beginning, tick.state.next_offsets.get(p, 0) if tick.state else 0)
-        for p, o in partitions.items()
-        if tick.waiting.get(p)
-    }
-    metadata: dict[str, Any] = {
-        "lag": sum(tick.waiting.values()),
-        "end_offsets": {str(p): o.end for p, o in sorted(partitions.items())},
-        "beginning_offsets": {str(p): o.beginning for p, o in sorted(partitions.items())},
-        "tick": tick.sentence,
-    }
-    if unread:
-        retention = feed.retention_minutes * 60.0
-        oldest = min(_planner().kafka.oldest_timestamps(unread, retention).values())
-        metadata["seconds_until_retention_deletes_unread"] = round(
-            max(0.0, oldest + retention - time.time())
-        )
-    return metadata

@@ -123,8 +123,9 @@ def test_a_hung_transaction_is_shown_and_read_when_it_ends(
     from confluent_kafka import Producer
 
     from stock_pipeline.defs.kafka import health
+    from stock_pipeline.lib import topic_health
 
-    monkeypatch.setattr(health, "HUNG_OFFSETS", 1_000)
+    monkeypatch.setattr(topic_health, "HUNG_OFFSETS", 1_000)
     settings = settings_for(ONE_PARTITION)
     feed = settings.feeds["trades"]
     hung = Producer({"bootstrap.servers": broker, "transactional.id": f"hung-{feed.topic}"})

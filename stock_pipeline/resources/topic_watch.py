@@ -1,0 +1,114 @@
+"""What only the broker can tell of a topic's health: time until loss, and the last record read."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+
+from stock_pipeline.lib.losses import loss_sentences
+from stock_pipeline.lib.offsets import LogState, TopicChangedError, TopicOffsets, check_topic
+from stock_pipeline.lib.topic_health import Findings, first_unread
+from stock_pipeline.resources.ingest import check_anchors
+from stock_pipeline.resources.kafka import KafkaControl, RangeReader
+from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline.settings import FeedSettings
+
+#: A topic's retention is asked for again after this.
+ASK_RETENTION_SECONDS = 300.0
+#: For how long losses are told of, and in how many of the last batches they are looked for.
+LOSS_SHOWN = timedelta(days=1)
+LAST_BATCHES = 200
+
+
+class TopicWatch:
+    """Asks the broker; keeps each topic's retention for a few minutes."""
+
+    def __init__(self, kafka: KafkaControl) -> None:
+        self.kafka = kafka
+        self._retention: dict[str, tuple[float, float | None]] = {}
+
+    def seconds_left(
+        self, feed: FeedSettings, state: LogState, offsets: TopicOffsets
+    ) -> float | None:
+        """Seconds until retention may delete an unread record, None while that is far away.
+
+        Far away is more than `loss_warning_share` of the retention: to know that takes one
+        question for all partitions. Brokers delete whole segments, so the truth is later. Retention
+        by size is not foreseen.
+
+        Raises:
+            KafkaUnavailableError: The brokers do not answer.
+        """
+        unread = first_unread(state, offsets)
+        if not unread or (retention := self._retention_of(feed)) is None:
+            return None
+        warned_of = time.time() - retention * (1 - feed.loss_warning_share)
+        first_young = self.kafka.offsets_at(
+            feed.topic, list(unread), datetime.fromtimestamp(warned_of, UTC)
+        )
+        old = any(
+            (young := first_young.get(p)) is None or young > start for p, start in unread.items()
+        )
+        return self.seconds_until_loss(feed, state, offsets) if old else None
+
+    def seconds_until_loss(
+        self, feed: FeedSettings, state: LogState, offsets: TopicOffsets
+    ) -> float | None:
+        """Seconds until retention may delete an unread record, None where nothing is unread.
+
+        Raises:
+            KafkaUnavailableError: The brokers do not answer.
+        """
+        unread = first_unread(state, offsets)
+        if not unread or (retention := self._retention_of(feed)) is None:
+            return None
+        asked = {(feed.topic, partition): start for partition, start in unread.items()}
+        oldest = min(self.kafka.oldest_timestamps(asked, retention).values())
+        return max(0.0, oldest + retention - time.time())
+
+    def findings(
+        self, feed: FeedSettings, log: OffsetLog, state: LogState, offsets: TopicOffsets | None
+    ) -> Findings:
+        """All that a person who looks now can be told; reads the last record of each partition.
+
+        Raises:
+            KafkaUnavailableError: The brokers do not answer.
+        """
+        if offsets is None:
+            return Findings()
+        since = datetime.now(UTC).replace(tzinfo=None) - LOSS_SHOWN
+        commits = log.commits(max(-1, state.next_seq - 1 - LAST_BATCHES))
+        losses = [
+            sentence
+            for commit in commits
+            if commit.committed_at > since
+            for sentence in loss_sentences(commit, state.incarnation)
+        ]
+        return Findings(
+            self.seconds_left(feed, state, offsets),
+            self.changed(feed, state, offsets),
+            tuple(losses),
+        )
+
+    def changed(self, feed: FeedSettings, state: LogState, offsets: TopicOffsets) -> str:
+        """Why the topic is not the one that was read, by its last records; reads one a partition.
+
+        Raises:
+            KafkaUnavailableError: The brokers do not answer.
+        """
+        try:
+            check_topic(state, feed.topic, offsets)
+            with closing(RangeReader(self.kafka.settings, feed.topic)) as reader:
+                check_anchors(state, feed.topic, offsets, state.anchors, reader)
+        except TopicChangedError as error:
+            return str(error)
+        return ""
+
+    def _retention_of(self, feed: FeedSettings) -> float | None:
+        """Seconds that the broker keeps records; None for ever."""
+        asked_at, retention = self._retention.get(feed.topic, (0.0, None))
+        if not asked_at or time.monotonic() - asked_at > ASK_RETENTION_SECONDS:
+            retention = self.kafka.retention_seconds(feed.topic, feed.retention_minutes * 60.0)
+            self._retention[feed.topic] = time.monotonic(), retention
+        return retention
