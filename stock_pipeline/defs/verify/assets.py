@@ -1,0 +1,225 @@
+"""The nightly reconciliation, shown as one check on every feed, table and the catalogue.
+
+Without postponed annotations: Dagster reads the config's type from the function itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from stock_pipeline.defs.catalog.assets import CATALOG_KEY
+from stock_pipeline.defs.table_events import asset_key
+from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
+from stock_pipeline.settings import get_settings
+
+if TYPE_CHECKING:
+    from stock_pipeline.lib.verify import Finding, Report
+
+CHECK = "reconciled"
+#: Arrival dates that a night looks at, today's included; the whole lake is for a person to ask.
+NIGHTLY_DAYS = 2
+#: Findings and batches in a check's metadata.
+MOST_ROWS = 100
+
+
+def bronze_key(feed: str) -> dg.AssetKey:
+    """Key of a feed's bronze asset."""
+    return dg.AssetKey(["bronze", feed])
+
+
+def _specs() -> list[dg.AssetCheckSpec]:
+    bronze = [
+        dg.AssetCheckSpec(
+            CHECK,
+            asset=bronze_key(feed),
+            description=(
+                "Every offset is rows, a reject, a hole or a loss, once; the objects are those "
+                "that were decided; Kafka still says the same."
+            ),
+        )
+        for feed in get_settings().feeds
+    ]
+    tables = [
+        dg.AssetCheckSpec(
+            CHECK,
+            asset=asset_key(table),
+            description=(
+                f"Made again from {'bronze' if table.layer == 'silver' else 'silver'}, the "
+                "published values are equal to a relative 1e-9."
+            ),
+        )
+        for table in (*SILVER_TABLES, *GOLD_TABLES)
+    ]
+    return [
+        *bronze,
+        *tables,
+        dg.AssetCheckSpec(
+            CHECK,
+            asset=CATALOG_KEY,
+            description="The catalogue is the lake, and Athena reads what DuckDB reads.",
+        ),
+    ]
+
+
+class VerifyConfig(dg.Config):
+    """What to verify: so many arrival dates back from today, 0 for the whole lake."""
+
+    days: int = NIGHTLY_DAYS
+
+
+@dg.multi_asset_check(
+    name="reconcile",
+    specs=_specs(),
+    op_tags={"dagster/max_retries": "0"},
+    description="`stock-pipeline verify` over the last arrival dates; reads only.",
+)
+def reconcile(
+    context: dg.AssetCheckExecutionContext, config: VerifyConfig
+) -> Iterator[dg.AssetCheckResult]:
+    """Compare everything, then say of each asset what concerns it."""
+    from datetime import UTC, datetime, timedelta
+
+    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.resources.verify import Scope, verify
+
+    settings = get_settings()
+    today = datetime.now(UTC).date()
+    first = today - timedelta(days=config.days - 1) if config.days > 0 else None
+    report = verify(
+        settings,
+        Lake(settings.aws),
+        Scope(first=first),
+        lambda step, done, total: context.log.debug("%s: %d of %d", step, done, total),
+    )
+    for finding in report.findings:
+        context.log.error("%s: %s → %s", finding.kind, finding.sentence, finding.action)
+    for note in report.notes:
+        context.log.info(note)
+    since = f"since {first.isoformat()}" if first else "in the whole lake"
+    yield from results(report, since)
+
+
+def results(report: "Report", since: str) -> Iterator[dg.AssetCheckResult]:
+    """A check result for every asset.
+
+    Args:
+        report: What was compared and found.
+        since: What was in scope, in words.
+    """
+    from stock_pipeline.lib.verify import Kind
+
+    settings = get_settings()
+    remaining = list(report.findings)
+
+    def take(mine: Sequence["Finding"]) -> list["Finding"]:
+        for finding in mine:
+            remaining.remove(finding)
+        return list(mine)
+
+    for feed in settings.feeds:
+        found = take([f for f in remaining if f.feed == feed])
+        ledgers = [e for e in report.ledgers if e.feed == feed]
+        metadata: dict[str, Any] = {
+            "offsets": sum(e.offsets for e in ledgers),
+            "rows_offsets": sum(e.accepted for e in ledgers),
+            "rejects": sum(e.rejected for e in ledgers),
+            "holes": sum(e.holes for e in ledgers),
+            "lost": sum(e.lost for e in ledgers),
+            "in_flight": sum(e.in_flight for e in ledgers),
+        }
+        if ledgers:
+            metadata["partitions"] = dg.MetadataValue.table(
+                [
+                    dg.TableRecord(
+                        {
+                            "incarnation": e.incarnation,
+                            "partition": e.partition,
+                            "from": e.start,
+                            "to": e.end - 1,
+                            "offsets": e.offsets,
+                            "rows": e.accepted,
+                            "rejects": e.rejected,
+                            "holes": e.holes,
+                            "lost": e.lost,
+                            "in flight": e.in_flight,
+                        }
+                    )
+                    for e in ledgers[:MOST_ROWS]
+                ]
+            )
+        yield _result(bronze_key(feed), report, found, since, f"{feed}:", metadata)
+    for table in (*SILVER_TABLES, *GOLD_TABLES):
+        name = f"{table.layer}/{table.name}"
+        found = take([f for f in remaining if f.place.startswith(f"{name}/")])
+        yield _result(asset_key(table), report, found, since, name, {})
+    # The rest belongs to no single table: the catalogue, Athena, and strangers in the lake.
+    not_asked = [f for f in remaining if f.kind is Kind.NOT_COMPARED]
+    others = [f for f in remaining if f.kind is not Kind.NOT_COMPARED]
+    yield _result(CATALOG_KEY, report, [*others, *not_asked], since, ("catalogue", "Athena"), {})
+
+
+def _result(
+    key: dg.AssetKey,
+    report: "Report",
+    findings: Sequence["Finding"],
+    since: str,
+    name: str | tuple[str, ...],
+    metadata: dict[str, Any],
+) -> dg.AssetCheckResult:
+    checks = [c for c in report.checks if c.name.startswith(name)]
+    compared = "; ".join(f"{c.name}: {c.sentence}" for c in checks)
+    if findings:
+        count = len(findings)
+        more = f" And {count - 1} more, see `findings`." if count > 1 else ""
+        first = findings[0]
+        description = f"{first.kind.capitalize()}. {first.sentence} {first.action}{more}"
+        metadata["findings"] = dg.MetadataValue.table(
+            [
+                dg.TableRecord(
+                    {
+                        "kind": str(f.kind),
+                        "what is wrong": f.sentence,
+                        "where": f.place,
+                        "batch": "" if f.batch is None else str(f.batch),
+                        "what to do": f.action,
+                    }
+                )
+                for f in findings[:MOST_ROWS]
+            ]
+        )
+    else:
+        description = f"Agrees {since}. {compared}."
+    return dg.AssetCheckResult(
+        asset_key=key,
+        check_name=CHECK,
+        passed=not findings,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=description,
+        metadata={
+            "compared": compared or "nothing",
+            "scope": since,
+            "bytes_read": sum(c.bytes for c in checks),
+            "finding_count": len(findings),
+            **metadata,
+        },
+    )
+
+
+verify_job = dg.define_asset_job(
+    "verify",
+    selection=dg.AssetSelection.checks(reconcile),
+    description="Compare log, lake, Kafka, catalogue and Athena; changes nothing.",
+    tags={"dagster/max_retries": "0"},
+)
+
+nightly_verify = dg.ScheduleDefinition(
+    name="nightly_verify",
+    job=verify_job,
+    cron_schedule="30 4 * * *",
+    execution_timezone="UTC",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description=(
+        f"Every night: the batches of the last {NIGHTLY_DAYS} days and all that was made from them."
+    ),
+)
