@@ -58,7 +58,10 @@ class Publisher:
         try:
             options = librdkafka_options(settings)
         except KafkaAccessError as error:
-            raise PublishError(f"{error.problem}; nothing was sent. {error.remedy}") from None
+            raise _unsent(error) from None
+        # librdkafka would try to log in until the time is over.
+        if settings.security.protocol != "plaintext" and (problem := access_problem(settings)):
+            raise _unsent(problem)
         self._producer: Any = Producer(
             options
             | {
@@ -84,20 +87,17 @@ class Publisher:
             found = self._producer.list_topics(topic, timeout=settings.request_timeout_seconds)
         except KafkaException as error:
             if refusal := access_problem(settings):
-                raise PublishError(
-                    f"{refusal.problem}; nothing was sent. {refusal.remedy}"
-                ) from None
+                raise _unsent(refusal) from None
             raise PublishError(
                 f"The brokers at {self._servers} do not answer ({error.args[0].str()}); nothing"
                 " was sent. Is the stack running? `stock-pipeline doctor` tells."
             ) from error
-        problem = found.topics[topic].error
-        if problem is not None and problem.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
-            refusal = refused(settings, f"write topic {topic}", "Write")
-            raise PublishError(f"{refusal.problem}; nothing was sent. {refusal.remedy}")
-        if problem is not None:
+        missing = found.topics[topic].error
+        if missing is not None and missing.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
+            raise _unsent(refused(settings, f"write topic {topic}", "Write"))
+        if missing is not None:
             raise PublishError(
-                f"Topic {topic} cannot be written at {self._servers} ({problem.str()}); nothing"
+                f"Topic {topic} cannot be written at {self._servers} ({missing.str()}); nothing"
                 " was sent. `stock-pipeline doctor` tells what is missing."
             )
 
@@ -182,3 +182,7 @@ class Publisher:
             f" ({self._failure}); {self.delivered:,} were delivered. {remedy}; what is missing can"
             " be sent again."
         )
+
+
+def _unsent(problem: KafkaAccessError) -> PublishError:
+    return PublishError(f"{problem.problem}; nothing was sent. {problem.remedy}")
