@@ -1,4 +1,4 @@
-"""Typed settings: `config/app_config.yaml`, then `.env`, then the environment; validated once."""
+"""Typed settings: YAML, Secrets Manager, `.env`, the environment, the last wins; validated once."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ from pydantic import (
     model_validator,
 )
 
+from stock_pipeline.settings_aws import AwsSettings
 from stock_pipeline.settings_base import Section, broken
 from stock_pipeline.settings_kafka import KafkaSecurity, KafkaSettings
 from stock_pipeline.settings_rules import feed_problems, name_problems
+from stock_pipeline.settings_secrets import SecretsSettings, read_secret
 from stock_pipeline.settings_source import (
     KeyPath,
     Layers,
@@ -28,6 +30,7 @@ from stock_pipeline.settings_source import (
 )
 
 __all__ = [
+    "AwsSettings",
     "KafkaSecurity",
     "KafkaSettings",
     "Settings",
@@ -53,44 +56,6 @@ class PortSettings(Section):
     kafka: Port = 29092
     aws: Port = 24566
     dagster: Port = 3000
-
-
-class AwsSettings(Section):
-    """S3, Glue and Athena. Without `endpoint_url` and keys: AWS, by its default credentials.
-
-    In the local profile an absent `endpoint_url` is 127.0.0.1 and `ports.aws`, and absent keys are
-    `local`; `Settings` fills them in.
-    """
-
-    endpoint_url: str | None = Field(
-        default=None, pattern=r"^https?://[^/\s]+/?$", description="http://host:port"
-    )
-    region: str = "us-east-1"
-    access_key_id: SecretStr | None = None
-    secret_access_key: SecretStr | None = None
-    session_token: SecretStr | None = None
-    #: A profile of ~/.aws/config for the default chain.
-    profile: str | None = Field(default=None, min_length=1)
-    #: Assumed with the credentials above, and again before its own expire.
-    role_arn: str | None = Field(
-        default=None,
-        pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$",
-        description="arn:aws:iam::<account>:role/<name>",
-    )
-    role_session_name: str = Field(
-        default="stock-pipeline",
-        pattern=r"^[A-Za-z0-9+=,.@_-]{2,64}$",
-        description="2 to 64 letters, digits and +=,.@_-",
-    )
-    role_external_id: SecretStr | None = None
-    request_timeout_seconds: float = Field(default=20.0, gt=0)
-    bucket: str = Field(
-        default="stock-pipeline-lake",
-        min_length=3,
-        max_length=63,
-        pattern=r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
-        description="lower-case letters, digits, '-' and '.'",
-    )
 
 
 class CatalogSettings(Section):
@@ -192,6 +157,7 @@ class Settings(Section):
     ports: PortSettings = PortSettings()
     kafka: KafkaSettings = Field(default=KafkaSettings(), validate_default=True)
     aws: AwsSettings = Field(default=AwsSettings(), validate_default=True)
+    secrets: SecretsSettings = SecretsSettings()
     catalog: CatalogSettings = CatalogSettings()
     athena: AthenaSettings = AthenaSettings()
     feeds: dict[str, FeedSettings] = Field(min_length=1)
@@ -294,13 +260,11 @@ def load_settings(
         environment.get("STOCK_PIPELINE_CONFIG") or project_root() / "config" / "app_config.yaml"
     )
     env_file = env_file or project_root() / ".env"
-    layers = Layers(Settings, _shown(config_file))
-    layers.read_yaml(_text(config_file))
-    if env_file.is_file():
-        for name, value, place in dotenv_lines(_text(env_file), _shown(env_file)):
-            _override(layers, name, value, f"{place} ({name})")
-    for name, value in environment.items():
-        _override(layers, name, value, f"environment variable {name}")
+    above = _variables(env_file, environment)
+    layers = _merged(config_file, {}, above)
+    place = layers.place(("secrets", "secret_id"))
+    if secret := read_secret(layers.data, place):
+        layers = _merged(config_file, secret, above)
     try:
         return Settings.model_validate(layers.data)
     except ValidationError as error:
@@ -308,10 +272,26 @@ def load_settings(
         raise layers.explain(error) from None
 
 
-def _override(layers: Layers, name: str, value: str, place: str) -> None:
-    """Take a variable of ours; an empty one means not set."""
-    if name.startswith(ENVIRONMENT_PREFIX) and value:
+def _variables(env_file: Path, environment: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Name, value and place of every variable of ours, the strongest last; empty is not set."""
+    found: list[tuple[str, str, str]] = []
+    if env_file.is_file():
+        for name, value, place in dotenv_lines(_text(env_file), _shown(env_file)):
+            found.append((name, value, f"{place} ({name})"))
+    found += [(n, value, f"environment variable {n}") for n, value in environment.items()]
+    return [v for v in found if v[0].startswith(ENVIRONMENT_PREFIX) and v[1]]
+
+
+def _merged(
+    config_file: Path, secret: Mapping[str, str], variables: list[tuple[str, str, str]]
+) -> Layers:
+    layers = Layers(Settings, _shown(config_file))
+    layers.read_yaml(_text(config_file))
+    for key, value in secret.items():
+        layers.override(key.lower().split("."), value, f"Secrets Manager ({key})")
+    for name, value, place in variables:
         layers.override(name[len(ENVIRONMENT_PREFIX) :].lower().split("__"), value, place)
+    return layers
 
 
 def _variable(path: KeyPath) -> str:

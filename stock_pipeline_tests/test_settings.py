@@ -65,6 +65,10 @@ def test_the_shipped_file_is_valid_and_names_every_setting() -> None:
         "aws.endpoint_url",
         "aws.access_key_id",
         "aws.secret_access_key",
+        "aws.session_token",
+        "aws.profile",
+        "aws.role_arn",
+        "aws.role_external_id",
     }
     assert expected - named == in_env_or_derived
 
