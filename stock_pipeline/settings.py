@@ -155,6 +155,10 @@ class Settings(Section):
     #: What `dev` starts: noida-db, or Apache Kafka by the machine's Java and Maven.
     broker: Literal["embedded", "apache"] = "embedded"
     ports: PortSettings = PortSettings()
+    #: Where `dev` lets Dagster's UI listen; broker and AWS emulator listen on loopback only.
+    ui_host: str = Field(
+        default="127.0.0.1", pattern=r"^[A-Za-z0-9.:-]+$", description="an address or a name"
+    )
     kafka: KafkaSettings = Field(default=KafkaSettings(), validate_default=True)
     aws: AwsSettings = Field(default=AwsSettings(), validate_default=True)
     secrets: SecretsSettings = SecretsSettings()

@@ -26,6 +26,12 @@ ABANDONED_SECONDS = 20.0
 HISTORY_SECONDS = 60.0
 
 
+OPEN_UI = (
+    "Warning: Dagster's UI listens on {host} and has no login; whoever reaches it may start runs, "
+    "stop them and read what they print. docs/security.md shows a proxy that asks for a password."
+)
+
+
 class PortInUseError(Exception):
     """Someone else listens where a part of the stack has to."""
 
@@ -39,6 +45,9 @@ def dev(
         Literal["embedded", "apache"] | None,
         typer.Option(help="Which broker to start; the setting `broker` without it."),
     ] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Where Dagster's UI listens; the setting `ui_host` without.")
+    ] = None,
 ) -> None:
     """Run the whole pipeline on this machine until Ctrl-C: broker, AWS emulator, Dagster, market.
 
@@ -48,6 +57,7 @@ def dev(
 
     from stock_pipeline.commands.stopping import stop_on_signals
     from stock_pipeline.settings import get_settings
+    from stock_pipeline.stack.children import is_loopback
     from stock_pipeline.stack.homelock import HomeInUseError, HomeLock
     from stock_pipeline.stack.processes import ProcessError, StoppedError
 
@@ -55,6 +65,10 @@ def dev(
     settings = get_settings()
     if broker:
         settings = settings.model_copy(update={"broker": broker})
+    if host:
+        settings = settings.model_copy(update={"ui_host": host})
+    if dagster and not is_loopback(settings.ui_host):
+        console.print(OPEN_UI.format(host=settings.ui_host), style="yellow", soft_wrap=True)
     if settings.profile != "local":
         console.print(
             f"`dev` is for profile local, the settings say {settings.profile}; nothing was started."
@@ -130,7 +144,9 @@ def run(
         if dagster:
             say(console, "Kafka and AWS are up, Dagster is starting (20 to 60 s)")
             stack.supervisor.start(
-                children.dagster_process(home, settings.ports.dagster, stack.environment)
+                children.dagster_process(
+                    home, settings.ports.dagster, stack.environment, settings.ui_host
+                )
             )
         if simulator:
             stack.supervisor.start(
@@ -269,7 +285,9 @@ def command_line() -> str:
 
 def ui_url(stack: LocalStack) -> str:
     """Address of Dagster's UI."""
-    return f"http://127.0.0.1:{stack.settings.ports.dagster}"
+    from stock_pipeline.stack.children import ui_address
+
+    return ui_address(stack.settings.ui_host, stack.settings.ports.dagster)
 
 
 def say(console: Console, sentence: str) -> None:

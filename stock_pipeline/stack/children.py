@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import shutil
 import sys
@@ -26,7 +27,9 @@ def ui_is_ready(url: str) -> bool:
         return False
 
 
-def dagster_process(home: Path, port: int, environment: Mapping[str, str]) -> ProcessSpec:
+def dagster_process(
+    home: Path, port: int, environment: Mapping[str, str], host: str = LOOPBACK
+) -> ProcessSpec:
     """`dagster dev`: web server, daemon and code server, with storage below `home`/dagster.
 
     `dagster dev` ends when its web server or its daemon ends, and restarts its code server itself;
@@ -36,7 +39,7 @@ def dagster_process(home: Path, port: int, environment: Mapping[str, str]) -> Pr
     dagster_home.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(project_root() / "dagster.yaml", dagster_home / "dagster.yaml")
     workspace = project_root() / "workspace.yaml"
-    arguments = ["dev", "-w", str(workspace), "-h", LOOPBACK, "-p", str(port)]
+    arguments = ["dev", "-w", str(workspace), "-h", host, "-p", str(port)]
     config = os.environ.get("STOCK_PIPELINE_CONFIG")
     return ProcessSpec(
         name="dagster",
@@ -49,11 +52,25 @@ def dagster_process(home: Path, port: int, environment: Mapping[str, str]) -> Pr
         },
         # From the project's folder it warns that the dagster.yaml there is not the one it uses.
         working_directory=dagster_home,
-        ready=lambda: ui_is_ready(f"http://{LOOPBACK}:{port}"),
+        ready=lambda: ui_is_ready(ui_address(host, port)),
         ready_seconds=180.0,
         # It waits for runs to end in order.
         stop_seconds=30.0,
     )
+
+
+def ui_address(host: str, port: int) -> str:
+    """Where this machine reaches the UI; one that listens everywhere is on loopback too."""
+    reached = LOOPBACK if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{reached}]' if ':' in reached else reached}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def simulator_process(
