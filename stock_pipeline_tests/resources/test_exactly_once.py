@@ -46,9 +46,17 @@ class OffsetLogMachine(RuleBasedStateMachine):
 
     @initialize(partitions=st.integers(1, 3), ids=st.booleans())
     def start(self, partitions: int, ids: bool) -> None:
-        self.topic = ModelTopic(partitions)
+        self.topic = self._new_topic(partitions, life=1)
         self.topic.gives_topic_id = ids
         self.logs = [OffsetLog(self.lake, FEED) for _ in range(2)]
+
+    # --- the broker: the tests on Apache Kafka put a real one in its place ---
+
+    def _new_topic(self, partitions: int, life: int) -> ModelTopic:
+        return ModelTopic(partitions, life)
+
+    def _new_reader(self, expire: int) -> Any:
+        return ModelReader(self.topic, chunk=2, expire_while_reading=expire)
 
     # --- the world ---
 
@@ -87,7 +95,7 @@ class OffsetLogMachine(RuleBasedStateMachine):
     @rule(partitions=st.integers(1, 3))
     def recreate(self, partitions: int) -> None:
         ids = self.topic.gives_topic_id
-        self.topic = ModelTopic(partitions, self.topic.life + 1)
+        self.topic = self._new_topic(partitions, self.topic.life + 1)
         self.topic.gives_topic_id = ids
         self.adopted = False
 
@@ -234,7 +242,7 @@ class OffsetLogMachine(RuleBasedStateMachine):
         assert plan is not None
         if plan.kind == "adopt":
             return
-        reader: Any = ModelReader(self.topic, chunk=2, expire_while_reading=expire)
+        reader: Any = self._new_reader(expire)
         if plan.offsets is not None:
             old = log.commit_of(plan.replay_of[0])
             assert old
