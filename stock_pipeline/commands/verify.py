@@ -101,24 +101,23 @@ def show(report: Report, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    # Columns that say the same of every line are left out.
+    lives = any(entry.incarnation > 1 for entry in report.ledgers)
+    flying = any(entry.in_flight for entry in report.ledgers)
     ledgers = Table(title="Offsets = rows + rejects + holes + lost")
-    for column in ("feed", "incarnation", "partition", "from", "to"):
+    for column in ("feed", *(["life"] if lives else []), "part.", "from"):
         ledgers.add_column(column)
-    for column in ("offsets", "rows", "rejects", "holes", "lost", "in flight", ""):
+    counts = ("offsets", "rows", "rejects", "holes", "lost", *(["in flight"] if flying else []))
+    for column in (*counts, ""):
         ledgers.add_column(column, justify="right")
     for entry in report.ledgers:
+        numbers = [entry.offsets, entry.accepted, entry.rejected, entry.holes, entry.lost]
         ledgers.add_row(
             entry.feed,
-            str(entry.incarnation),
+            *([str(entry.incarnation)] if lives else []),
             str(entry.partition),
             f"{entry.start:,}",
-            f"{entry.end - 1:,}",
-            f"{entry.offsets:,}",
-            f"{entry.accepted:,}",
-            f"{entry.rejected:,}",
-            f"{entry.holes:,}",
-            f"{entry.lost:,}",
-            f"{entry.in_flight:,}",
+            *(f"{n:,}" for n in (*numbers, *([entry.in_flight] if flying else []))),
             "[green]✓[/]" if entry.balanced else "[red]✗[/]",
         )
     console.print(ledgers)

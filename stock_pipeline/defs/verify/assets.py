@@ -1,5 +1,6 @@
-"""The nightly reconciliation, shown as one check on every feed, table and the catalogue.
+"""The nightly reconciliation: an asset with a check for every feed, every table, the catalogue.
 
+Assets of their own, since a check on `bronze/<feed>` would run whenever that is materialized.
 Without postponed annotations: Dagster reads the config's type from the function itself.
 """
 
@@ -9,57 +10,67 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.catalog.assets import CATALOG_KEY
+from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.table_events import asset_key
-from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
+from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES, TableSpec
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from stock_pipeline.lib.verify import Finding, Report
 
-CHECK = "reconciled"
+CHECK = "agrees"
 #: Arrival dates that a night looks at, today's included; the whole lake is for a person to ask.
 NIGHTLY_DAYS = 2
-#: Findings and batches in a check's metadata.
+#: Findings and partitions in a check's metadata.
 MOST_ROWS = 100
 
-
-def bronze_key(feed: str) -> dg.AssetKey:
-    """Key of a feed's bronze asset."""
-    return dg.AssetKey(["bronze", feed])
+CATALOGUE = dg.AssetKey(["verify", "catalogue"])
 
 
-def _specs() -> list[dg.AssetCheckSpec]:
-    bronze = [
-        dg.AssetCheckSpec(
-            CHECK,
-            asset=bronze_key(feed),
-            description=(
-                "Every offset is rows, a reject, a hole or a loss, once; the objects are those "
-                "that were decided; Kafka still says the same."
-            ),
+def feed_key(feed: str) -> dg.AssetKey:
+    """Asset of a feed's reconciliation."""
+    return dg.AssetKey(["verify", "bronze", feed])
+
+
+def table_key(table: TableSpec) -> dg.AssetKey:
+    """Asset of a table's reconciliation."""
+    return dg.AssetKey(["verify", table.layer, table.name])
+
+
+def _spec(key: dg.AssetKey, of: list[dg.AssetKey], description: str) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        key, deps=of, group_name="verify", kinds={"duckdb"}, owners=OWNERS, description=description
+    )
+
+
+def _specs() -> list[dg.AssetSpec]:
+    feeds = [
+        _spec(
+            feed_key(feed),
+            [dg.AssetKey(["bronze", feed]), dg.AssetKey(["quarantine", feed])],
+            f"Grain: one reconciliation of feed `{feed}`. Every offset is rows, a reject, a hole "
+            "or a loss, once; the objects hold what was decided; Kafka still says the same. "
+            "Consumer: whoever must vouch for the data.",
         )
         for feed in get_settings().feeds
     ]
     tables = [
-        dg.AssetCheckSpec(
-            CHECK,
-            asset=asset_key(table),
-            description=(
-                f"Made again from {'bronze' if table.layer == 'silver' else 'silver'}, the "
-                "published values are equal to a relative 1e-9."
-            ),
+        _spec(
+            table_key(table),
+            [asset_key(table)],
+            f"Grain: one reconciliation of `{table.layer}.{table.name}`, made again from "
+            f"{'bronze' if table.layer == 'silver' else 'silver'} and compared to a relative 1e-9. "
+            "Consumer: whoever must vouch for the data.",
         )
         for table in (*SILVER_TABLES, *GOLD_TABLES)
     ]
-    return [
-        *bronze,
-        *tables,
-        dg.AssetCheckSpec(
-            CHECK,
-            asset=CATALOG_KEY,
-            description="The catalogue is the lake, and Athena reads what DuckDB reads.",
-        ),
-    ]
+    catalogue = _spec(
+        CATALOGUE,
+        [CATALOG_KEY],
+        "Grain: one reconciliation of catalogue and lake, of Athena and DuckDB, and of what lies "
+        "in the lake and belongs to nothing. Consumer: whoever must vouch for the data.",
+    )
+    return [*feeds, *tables, catalogue]
 
 
 class VerifyConfig(dg.Config):
@@ -68,16 +79,19 @@ class VerifyConfig(dg.Config):
     days: int = NIGHTLY_DAYS
 
 
-@dg.multi_asset_check(
+@dg.multi_asset(
     name="reconcile",
     specs=_specs(),
+    check_specs=[
+        dg.AssetCheckSpec(CHECK, asset=spec.key, description="Nothing was found to disagree.")
+        for spec in _specs()
+    ],
     op_tags={"dagster/max_retries": "0"},
-    description="`stock-pipeline verify` over the last arrival dates; reads only.",
 )
 def reconcile(
-    context: dg.AssetCheckExecutionContext, config: VerifyConfig
-) -> Iterator[dg.AssetCheckResult]:
-    """Compare everything, then say of each asset what concerns it."""
+    context: dg.AssetExecutionContext, config: VerifyConfig
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """`stock-pipeline verify` over the last arrival dates; reads only."""
     from datetime import UTC, datetime, timedelta
 
     from stock_pipeline.resources.lake import Lake
@@ -100,8 +114,8 @@ def reconcile(
     yield from results(report, since)
 
 
-def results(report: "Report", since: str) -> Iterator[dg.AssetCheckResult]:
-    """A check result for every asset.
+def results(report: "Report", since: str) -> Iterator[dg.MaterializeResult[Any]]:
+    """What each asset shows.
 
     Args:
         report: What was compared and found.
@@ -148,15 +162,15 @@ def results(report: "Report", since: str) -> Iterator[dg.AssetCheckResult]:
                     for e in ledgers[:MOST_ROWS]
                 ]
             )
-        yield _result(bronze_key(feed), report, found, since, f"{feed}:", metadata)
+        yield _result(feed_key(feed), report, found, since, f"{feed}:", metadata)
     for table in (*SILVER_TABLES, *GOLD_TABLES):
         name = f"{table.layer}/{table.name}"
         found = take([f for f in remaining if f.place.startswith(f"{name}/")])
-        yield _result(asset_key(table), report, found, since, name, {})
+        yield _result(table_key(table), report, found, since, name, {})
     # The rest belongs to no single table: the catalogue, Athena, and strangers in the lake.
     not_asked = [f for f in remaining if f.kind is Kind.NOT_COMPARED]
     others = [f for f in remaining if f.kind is not Kind.NOT_COMPARED]
-    yield _result(CATALOG_KEY, report, [*others, *not_asked], since, ("catalogue", "Athena"), {})
+    yield _result(CATALOGUE, report, [*others, *not_asked], since, ("catalogue", "Athena"), {})
 
 
 def _result(
@@ -166,7 +180,7 @@ def _result(
     since: str,
     name: str | tuple[str, ...],
     metadata: dict[str, Any],
-) -> dg.AssetCheckResult:
+) -> dg.MaterializeResult[Any]:
     checks = [c for c in report.checks if c.name.startswith(name)]
     compared = "; ".join(f"{c.name}: {c.sentence}" for c in checks)
     if findings:
@@ -190,25 +204,27 @@ def _result(
         )
     else:
         description = f"Agrees {since}. {compared}."
-    return dg.AssetCheckResult(
+    shown = {
+        "compared": compared or "nothing",
+        "scope": since,
+        "bytes_read": sum(c.bytes for c in checks),
+        "finding_count": len(findings),
+        **metadata,
+    }
+    check = dg.AssetCheckResult(
         asset_key=key,
         check_name=CHECK,
         passed=not findings,
         severity=dg.AssetCheckSeverity.ERROR,
         description=description,
-        metadata={
-            "compared": compared or "nothing",
-            "scope": since,
-            "bytes_read": sum(c.bytes for c in checks),
-            "finding_count": len(findings),
-            **metadata,
-        },
+        metadata=shown,
     )
+    return dg.MaterializeResult(asset_key=key, metadata=shown, check_results=[check])
 
 
 verify_job = dg.define_asset_job(
     "verify",
-    selection=dg.AssetSelection.checks(reconcile),
+    selection=dg.AssetSelection.assets(reconcile),
     description="Compare log, lake, Kafka, catalogue and Athena; changes nothing.",
     tags={"dagster/max_retries": "0"},
 )
