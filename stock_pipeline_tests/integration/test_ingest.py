@@ -12,7 +12,9 @@ import pytest
 
 from stock_pipeline.commands.where import locate
 from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name, run_batch
+from stock_pipeline.lib import layout
 from stock_pipeline.lib.offsets import TopicChangedError
+from stock_pipeline.lib.schemas import TRADES
 from stock_pipeline.resources.ingest import DiskFullError
 from stock_pipeline.resources.kafka import KafkaUnavailableError
 from stock_pipeline.resources.lake import Lake
@@ -65,6 +67,28 @@ def test_each_record_becomes_a_row_or_a_reject(settings_for, lake, broker, produ
     assert reject["payload"] == trade(2, price=-1)
     assert reject["reason"] == "impossible_value"
     assert locate("trades", 0, 99, None) == {"fate": "not planned"}
+
+
+def test_messages_of_many_schema_versions_share_one_object_and_one_schema(
+    settings_for, lake, broker, produce
+):
+    """Fields that come, go, change their type or their order with each message."""
+    settings = settings_for(FEEDS)
+    versions: list[dict[str, Any]] = [
+        {},
+        {"schema_version": 2, "conditions": ["@", "T"]},
+        {"price": "101.5", "size": "3"},
+        {"trade_id": 17, "exchange": {"code": "Q", "tape": 3}},
+        {"venue": None, "time": "2026-01-01T00:00:00Z"},
+    ]
+    payloads = [trade(n, **versions[n % len(versions)]) for n in range(100)]
+    produce(settings.feeds["trades"].topic, payloads, partition=0)
+    (done,) = ingest_all(settings)
+    decision = done.commit.decision
+    assert (decision.rows, decision.rejects) == (100, 0)
+    (entry,) = lake.list(layout.bronze_prefix("trades"))
+    table, _ = lake.read_table(entry.key)
+    assert table.schema.remove_metadata().equals(TRADES)
 
 
 def test_materializing_without_config_ingests_what_waits(settings_for, lake, broker, produce):
