@@ -12,66 +12,24 @@ from typer.testing import CliRunner
 
 from stock_pipeline.commands.status import FeedStatus, feed_statuses
 from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.lib import topic_health
 from stock_pipeline.lib.batches import OffsetRange
 from stock_pipeline.lib.topic_health import NO_HUNG_TRANSACTION, NOTHING_LOST, SAME_TOPIC, TIME_LEFT
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import get_settings
+from stock_pipeline_tests.faults.ticks import Ticks, fresh_sensor
 from stock_pipeline_tests.integration.test_ingest import trade
+from stock_pipeline_tests.waiting import wait_until
 
 FEED = {"format": "trade", "calendar": "24/7", "retention_minutes": 60}
 FEEDS = {"trades": FEED, "others": FEED}
 ADOPT = "stock-pipeline feed adopt trades"
 
 
-class Ticks:
-    """The sensor and the runs that it asks for, on an instance of their own."""
-
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self.instance = instance
-        self.cursor: str | None = None
-        #: Last result of each check of each topic, as the UI shows it.
-        self.checks: dict[str, dict[str, dg.AssetCheckEvaluation]] = {}
-
-    def tick(self) -> list[dg.RunRequest]:
-        """One tick."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
-        result = sensor.plan_batches(context)
-        assert isinstance(result, dg.SensorResult)
-        self.cursor = result.cursor
-        for event in result.asset_events:
-            if isinstance(event, dg.AssetCheckEvaluation):
-                self.checks.setdefault(event.asset_key.path[1], {})[event.check_name] = event
-        return list(result.run_requests or [])
-
-    def run(self, request: dg.RunRequest) -> Any:
-        """The run of a request."""
-        name = request.tags[sensor.FEED_TAG]
-        return dg.materialize(
-            [ingest_assets(name, get_settings().feeds[name])],
-            instance=self.instance,
-            run_config=request.run_config,
-            tags=request.tags,
-            raise_on_error=False,
-        )
-
-    def said(self, feed: str, check: str) -> str:
-        """What a check of a feed's topic says; "" while it is green."""
-        evaluation = self.checks[get_settings().feeds[feed].topic][check]
-        assert evaluation.passed != bool(evaluation.description)
-        return evaluation.description or ""
-
-
 @pytest.fixture
 def ticks() -> Iterator[Ticks]:
-    caches = (sensor._planner, sensor._store_problems, sensor._watch)
-    for cache in caches:
-        cache.cache_clear()
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.ephemeral() as instance, fresh_sensor():
         yield Ticks(instance)
-    for cache in caches:
-        cache.cache_clear()
 
 
 def status_of(feed: str) -> FeedStatus:
@@ -226,16 +184,20 @@ def test_a_transaction_that_stays_open_is_shown_by_its_length_or_its_age(
     monkeypatch.setattr(topic_health, "HUNG_OFFSETS", 0)
     assert "written up to 1; a transaction" in status_of("trades").checks[NO_HUNG_TRANSACTION]
     hung.commit_transaction()
-    for request in ticks.tick():
-        assert ticks.run(request).success
-    assert ticks.said("trades", NO_HUNG_TRANSACTION) == ""
+
+    def is_over() -> bool:
+        assert all(ticks.run(request).success for request in ticks.tick())
+        return ticks.said("trades", NO_HUNG_TRANSACTION) == ""
+
+    wait_until(is_over, "the end of the transaction")
+    (commit,) = Planner(settings).logs["trades"].commits()
+    assert commit.decision.rows == 1
 
 
 def recreate(settings: Any, topic: str) -> None:
     from kafka import KafkaAdminClient
 
     from stock_pipeline.stack.provision import ensure_topics
-    from stock_pipeline_tests.waiting import wait_until
 
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
     admin.delete_topics([topic])

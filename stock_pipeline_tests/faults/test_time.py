@@ -17,6 +17,7 @@ from stock_pipeline.lib.decode import DECODER_VERSION
 from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets, Triggers, fold, plan_next
 from stock_pipeline.lib.sessions import dates_of
 from stock_pipeline.resources.planner import Attempt, Planner, next_attempt, triggers_of
+from stock_pipeline_tests.conftest import TEST_BROKER
 from stock_pipeline_tests.integration.test_ingest import ingest_all, trade
 from stock_pipeline_tests.integration.test_sample_data import refresh_until_nothing_is_due
 
@@ -220,6 +221,7 @@ def test_the_first_and_the_last_session_of_a_calendar_make_tables(
     first = next(r["trade_date"] for r in sessions if r["trade_date"].year == 2000)
     last = sessions[-1]["trade_date"]
     # The last one is a year ahead: only a producer whose clock is, too, may speak of it.
+    accept_times_ahead(broker, settings.feeds["daily"].topic)
     produce(settings.feeds["daily"].topic, [_daily(first), _daily(date(1999, 12, 31))])
     produce(
         settings.feeds["daily"].topic,
@@ -235,6 +237,17 @@ def test_the_first_and_the_last_session_of_a_calendar_make_tables(
         assert found == {str(year) for year in years}, table
 
 
+def accept_times_ahead(broker: str, topic: str) -> None:
+    """Apache Kafka 4 refuses records from more than an hour ahead, unless told otherwise."""
+    from kafka import KafkaAdminClient
+    from kafka.admin import ConfigResource, ConfigResourceType
+
+    if TEST_BROKER == "apache":
+        configs = {"message.timestamp.after.max.ms": str(2**63 - 1)}
+        resource = ConfigResource(ConfigResourceType.TOPIC, topic, configs=configs)
+        KafkaAdminClient(bootstrap_servers=broker).alter_configs([resource])
+
+
 def _daily(day: date) -> bytes:
     prices = dict.fromkeys(("Open", "High", "Low", "Close", "Adj Close", "CloseUSD"), "10.0")
     row: dict[str, Any] = {"Index": "IBM", "Date": day.isoformat(), "Volume": "1.0", **prices}
@@ -248,6 +261,7 @@ def test_a_producer_whose_clock_is_days_ahead_reaches_no_date_of_today(
     # Else the broker deletes the ancient record before anybody reads it.
     settings = settings_for({"trades": feed | {"retention_minutes": 50 * 365 * 24 * 60}})
     topic = settings.feeds["trades"].topic
+    accept_times_ahead(broker, topic)
     now = utc_now()
     ahead, tomorrow = now + timedelta(days=3), now + timedelta(hours=23)
     produce(topic, [trade(0, time=ms(now)), trade(1, time=ms(tomorrow)), trade(2, time=ms(ahead))])
