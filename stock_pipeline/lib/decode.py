@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 #: Grows when a format's meaning changes; every batch records the one that decoded it.
-DECODER_VERSION = "1"
+DECODER_VERSION = "2"
 
 _SQL = Path(__file__).parent / "sql"
 _KAFKA = [f.name for f in KAFKA_COLUMNS if f.name != "incarnation"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from time import process_time
 from typing import Any
 
 import pyarrow as pa
@@ -121,6 +122,19 @@ def test_a_reject_keeps_its_bytes_key_and_coordinates() -> None:
         ({"time": "infinity"}, "impossible_value"),
         ({"trade_id": {"a": 1}}, "wrong_type"),
         ({"venue": "v" * 201}, "wrong_type"),
+        ({"venue": "A\x00B"}, "wrong_type"),
+        ({"trade_id": "1\u202e"}, "wrong_type"),
+        ({"trade_id": [1]}, "wrong_type"),
+        ({"symbol": "A\u202eB"}, "impossible_value"),
+        ({"symbol": "\ufeffIBM"}, "impossible_value"),
+        ({"symbol": "\u00a0IBM"}, "impossible_value"),
+        ({"symbol": "IBM\u2028"}, "impossible_value"),
+        ({"price": "1_0"}, "wrong_type"),
+        ({"time": "1_763_650_800"}, "unparsable_time"),
+        ({"time": "20261120"}, "unparsable_time"),
+        ({"time": "2026-11-20T15:00:00+99:99"}, "unparsable_time"),
+        ({"time": "2026-11-20T15:00:00+05:60"}, "unparsable_time"),
+        ({"time": "2000-01-01T00:00:00Z"}, "impossible_value"),
     ],
 )
 def test_an_impossible_trade_is_rejected_with_its_reason(
@@ -157,6 +171,39 @@ def test_a_symbol_with_escapes_is_read_as_json_means_it() -> None:
         row("trade", b'{"symbol":"\\u00c9A\\"","time":1763650800,"price":1,"size":0}')["symbol"]
         == 'ÉA"'
     )
+
+
+def test_an_empty_trade_id_is_none_and_makes_no_two_trades_one() -> None:
+    decoded = decode("trade", *[as_json(TRADE, trade_id="", venue="") for _ in range(2)])
+    assert decoded.rows["trade_id"].to_pylist() == [None, None]
+    assert decoded.rows["venue"].to_pylist() == [None, None]
+
+
+def test_an_id_of_more_digits_than_a_double_keeps_them_all() -> None:
+    assert row("trade", as_json(TRADE, trade_id=2**64 + 1))["trade_id"] == str(2**64 + 1)
+
+
+def test_text_that_begins_with_a_bracket_is_plain_text() -> None:
+    found = row("trade", as_json(TRADE, trade_id="{7}", venue="[X]"))
+    assert (found["trade_id"], found["venue"]) == ("{7}", "[X]")
+
+
+def test_a_symbol_may_hold_letters_of_any_script_and_spaces_inside() -> None:
+    assert row("trade", as_json(TRADE, symbol="日経 225"))["symbol"] == "日経 225"
+
+
+@ANY_FORMAT
+def test_the_first_of_repeated_members_counts(format_: str) -> None:
+    again = VALID[format_][:-1] + b"," + VALID[format_].replace(b"IBM", b"X")[1:]
+    if format_ == "alpha_vantage_intraday":
+        assert reason(format_, again) == "wrong_type"
+    else:
+        assert row(format_, again)["symbol"] == row(format_, VALID[format_])["symbol"]
+
+
+def test_the_earliest_trades_belong_to_a_date_that_silver_has() -> None:
+    found = row("trade", as_json(TRADE, time="2000-01-01T12:00:00Z"))
+    assert found["trade_date"] == date(2000, 1, 1)
 
 
 def test_a_trade_after_new_york_midnight_in_utc_belongs_to_the_local_date() -> None:
@@ -201,10 +248,33 @@ def test_a_bar_without_source_takes_that_of_its_feed() -> None:
     assert row("bar", as_json(BAR, source="yahoo"))["source"] == "yahoo"
 
 
-@pytest.mark.parametrize("start", ["2026-01-05", "2026-01-05T00:00:00-05:00", 1767623400])
+@pytest.mark.parametrize(
+    "start",
+    [
+        "2026-01-05",
+        " 2026-01-05",
+        "2026-1-5",
+        "2026/01/05",
+        "2026-01-05T00:00:00-05:00",
+        1767623400,
+    ],
+)
 def test_a_daily_bar_belongs_to_the_date_it_names(start: Any) -> None:
     found = row("bar", as_json(BAR, interval="1d", start=start))
     assert found["trade_date"] == date(2026, 1, 5)
+
+
+@pytest.mark.parametrize(
+    "start", ["20261120", -315619200, "1959-12-31T23:00:00-14:00", "2026-11-20T00:00:00+99:00"]
+)
+def test_a_daily_bar_of_no_clear_date_or_one_without_partition_is_rejected(start: Any) -> None:
+    assert reason("bar", as_json(BAR, interval="1d", start=start))
+
+
+def test_the_first_day_of_daily_bars_is_taken_wherever_it_begins() -> None:
+    for start in ("1960-01-01", "1960-01-01T00:00:00+14:00", "1960-01-01T00:00:00-12:00"):
+        found = row("bar", as_json(BAR, interval="1d", start=start))
+        assert found["trade_date"] == date(1960, 1, 1)
 
 
 def test_a_row_of_the_index_file_becomes_a_daily_bar() -> None:
@@ -258,6 +328,36 @@ def test_bad_bars_of_a_good_document_are_partial_rejects() -> None:
         "missing_field",
     ]
     assert decoded.rejects["payload"][2].as_py() == b'{"2026-01-05 19:45:00":null}'
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    ["2026-01-05 19:55:00Z", "2026-01-05 19:55:00 ", "2026-01-05 24:00:00", "2026-03-08 02:30:00"],
+)
+def test_a_bar_at_a_time_that_is_also_anothers_is_rejected(stamp: str) -> None:
+    good = ["2026-01-05 19:55:00", "2026-01-06 00:00:00", "2026-03-08 03:30:00"]
+    decoded = decode("alpha_vantage_intraday", document(dict.fromkeys([*good, stamp], VENDOR_BAR)))
+    assert (decoded.rows.num_rows, decoded.rejects["partial"].to_pylist()) == (3, [True])
+    assert stamp.encode() in decoded.rejects["payload"][0].as_py()
+
+
+def test_no_time_series_of_a_document_is_passed_over() -> None:
+    series = {"2026-01-05 19:55:00": VENDOR_BAR}
+    both = document(series)[:-1] + b"," + document(series, key="Time Series (1min)")[1:]
+    assert reason("alpha_vantage_intraday", both) == "wrong_type"
+
+
+def test_the_work_for_a_document_grows_with_its_bars_and_not_with_their_square() -> None:
+    decoder = Decoder("alpha_vantage_intraday", "s", "XNYS", [], 10_000_000)
+
+    def cpu_seconds(bars: int) -> float:
+        table = records([document({f"x{n}": 1 for n in range(bars)})])
+        started = process_time()
+        assert decoder.decode(table, 1).rejects["reason"].to_pylist() == ["wrong_type"]
+        return process_time() - started
+
+    cpu_seconds(10)
+    assert cpu_seconds(80_000) < 8 * cpu_seconds(20_000)
 
 
 def test_thousands_of_bad_bars_do_not_multiply_their_document() -> None:

@@ -16,13 +16,13 @@ typed AS (
     SELECT i, kafka_timestamp, payload, text, doc, v,
         string_of(v."Index") AS symbol,
         date_of(v."Date") AS trade_date,
-        TRY_CAST(v."Open" AS DOUBLE) AS open,
-        TRY_CAST(v."High" AS DOUBLE) AS high,
-        TRY_CAST(v."Low" AS DOUBLE) AS low,
-        TRY_CAST(v."Close" AS DOUBLE) AS close,
-        TRY_CAST(v."Adj Close" AS DOUBLE) AS adjusted_close,
-        TRY_CAST(v."Volume" AS DOUBLE) AS volume,
-        TRY_CAST(v."CloseUSD" AS DOUBLE) AS close_usd
+        number_of(v."Open") AS open,
+        number_of(v."High") AS high,
+        number_of(v."Low") AS low,
+        number_of(v."Close") AS close,
+        number_of(v."Adj Close") AS adjusted_close,
+        number_of(v."Volume") AS volume,
+        number_of(v."CloseUSD") AS close_usd
     FROM parsed
 ),
 judged AS (
@@ -34,24 +34,30 @@ judged AS (
         AND (v."CloseUSD" IS NULL OR coalesce(is_price(close_usd), false)),
         false) AS good
     FROM typed
+),
+described AS (
+    SELECT *, CASE WHEN NOT good THEN try(json_transform(doc,
+        '{"Index":"JSON","Date":"JSON","Open":"JSON","High":"JSON","Low":"JSON","Close":"JSON","Adj Close":"JSON","Volume":"JSON","CloseUSD":"JSON"}'
+    )) END AS w
+    FROM judged
 )
 SELECT i, symbol, trade_date, open, high, low, close, adjusted_close, volume, close_usd,
     feed_source() AS source,
     CASE WHEN NOT good THEN coalesce(
         document_fault(payload, text, doc, max_bytes()),
-        symbol_fault(json_type(doc, '$.Index'), symbol, 'Index'),
-        string_fault(json_type(doc, '$.Date'), 'Date'),
+        symbol_fault(w."Index", symbol, 'Index'),
+        string_fault(w."Date", 'Date'),
         date_fault(trade_date, latest_of(kafka_timestamp)::DATE, 'Date'),
-        required_number_fault(json_type(doc, '$.Open'), v."Open", 'Open'),
-        required_number_fault(json_type(doc, '$.High'), v."High", 'High'),
-        required_number_fault(json_type(doc, '$.Low'), v."Low", 'Low'),
-        required_number_fault(json_type(doc, '$.Close'), v."Close", 'Close'),
-        number_fault(json_type(doc, '$."Adj Close"'), v."Adj Close", 'Adj Close'),
-        required_number_fault(json_type(doc, '$.Volume'), v."Volume", 'Volume'),
-        number_fault(json_type(doc, '$.CloseUSD'), v."CloseUSD", 'CloseUSD'),
+        required_number_fault(w."Open", v."Open", 'Open'),
+        required_number_fault(w."High", v."High", 'High'),
+        required_number_fault(w."Low", v."Low", 'Low'),
+        required_number_fault(w."Close", v."Close", 'Close'),
+        number_fault(w."Adj Close", v."Adj Close", 'Adj Close'),
+        required_number_fault(w."Volume", v."Volume", 'Volume'),
+        number_fault(w."CloseUSD", v."CloseUSD", 'CloseUSD'),
         bar_fault(open, high, low, close),
         amount_fault(volume, 'Volume'),
         price_fault(adjusted_close, 'Adj Close'),
         price_fault(close_usd, 'CloseUSD')
     ) END AS fault
-FROM judged
+FROM described

@@ -7,15 +7,34 @@ CREATE OR REPLACE TEMP MACRO text_of(payload, max_bytes) AS
 -- Validity is asked for first: TRY alone would run its whole vector row by row for one bad record.
 CREATE OR REPLACE TEMP MACRO doc_of(text) AS CASE WHEN json_valid(text) THEN text END;
 
--- A JSON string without its quotes; NULL for any other JSON value.
+-- A JSON string without its quotes; NULL for any other JSON value, and for one that is far longer
+-- than anything we keep: 200 characters, each written as two \uXXXX at most.
 CREATE OR REPLACE TEMP MACRO string_of(json) AS CASE
-    WHEN NOT starts_with(json, '"') THEN NULL
+    WHEN NOT starts_with(json, '"') OR strlen(json) > 2402 THEN NULL
     WHEN contains(json, '\') THEN try(json_extract_string(json, '$'))
     ELSE json[2:-2]
 END;
 
-CREATE OR REPLACE TEMP MACRO is_symbol(symbol) AS
-    length(symbol) BETWEEN 1 AND 64 AND NOT regexp_matches(symbol, '^\s|\s$|\p{Cc}');
+-- A JSON string, or a number or truth value as it is written; NULL for an object or array.
+CREATE OR REPLACE TEMP MACRO label_of(json) AS CASE
+    WHEN starts_with(json, '"') THEN string_of(json)
+    WHEN NOT starts_with(json, '{') AND NOT starts_with(json, '[') THEN json::VARCHAR
+END;
+
+-- Characters that do not show (controls, zero-width, right-to-left marks) would make two names look
+-- the same, and end a line where a name is printed. ASCII is decided without Unicode's tables.
+CREATE OR REPLACE TEMP MACRO is_symbol(symbol) AS length(symbol) BETWEEN 1 AND 64 AND CASE
+    WHEN regexp_full_match(symbol, '[!-~]*') THEN true
+    ELSE NOT regexp_matches(symbol, '^[\s\p{Z}]|[\s\p{Z}]$|[\p{C}\x{2028}\x{2029}]')
+END;
+CREATE OR REPLACE TEMP MACRO is_label(label) AS length(label) <= 200 AND CASE
+    WHEN regexp_full_match(label, '[ -~]*') THEN true
+    ELSE NOT regexp_matches(label, '[\p{C}\x{2028}\x{2029}]')
+END;
+
+-- The cast alone would read "1_0" as ten.
+CREATE OR REPLACE TEMP MACRO number_of(value) AS
+    CASE WHEN NOT contains(value, '_') THEN TRY_CAST(value AS DOUBLE) END;
 
 -- ISO 8601 (naive means UTC), or a number since 1970 in s, ms, us or ns, told apart by its size.
 CREATE OR REPLACE TEMP MACRO epoch_of(number) AS CASE
@@ -24,13 +43,25 @@ CREATE OR REPLACE TEMP MACRO epoch_of(number) AS CASE
     WHEN abs(number) < 1e17 THEN make_timestamp(round(number)::BIGINT)
     WHEN abs(number) < 9e18 THEN make_timestamp(round(number / 1e3)::BIGINT)
 END;
+-- Eight digits that read as a date (20261120) are no seconds since 1970; which was meant is unknown.
+CREATE OR REPLACE TEMP MACRO is_compact_date(value) AS
+    strlen(value) = 8
+    AND regexp_full_match(value, '(19|20|21)\d\d(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])');
+-- The cast takes offsets of 99 hours.
+CREATE OR REPLACE TEMP MACRO has_no_such_offset(value) AS
+    regexp_matches(value, ':\d+(\.\d+)?\s*[+-](1[5-9]|[2-9]\d|\d\d:?[6-9]\d)');
 -- The cast by way of TIMESTAMPTZ costs three times that to TIMESTAMP, which ignores offsets.
 CREATE OR REPLACE TEMP MACRO instant_of(value) AS CASE
     WHEN suffix(value, 'Z') AND NOT contains(value, ' ') THEN TRY_CAST(value AS TIMESTAMP)
+    WHEN strlen(value) > 100 OR is_compact_date(value) THEN NULL
     ELSE coalesce(
-        TRY_CAST(value AS TIMESTAMPTZ)::TIMESTAMP, epoch_of(TRY_CAST(value AS DOUBLE))
+        epoch_of(number_of(value)),
+        CASE WHEN NOT has_no_such_offset(value) THEN TRY_CAST(value AS TIMESTAMPTZ)::TIMESTAMP END
     )
 END;
+-- The date that a time names as it is written, whatever its offset; NULL for an epoch number.
+CREATE OR REPLACE TEMP MACRO written_date_of(value) AS
+    TRY_CAST(regexp_extract(value, '^\s*(\d{4}[-/]\d{1,2}[-/]\d{1,2})', 1) AS DATE);
 CREATE OR REPLACE TEMP MACRO date_of(value) AS
     try_strptime(value, ['%Y-%m-%d', '%Y-%m-%d %H:%M:%S', '%Y-%m-%dT%H:%M:%S'])::DATE;
 
@@ -59,6 +90,12 @@ END;
 
 CREATE OR REPLACE TEMP MACRO fault(reason, detail) AS {'reason': reason, 'detail': detail};
 
+CREATE OR REPLACE TEMP MACRO kind_of(json) AS CASE left(json, 1)
+    WHEN '{' THEN 'an object' WHEN '[' THEN 'an array' WHEN '"' THEN 'a string'
+    WHEN 't' THEN 'true' WHEN 'f' THEN 'false'
+    ELSE CASE WHEN starts_with(json, 'nu') THEN 'null' ELSE 'a number' END
+END;
+
 CREATE OR REPLACE TEMP MACRO document_fault(payload, text, doc, max_bytes) AS CASE
     WHEN payload IS NULL THEN fault('empty_value', 'The record has no value (a tombstone).')
     WHEN octet_length(payload) = 0 THEN fault('empty_value', 'The value has no bytes.')
@@ -68,42 +105,47 @@ CREATE OR REPLACE TEMP MACRO document_fault(payload, text, doc, max_bytes) AS CA
     )
     WHEN text IS NULL THEN fault('not_utf8', 'The bytes are not UTF-8 text.')
     WHEN doc IS NULL THEN fault('not_json', 'The text is not a JSON document.')
-    WHEN json_type(doc) <> 'OBJECT' THEN fault(
-        'wrong_type', format('The value is JSON of type {}, not an object.', json_type(doc))
+    WHEN NOT regexp_matches(doc, '^\s*\{') THEN fault(
+        'wrong_type',
+        format('The value is {}, not an object.', kind_of(regexp_extract(doc, '^\s*(\S)', 1)))
     )
 END;
 
--- `type` is json_type of the field, `value` its text.
-CREATE OR REPLACE TEMP MACRO absence_fault(type, name) AS CASE
-    WHEN coalesce(type, 'NULL') = 'NULL'
+-- `json` is the field's JSON text, `value` the same without quotes. The type is told from the first
+-- character: each further look into a document of megabytes would cost its parsing again.
+CREATE OR REPLACE TEMP MACRO absence_fault(json, name) AS CASE
+    WHEN json IS NULL OR json = 'null'
     THEN fault('missing_field', format('Field {} is missing or null.', name))
 END;
-CREATE OR REPLACE TEMP MACRO string_fault(type, name) AS coalesce(
-    absence_fault(type, name),
-    CASE WHEN type <> 'VARCHAR'
-    THEN fault('wrong_type', format('Field {} is of type {}, not a string.', name, type)) END
+CREATE OR REPLACE TEMP MACRO string_fault(json, name) AS coalesce(
+    absence_fault(json, name),
+    CASE WHEN NOT starts_with(json, '"')
+    THEN fault('wrong_type', format('Field {} is {}, not a string.', name, kind_of(json))) END
 );
-CREATE OR REPLACE TEMP MACRO scalar_fault(type, name) AS CASE
-    WHEN type IN ('OBJECT', 'ARRAY', 'BOOLEAN')
-    THEN fault('wrong_type', format('Field {} is of type {}, not a string or number.', name, type))
+CREATE OR REPLACE TEMP MACRO scalar_fault(json, name) AS CASE
+    WHEN left(json, 1) IN ('{', '[', 't', 'f')
+    THEN fault('wrong_type', format('Field {} is {}, not a string or number.', name, kind_of(json)))
 END;
-CREATE OR REPLACE TEMP MACRO number_fault(type, value, name) AS coalesce(
-    scalar_fault(type, name),
-    CASE WHEN type <> 'NULL' AND TRY_CAST(value AS DOUBLE) IS NULL
+CREATE OR REPLACE TEMP MACRO number_fault(json, value, name) AS coalesce(
+    scalar_fault(json, name),
+    CASE WHEN json <> 'null' AND number_of(value) IS NULL
     THEN fault('wrong_type', format('Field {} is not a number.', name)) END
 );
-CREATE OR REPLACE TEMP MACRO required_number_fault(type, value, name) AS
-    coalesce(absence_fault(type, name), number_fault(type, value, name));
-CREATE OR REPLACE TEMP MACRO symbol_fault(type, symbol, name) AS coalesce(
-    string_fault(type, name),
+CREATE OR REPLACE TEMP MACRO required_number_fault(json, value, name) AS
+    coalesce(absence_fault(json, name), number_fault(json, value, name));
+CREATE OR REPLACE TEMP MACRO symbol_fault(json, symbol, name) AS coalesce(
+    string_fault(json, name),
     CASE WHEN NOT coalesce(is_symbol(symbol), false) THEN fault(
         'impossible_value',
-        format('Field {} must have 1 to 64 characters, no space around and no control character.', name)
+        format(
+            'Field {} must have 1 to 64 characters, no space around and none that does not show.',
+            name
+        )
     ) END
 );
-CREATE OR REPLACE TEMP MACRO instant_fault(type, value, earliest, latest, name) AS coalesce(
-    absence_fault(type, name),
-    scalar_fault(type, name),
+CREATE OR REPLACE TEMP MACRO instant_fault(json, value, earliest, latest, name) AS coalesce(
+    absence_fault(json, name),
+    scalar_fault(json, name),
     CASE
         WHEN instant_of(value) IS NULL
         THEN fault('unparsable_time', format('Field {} is neither ISO 8601 nor an epoch number.', name))
@@ -137,25 +179,32 @@ CREATE OR REPLACE TEMP MACRO date_fault(day, latest, name) AS CASE
     THEN fault('impossible_value', format('Field {} lies over a day after its record.', name))
 END;
 
--- Daily bars reach further back than anything with a time of day.
-CREATE OR REPLACE TEMP MACRO earliest_of(bar_interval) AS CASE bar_interval
-    WHEN '1d' THEN TIMESTAMP '1960-01-01' ELSE TIMESTAMP '2000-01-01'
+-- The first instants whose date is, in every time zone, one that silver has a partition for. Daily
+-- bars reach further back than anything with a time of day; one with a date is judged by that.
+CREATE OR REPLACE TEMP MACRO earliest_trade() AS TIMESTAMP '2000-01-01 12:00:00';
+CREATE OR REPLACE TEMP MACRO earliest_of(bar_interval, given_date) AS CASE
+    WHEN bar_interval <> '1d' THEN earliest_trade()
+    WHEN given_date IS NULL THEN TIMESTAMP '1960-01-01 12:00:00'
+    WHEN given_date >= DATE '1960-01-01' THEN TIMESTAMP '1959-12-31 00:00:00'
+    ELSE 'infinity'::TIMESTAMP
 END;
 CREATE OR REPLACE TEMP MACRO is_count(number) AS number BETWEEN 0 AND 1e15 AND number = floor(number);
 CREATE OR REPLACE TEMP MACRO count_fault(number, name) AS CASE
     WHEN NOT is_count(number)
     THEN fault('impossible_value', format('Field {} is not a whole number from zero up.', name))
 END;
-CREATE OR REPLACE TEMP MACRO interval_fault(type, bar_interval, name) AS coalesce(
-    string_fault(type, name),
+CREATE OR REPLACE TEMP MACRO interval_fault(json, bar_interval, name) AS coalesce(
+    string_fault(json, name),
     CASE WHEN bar_interval IS NULL THEN fault(
         'impossible_value', format('Field {} is none of 1m, 5m, 15m, 30m, 1h (60m) and 1d.', name)
     ) END
 );
+CREATE OR REPLACE TEMP MACRO shown(words) AS
+    regexp_replace(left(words, 4000), '[\p{C}\x{2028}\x{2029}]', ' ', 'g');
 -- First words of a vendor's answer, without anything that could be a key.
 CREATE OR REPLACE TEMP MACRO redacted(words) AS left(
     regexp_replace(
-        regexp_replace(words, '(?i)(key(\s+as|\s+is)?[\s:=]+)\S+', '\1***', 'g'),
+        regexp_replace(shown(words), '(?i)(key(\s+as|\s+is)?[\s:=]+)\S+', '\1***', 'g'),
         '\b\w*\d\w{6,}\b|\b\w{6,}\d\w*\b|\b[A-Z0-9]{8,}\b', '***', 'g'
     ),
     160

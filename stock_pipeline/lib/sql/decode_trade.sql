@@ -8,7 +8,7 @@ docs AS (
 ),
 parsed AS (
     SELECT *, try(json_transform(doc,
-        '{"symbol":"JSON","time":"VARCHAR","price":"VARCHAR","size":"VARCHAR","trade_id":"VARCHAR","venue":"VARCHAR"}'
+        '{"symbol":"JSON","time":"VARCHAR","price":"VARCHAR","size":"VARCHAR","trade_id":"JSON","venue":"JSON"}'
     )) AS v
     FROM docs
 ),
@@ -16,35 +16,42 @@ typed AS (
     SELECT i, kafka_timestamp, payload, text, doc, v,
         string_of(v.symbol) AS symbol,
         instant_of(v."time") AS event_time,
-        TRY_CAST(v.price AS DOUBLE) AS price,
-        TRY_CAST(v.size AS DOUBLE) AS size,
-        v.trade_id AS trade_id,
-        v.venue AS venue
+        number_of(v.price) AS price,
+        number_of(v.size) AS size,
+        label_of(v.trade_id) AS trade_id,
+        label_of(v.venue) AS venue
     FROM parsed
 ),
 judged AS (
     SELECT *, coalesce(
         is_symbol(symbol)
-        AND event_time BETWEEN TIMESTAMP '2000-01-01' AND latest_of(kafka_timestamp)
+        AND event_time BETWEEN earliest_trade() AND latest_of(kafka_timestamp)
         AND is_price(price) AND is_amount(size)
-        AND coalesce(length(trade_id), 0) <= 200 AND coalesce(length(venue), 0) <= 200
-        AND NOT starts_with(coalesce(trade_id, ''), '{') AND NOT starts_with(coalesce(venue, ''), '{')
-        AND NOT starts_with(coalesce(trade_id, ''), '[') AND NOT starts_with(coalesce(venue, ''), '['),
+        AND (v.trade_id IS NULL OR coalesce(is_label(trade_id), false))
+        AND (v.venue IS NULL OR coalesce(is_label(venue), false)),
         false) AS good
     FROM typed
+),
+described AS (
+    SELECT *, CASE WHEN NOT good THEN try(json_transform(doc,
+        '{"symbol":"JSON","time":"JSON","price":"JSON","size":"JSON"}'
+    )) END AS w
+    FROM judged
 )
-SELECT i, symbol, event_time, price, size, trade_id, venue,
+-- An empty id is none: trades with the same id are one trade.
+SELECT i, symbol, event_time, price, size, nullif(trade_id, '') AS trade_id,
+    nullif(venue, '') AS venue,
     CASE WHEN NOT good THEN coalesce(
         document_fault(payload, text, doc, max_bytes()),
-        symbol_fault(json_type(doc, '$.symbol'), symbol, 'symbol'),
-        instant_fault(
-            json_type(doc, '$.time'), v."time",
-            TIMESTAMP '2000-01-01', latest_of(kafka_timestamp), 'time'
-        ),
-        required_number_fault(json_type(doc, '$.price'), v.price, 'price'),
-        required_number_fault(json_type(doc, '$.size'), v.size, 'size'),
+        symbol_fault(w.symbol, symbol, 'symbol'),
+        instant_fault(w."time", v."time", earliest_trade(), latest_of(kafka_timestamp), 'time'),
+        required_number_fault(w.price, v.price, 'price'),
+        required_number_fault(w.size, v.size, 'size'),
         price_fault(price, 'price'),
         amount_fault(size, 'size'),
-        fault('wrong_type', 'Field trade_id or venue is not a plain string of at most 200 characters.')
+        fault(
+            'wrong_type',
+            'Field trade_id or venue is not plain text of at most 200 characters that show.'
+        )
     ) END AS fault
-FROM judged
+FROM described
