@@ -98,18 +98,19 @@ def _progress() -> Iterator[Callable[[str, int, int], None]]:
 
 def show(report: Report, console: Console) -> None:
     """Print where the offsets went, what was compared, and each finding in a sentence."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
     # Columns that say the same of every line are left out.
     lives = any(entry.incarnation > 1 for entry in report.ledgers)
     flying = any(entry.in_flight for entry in report.ledgers)
-    ledgers = Table(title="Offsets = rows + rejects + holes + lost")
-    for column in ("feed", *(["life"] if lives else []), "part.", "from"):
-        ledgers.add_column(column)
-    counts = ("offsets", "rows", "rejects", "holes", "lost", *(["in flight"] if flying else []))
+    ledgers = Table(title="Offsets = rows + rejects + holes + lost", box=box.SIMPLE)
+    for column in ("feed", *(["life"] if lives else []), "p", "from"):
+        ledgers.add_column(column, overflow="fold")
+    counts = ("offsets", "rows", "rejects", "holes", "lost", *(["open"] if flying else []))
     for column in (*counts, ""):
-        ledgers.add_column(column, justify="right")
+        ledgers.add_column(column, justify="right", no_wrap=True)
     for entry in report.ledgers:
         numbers = [entry.offsets, entry.accepted, entry.rejected, entry.holes, entry.lost]
         ledgers.add_row(
@@ -121,8 +122,8 @@ def show(report: Report, console: Console) -> None:
             "[green]✓[/]" if entry.balanced else "[red]✗[/]",
         )
     console.print(ledgers)
-    checks = Table(title="Compared")
-    checks.add_column("what")
+    checks = Table(title="Compared", box=box.SIMPLE)
+    checks.add_column("what", no_wrap=True)
     checks.add_column("how much", overflow="fold")
     checks.add_column("read", justify="right")
     checks.add_column("findings", justify="right")

@@ -233,6 +233,12 @@ class LogChecker:
         return Finding(kind, sentence, place, action, self.feed, batch)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 batch`, `2,000 batches`."""
+    plural = f"{noun}es" if noun.endswith(("ch", "s")) else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
 def miscounts(decision: Decision) -> Iterator[str]:
     """Sentences about a decision whose own numbers do not add up (I6)."""
     seq, plan = decision.plan.seq, decision.plan

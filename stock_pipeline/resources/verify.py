@@ -109,10 +109,15 @@ class _Verify:
             self.report.notes += result.notes
             self.touched |= result.touched
             undecided[feed] = result.undecided
-        self._tables(undecided)
-        by_catalogue = CatalogueVerifier(self.settings, self.lake, self.scope.grace_seconds)
-        self.report.checks.append(by_catalogue.verify(self.feeds))
-        self.report.findings += by_catalogue.findings
+        partitions = self._tables(undecided)
+        catalogue = CatalogueVerifier(self.settings, self.lake, self.scope.grace_seconds)
+        self.report.checks.append(catalogue.verify(self.feeds))
+        self.report.findings += catalogue.findings
+        if self.scope.athena:
+            athena = AthenaVerifier(self.settings, self.lake, self.progress)
+            self.report.checks.append(athena.verify(partitions, catalogue.known))
+            self.report.findings += athena.findings
+            self.report.notes += athena.notes
         return self.report
 
     def _polled(self) -> dict[str, TopicOffsets | None] | None:
@@ -128,7 +133,8 @@ class _Verify:
         finally:
             kafka.close()
 
-    def _tables(self, undecided: dict[str, list[int]]) -> None:
+    def _tables(self, undecided: dict[str, list[int]]) -> dict[str, set[str]]:
+        """Compare silver and gold; the partitions in scope."""
         if self.scope.whole:
             findings = list(strangers_of_tables(self.lake))
             others, notes = strangers_of_lake(self.lake, self.settings)
@@ -149,8 +155,7 @@ class _Verify:
                 self._forgotten(verifier.examined, undecided)
                 self.report.findings += verifier.findings
                 self.report.notes += verifier.notes
-                if self.scope.athena:
-                    self._athena(partitions)
+                return partitions
             finally:
                 index.close()
 
@@ -195,12 +200,6 @@ class _Verify:
         )
         found[DAILY_AVERAGE_PRICE_TABLE.name] = set(years)
         return found
-
-    def _athena(self, partitions: dict[str, set[str]]) -> None:
-        verifier = AthenaVerifier(self.settings, self.lake, self.progress)
-        self.report.checks.append(verifier.verify(partitions))
-        self.report.findings += verifier.findings
-        self.report.notes += verifier.notes
 
     def _uncompared(self, what: str, why: str, place: str) -> None:
         sentence = f"{what} was not compared: {why}"

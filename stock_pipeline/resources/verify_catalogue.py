@@ -6,8 +6,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from stock_pipeline.lib.catalog_diff import differences, glue_name
-from stock_pipeline.lib.schemas import GOLD_TABLES, TableSpec
-from stock_pipeline.lib.verify import Check, Finding, Kind
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    GOLD_TABLES,
+    TableSpec,
+)
+from stock_pipeline.lib.verify import Check, Finding, Kind, counted
 from stock_pipeline.resources.athena import AthenaError, AthenaRunner
 from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
@@ -30,6 +35,8 @@ class CatalogueVerifier:
     def __init__(self, settings: Settings, lake: Lake, grace_seconds: float) -> None:
         self.lake, self.grace_seconds = lake, grace_seconds
         self.findings: list[Finding] = []
+        #: Tables that the catalogue knows, by `verify`.
+        self.known: frozenset[str] = frozenset()
         self._catalogue = Catalogue(settings, lake)
 
     def verify(self, feeds: Collection[str]) -> Check:
@@ -39,6 +46,7 @@ class CatalogueVerifier:
         ]
         lake = declared_shapes(self.lake, tables)
         there = self._catalogue.shapes_of([t.glue_name for t in tables])
+        self.known = frozenset(there)
         settled = []
         for table, shape in zip(tables, lake, strict=True):
             known = there[shape.name].partitions if shape.name in there else frozenset()
@@ -55,7 +63,10 @@ class CatalogueVerifier:
                 )
             )
         partitions = sum(len(shape.partitions) for shape in lake)
-        sentence = f"{len(tables):,} tables and {partitions:,} partitions against the lake"
+        sentence = (
+            f"{counted(len(tables), 'table')} and {counted(partitions, 'partition')} against the "
+            "lake"
+        )
         return Check("catalogue", sentence, 0, len(self.findings))
 
     def _young(
@@ -82,16 +93,30 @@ class AthenaVerifier:
         self._runner = AthenaRunner(settings)
         self._rows = self._scanned = self._compared = 0
 
-    def verify(self, partitions: Mapping[str, Collection[str]]) -> Check:
-        """Compare the newest of these partitions of each gold table."""
+    def verify(self, partitions: Mapping[str, Collection[str]], known: Collection[str]) -> Check:
+        """Compare the newest of these partitions of each gold table.
+
+        Args:
+            partitions: Partitions in scope by table.
+            known: Tables that the catalogue has: of others, Athena cannot read the silver.
+        """
         for table in GOLD_TABLES:
+            silver = (
+                BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
+            )
+            if partitions[table.name] and glue_name(silver.layer, silver.name) not in known:
+                self.notes.append(
+                    f"Athena was not asked for {table.name}: the catalogue does not know "
+                    f"{silver.layer}/{silver.name} yet."
+                )
+                continue
             newest = sorted(partitions[table.name], reverse=True)[:ATHENA_PARTITIONS]
             for n, partition in enumerate(newest):
                 self._compare(table, partition)
                 self.progress(f"Athena: {table.name}", n + 1, len(newest))
         sentence = (
-            f"{self._compared} gold partitions, the newest, by Athena and by DuckDB, "
-            f"{self._rows:,} rows"
+            f"the newest {counted(self._compared, 'gold partition')} by Athena and by DuckDB, "
+            f"{counted(self._rows, 'row')}"
         )
         return Check("Athena", sentence, self._scanned, len(self.findings))
 
@@ -102,7 +127,8 @@ class AthenaVerifier:
         except ObjectNotFoundError:
             return  # It is missing, which is found where gold is compared with silver.
         except AthenaError as error:
-            sentence = f"{table.name} {partition} was not compared with Athena: {error}"
+            said = " ".join(str(error).split())
+            sentence = f"{table.name} {partition} was not compared with Athena: {said}"
             action = "stock-pipeline doctor says what is wrong with Athena."
             self.findings.append(Finding(Kind.NOT_COMPARED, sentence, name, action))
             return

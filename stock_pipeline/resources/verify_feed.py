@@ -13,7 +13,7 @@ from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import Commit, Plan
 from stock_pipeline.lib.due import touches_of
 from stock_pipeline.lib.offsets import LogState, TopicOffsets
-from stock_pipeline.lib.verify import Check, Finding, Kind, Ledger, LogChecker
+from stock_pipeline.lib.verify import Check, Finding, Kind, Ledger, LogChecker, counted
 from stock_pipeline.resources.kafka import RangeReader
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.verify_batch import BatchResult, BatchVerifier
@@ -235,10 +235,10 @@ class FeedVerifier:
         more = f"; {others} others found" if others else ""
         self.result.ledgers = [self._checker.ledgers[s] for s in sorted(self._checker.ledgers)]
         self.result.checks += [
-            Check(f"{self.feed}: offset log", f"{self._plans:,} plans and their commits", 0, log),
+            Check(f"{self.feed}: offset log", counted(self._plans, "plan"), 0, log),
             Check(
                 f"{self.feed}: objects",
-                f"{self._objects:,} batches read whole{more}",
+                f"{counted(self._objects, 'batch')} read whole{more}",
                 self._bytes,
                 len(found) - log,
             ),

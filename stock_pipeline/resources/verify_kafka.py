@@ -9,7 +9,7 @@ import numpy as np
 
 from stock_pipeline.lib.batches import Decision, OffsetRange, Plan
 from stock_pipeline.lib.offsets import LogState, TopicChangedError, TopicOffsets, check_topic
-from stock_pipeline.lib.verify import Check, Finding, Kind, LogChecker
+from stock_pipeline.lib.verify import Check, Finding, Kind, LogChecker, counted
 from stock_pipeline.lib.verify_rows import Offsets, Tally
 from stock_pipeline.resources.batch_files import Reader, RecordDigest
 from stock_pipeline.resources.kafka import KafkaUnavailableError, OffsetOutOfRangeError
@@ -132,8 +132,8 @@ class BrokerVerifier:
         """What was compared."""
         if self.offsets is None:
             return Check(f"{self.feed}: Kafka", f"there is no topic {self.topic}", 0, 0)
-        gone = f"; of {self._gone:,} Kafka has no longer all records" if self._gone else ""
-        sentence = f"{self._compared:,} batches read again from {self.topic}{gone}"
+        gone = f"; {self._gone:,} no longer whole in Kafka" if self._gone else ""
+        sentence = f"{counted(self._compared, 'batch')} read again from {self.topic}{gone}"
         return Check(f"{self.feed}: Kafka", sentence, self._bytes, len(self.findings))
 
     def _same_life(self, plan: Plan) -> bool:

@@ -17,7 +17,7 @@ from stock_pipeline.lib.due import Made, Want, is_due, key_of
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.parity import RELATIVE_TOLERANCE, compare
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, VOLATILITY_DAILY_TABLE, TableSpec
-from stock_pipeline.lib.verify import Check, Finding, Kind
+from stock_pipeline.lib.verify import Check, Finding, Kind, counted
 from stock_pipeline.resources.gold import GoldMaker
 from stock_pipeline.resources.index_store import Input
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
@@ -99,7 +99,10 @@ class TableVerifier:
             rows += self._partition(table, partition)
             self.progress(name, n + 1, len(wanted))
         source = "bronze" if table.layer == "silver" else "silver"
-        sentence = f"{len(wanted):,} partitions made again from {source}, {rows:,} rows compared"
+        sentence = (
+            f"{counted(len(wanted), 'partition')} made again from {source}, "
+            f"{counted(rows, 'row')} compared"
+        )
         return Check(name, sentence, self._bytes, len(self.findings) - found)
 
     def _partition(self, table: TableSpec, partition: str) -> int:
