@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from pydantic import ValidationError
+
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import Checkpoint, Commit, Document, Plan
 from stock_pipeline.lib.offsets import LogState, checkpoint_of, fold
@@ -131,16 +133,26 @@ class OffsetLog:
 
     def _get_all(self, keys: list[str], kind: type[D]) -> Iterable[D]:
         if len(keys) <= 1:
-            return [kind.model_validate_json(self.lake.get(key)[0]) for key in keys]
+            return [self._read(key, kind) for key in keys]
         with ThreadPoolExecutor(8) as pool:
-            return list(pool.map(lambda key: kind.model_validate_json(self.lake.get(key)[0]), keys))
+            return list(pool.map(lambda key: self._read(key, kind), keys))
 
     def _get(self, key: str, kind: type[D]) -> D | None:
         try:
-            body, _ = self.lake.get(key)
+            return self._read(key, kind)
         except ObjectNotFoundError:
             return None
-        return kind.model_validate_json(body)
+
+    def _read(self, key: str, kind: type[D]) -> D:
+        body, _ = self.lake.get(key)
+        try:
+            return kind.model_validate_json(body)
+        except ValidationError as error:
+            raise ValueError(
+                f"{self.lake.uri(key)} is no {kind.__name__.lower()} ({error.errors()[0]['msg']}): "
+                f"restore an earlier version of it. Nothing of feed {self.feed} is planned until "
+                "then; other feeds go on."
+            ) from error
 
     def _put_once(self, key: str, document: Document) -> bool:
         body = document.model_dump_json().encode()
