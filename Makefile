@@ -7,10 +7,12 @@ PYTHON ?= $(RUNNABLE_PYTHON)
 
 VENV := .venv
 BIN := $(VENV)/bin
-REQUIREMENTS := pyproject.toml constraints.txt
+REQUIREMENTS := pyproject.toml requirements.lock
+# Every package has to have the hash that requirements.lock names.
+INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test unit integration bench soak screenshots lint format clean
+.PHONY: help dev test unit integration bench fuzz soak screenshots lint format lock sbom clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,18 +30,32 @@ integration: $(VENV)/.dev ## Tests on a real broker, AWS emulator and browser
 	@echo "== Integration tests"
 	@$(BIN)/pytest -q -m "integration or faults or browser"
 
-lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy
+lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy, scanners, lock files
 	@echo "== Lint, format and types"
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@BIN=$(BIN) .ci/secrets
+	@$(BIN)/zizmor --offline --quiet .github/workflows
+	@$(BIN)/python .ci/lock --check
 
 format: $(VENV)/.dev ## Sort imports and format
 	@$(BIN)/ruff check --select I --fix -q
 	@$(BIN)/ruff format
 
+lock: $(VENV)/.dev ## Write the lock files anew from constraints.txt (needs uv)
+	@$(BIN)/python .ci/lock
+
+sbom: $(VENV)/.dev ## Bill of materials of what is installed, as CycloneDX, in dist/
+	@mkdir -p dist
+	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
+		--output-reproducible --of JSON -o dist/stock_pipeline.cdx.json
+
 bench: $(VENV)/.dev ## Measure the README's numbers
 	@$(BIN)/python -m benchmarks
+
+fuzz: $(VENV)/.dev ## A million hostile payloads through every decoder
+	@$(BIN)/python -m stock_pipeline_tests.fuzz
 
 soak: $(VENV)/.dev ## Run the pipeline for an hour and watch memory, CPU and disk
 	@$(BIN)/python -m benchmarks.soak
@@ -55,13 +71,14 @@ clean: ## Delete the environment, caches and all local data (.stock_pipeline)
 # Stamps: pip runs again only when the requirements have changed.
 $(VENV)/.local: $(VENV)/.created $(REQUIREMENTS)
 	@echo "Installing the packages (once; a few minutes with an empty cache)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[local]'
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.created $(REQUIREMENTS)
+$(VENV)/.dev: $(VENV)/.created $(REQUIREMENTS) requirements-dev.lock
 	@echo "Installing the packages and the tools of development (once)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt \
-		-e '.[local,dev]'
+	@$(INSTALL) --require-hashes -r requirements.lock -r requirements-dev.lock
+	@$(INSTALL) --no-deps -e .
 	@touch $@ $(VENV)/.local
 
 $(VENV)/.created:
