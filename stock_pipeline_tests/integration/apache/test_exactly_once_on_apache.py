@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from stock_pipeline_tests.integration.apache.real_topic import Broker, RealReader, RealTopic
@@ -42,6 +42,8 @@ def test_every_offset_has_one_fate_whatever_happens_to_us_or_to_the_topic(broker
             stateful_step_count=20,
             deadline=None,
             database=None,
+            # Shrinking would take longer than reading a long history.
+            phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
         ),
     )
