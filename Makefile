@@ -12,7 +12,7 @@ REQUIREMENTS := pyproject.toml requirements.lock
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test unit integration bench fuzz soak screenshots lint format lock sbom clean
+.PHONY: help dev test unit integration apache bench fuzz soak screenshots lint format lock sbom clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ help: ## Show what can be made
 dev: $(VENV)/.local ## Run the whole pipeline on this machine, until Ctrl-C (BROKER=apache)
 	@exec $(BIN)/stock-pipeline dev $(if $(BROKER),--broker $(BROKER))
 
-test: lint unit integration ## Lint, types and all tests, on ports and in folders of their own
+test: lint unit integration apache ## Lint, types and all tests, on ports and in folders of their own
 
 unit: $(VENV)/.dev ## Unit and property tests
 	@echo "== Unit and property tests"
@@ -28,7 +28,13 @@ unit: $(VENV)/.dev ## Unit and property tests
 
 integration: $(VENV)/.dev ## Tests on a real broker, AWS emulator and browser
 	@echo "== Integration tests"
-	@$(BIN)/pytest -q -m "integration or faults or browser"
+	@$(BIN)/pytest -q -m "(integration or faults or browser) and not apache"
+
+apache: $(VENV)/.dev ## Tests on Apache Kafka, and those of the broker once more on it (needs Java, Maven)
+	@echo "== Tests on Apache Kafka"
+	@$(BIN)/pytest -q -m apache
+	@echo "== Integration tests once more, on Apache Kafka"
+	@STOCK_PIPELINE_TEST_BROKER=apache $(BIN)/pytest -q -m "broker and not apache and not faults"
 
 lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy, scanners, lock files
 	@echo "== Lint, format and types"
