@@ -10,7 +10,8 @@ import time
 from typing import Any
 
 from benchmarks.local_stack import local_stack
-from stock_pipeline.settings import get_settings
+from stock_pipeline.resources.kafka_clients import librdkafka_options
+from stock_pipeline.settings import KafkaSettings, get_settings
 
 FEED = "stock_live_feed"
 RECORDS = 500_000
@@ -18,13 +19,13 @@ BUDGET_RECORDS_PER_SECOND = 200_000
 BUDGET_MEGABYTES = 700
 
 
-def produce(bootstrap_servers: str, topic: str, records: int) -> None:
+def produce(settings: KafkaSettings, topic: str, records: int) -> None:
     """Send `records` JSON trades of 100 bytes to partition 0."""
     from confluent_kafka import Producer
 
     producer = Producer(
-        {
-            "bootstrap.servers": bootstrap_servers,
+        librdkafka_options(settings)
+        | {
             "queue.buffering.max.messages": records,
             "linger.ms": 20,
         }
@@ -69,7 +70,7 @@ def main() -> list[dict[str, object]]:
     memory: list[float] = []
     with local_stack() as settings:
         for _ in range(3):
-            produce(settings.kafka.bootstrap_servers, settings.feeds[FEED].topic, RECORDS)
+            produce(settings.kafka, settings.feeds[FEED].topic, RECORDS)
             answer = subprocess.run(
                 [sys.executable, "-m", "benchmarks.ingest", "once"],
                 check=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
@@ -262,6 +263,33 @@ def test_a_revoked_permission_stops_its_feed_only_and_until_it_is_given_back(
     done, _ = run_batch(planner, "trades", request.plan, 2, "again")
     assert done.commit.decision.rows == 3
     planner.kafka.close()
+
+
+def test_the_checks_of_a_topic_that_may_not_be_read_are_red_and_say_why(
+    secure_broker: SecureBroker, configure: Configure, instance: dg.DagsterInstance
+) -> None:
+    settings = configure("SASL", **LOG_IN)
+    topic, other = (settings.feeds[name].topic for name in ("trades", "others"))
+    planner = Planner(settings)
+    secure_broker.allow(topic, "DESCRIBE")
+    wait_until(lambda: topic in planner.poll().refused, "the permission is revoked")
+    planner.kafka.close()
+    # A copy of the module: the checks are made of the settings when it is loaded.
+    spec = importlib.util.find_spec("stock_pipeline.defs.kafka.assets")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    job = dg.Definitions(
+        asset_checks=[module.topics_can_be_read]
+    ).get_implicit_global_asset_job_def()
+    result = job.execute_in_process(instance=instance)
+    verdicts = result.get_asset_check_evaluations()
+    said = {str(v.description) for v in verdicts if v.asset_key.path[-1] == topic}
+    (sentence,) = said
+    check_sentence(sentence, (f"do not let user {USER} read topic {topic}", "Not checked"))
+    assert {v.passed for v in verdicts if v.asset_key.path[-1] == topic} == {False}
+    assert {v.passed for v in verdicts if v.asset_key.path[-1] == other} == {True}
 
 
 def test_a_topic_that_may_not_even_be_seen_is_not_called_missing(
