@@ -151,3 +151,27 @@ def test_the_status_line_leaves_out_feeds_without_records():
 
 def test_the_status_line_shouts_about_lost_records():
     assert status_line([status_of("trades", 3, 0, lost=7)]) == "trades: batch 3, 0 waiting, 7 LOST"
+
+
+@pytest.mark.integration
+@pytest.mark.apache
+def test_dev_on_apache_kafka_keeps_its_topics_through_a_restart(start_dev, ports, home):
+    from kafka import KafkaAdminClient
+
+    from stock_pipeline_tests.apache_kafka import require_apache
+
+    require_apache()
+    address = f"{LOOPBACK}:{ports['kafka']}"
+    ids = []
+    for _ in range(2):
+        dev = start_dev("--no-dagster", "--no-simulator", "--broker", "apache")
+        read_until(dev, f"{address} (Apache Kafka), topics: 4")
+        admin = KafkaAdminClient(bootstrap_servers=address)
+        ids.append({topic["name"]: topic["topic_id"] for topic in admin.describe_topics()})
+        admin.close()
+        dev.send_signal(signal.SIGINT)
+        assert dev.wait(120) == 0
+    assert ids[0] == ids[1]
+    assert "stock_live_feed" in ids[0]
+    assert (home / "apache" / "kafka" / "data").is_dir()
+    assert not (home / "broker").exists()

@@ -104,16 +104,16 @@ class RealTopic(ModelTopic):
         self.broker.producer = type(self.broker.producer)(self.broker._options)
 
     def append(self, partition: int, payload: bytes | None) -> None:
-        self.offsets()
         timestamp = BASE_TIMESTAMP + self.end[partition]
         assert self.broker.append(partition, payload, timestamp) == self.end[partition]
         super().append(partition, payload)
 
     def append_hole(self, partition: int) -> None:
-        self.offsets()
         self.broker.abort(partition)
         super().append_hole(partition)
         super().append_hole(partition)
+        # The marker is written after the client has its answer.
+        self.offsets()
 
     def expire(self, partition: int, count: int) -> None:
         before = self.beginning[partition]
