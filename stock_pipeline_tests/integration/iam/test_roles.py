@@ -11,12 +11,14 @@ from stock_pipeline.defs.athena.assets import EQUAL, athena_asset
 from stock_pipeline.defs.automation import refresh
 from stock_pipeline.defs.catalog.assets import CHECK, lake_catalogue
 from stock_pipeline.defs.ingest.assets import ingest_assets
+from stock_pipeline.defs.schedules import write_checkpoints
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
 from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.resources.crawlers import Crawlers, crawler_definitions
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.query import query
 from stock_pipeline.resources.store_probe import probe_conditional_writes
+from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.stack.crawler import CrawlerDouble
 from stock_pipeline_tests.integration.iam.conftest import refusal
 from stock_pipeline_tests.integration.test_ingest import trade
@@ -31,6 +33,7 @@ def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce):
     produce(settings.feeds["trades"].topic, [trade(n * 1000) for n in range(300)] + [b"{"])
     assert probe_conditional_writes(Lake(settings.aws)) == []
     assert ingest(settings).success
+    assert list(Lake(settings.aws).list("_quarantine_attempts/"))
 
     settings = roles.become("tables")
     assert probe_conditional_writes(Lake(settings.aws)) == []
@@ -49,6 +52,17 @@ def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce):
     assert [c.passed for c in result.get_asset_check_evaluations() if c.check_name == CHECK] == [
         True
     ]
+
+    settings = roles.become("audit")
+    scope = Scope(broker=False, athena=False, grace_seconds=0)
+    report = verify(settings, Lake(settings.aws), scope, lambda *_: None)
+    assert report.findings == []
+
+    settings = roles.become("maintenance")
+    write_checkpoints(dg.build_op_context())
+    log = Lake(settings.aws).list("_offset_log/trades/checkpoint/")
+    assert [entry.key.rsplit("/", 1)[1] for entry in log] == ["000000000000.json"]
+    assert list(Lake(roles.admin.aws).list("_quarantine_attempts/")) == []
 
     settings = roles.become("query")
     result = dg.materialize([athena_asset(VOLATILITY_INTRADAY_TABLE)])
