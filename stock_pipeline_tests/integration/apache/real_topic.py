@@ -21,7 +21,6 @@ class Broker:
     """Connections to the broker for one history of the property test, and its one topic."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        from confluent_kafka import Producer
         from confluent_kafka.admin import AdminClient
 
         self.settings = KafkaSettings(bootstrap_servers=bootstrap_servers)
@@ -30,8 +29,14 @@ class Broker:
         self.admin = AdminClient(options)
         self.control = KafkaControl(self.settings)
         self._options = options
-        # Not idempotent: the topic is made again under the same name.
-        self.producer = Producer({**options, "linger.ms": 0})
+        self._forget()
+
+    def _forget(self) -> None:
+        """New producers: the old ones learn only after minutes that the topic has changed."""
+        from confluent_kafka import Producer
+
+        # Not idempotent: a topic that is made again has lost the numbers of its records.
+        self.producer = Producer({**self._options, "linger.ms": 0})
         self._transactional: Any = None
 
     def create(self, partitions: int) -> None:
@@ -46,9 +51,7 @@ class Broker:
         wait_until(
             lambda: self.topic not in self.admin.list_topics(timeout=30).topics, "the topic is gone"
         )
-        # What these clients know of the old topic is wrong of the new one.
-        self.producer = type(self.producer)({**self._options, "linger.ms": 0})
-        self._transactional = None
+        self._forget()
 
     def append(self, partition: int, payload: bytes | None, timestamp: int) -> int:
         """Send one record; its offset."""
@@ -81,6 +84,7 @@ class Broker:
         from confluent_kafka.admin import NewPartitions
 
         self.admin.create_partitions([NewPartitions(self.topic, partitions)])[self.topic].result(60)
+        self._forget()
 
     def close(self) -> None:
         self.admin.delete_topics([self.topic])[self.topic].result(60)
@@ -100,8 +104,6 @@ class RealTopic(ModelTopic):
     def add_partition(self) -> None:
         super().add_partition()
         self.broker.grow(len(self.records))
-        # The producer learns of new partitions after minutes; another one at once.
-        self.broker.producer = type(self.broker.producer)(self.broker._options)
 
     def append(self, partition: int, payload: bytes | None) -> None:
         timestamp = BASE_TIMESTAMP + self.end[partition]
