@@ -146,6 +146,7 @@ def test_other_records_at_the_same_offsets_turn_the_topics_check_red(
         assert not ticks.run(request).success
     ticks.tick()
     said = ticks.said("trades", SAME_TOPIC)
+    assert ADOPT in ticks.sentence
     assert ("another record at offset 4" in said) == without_ids
     assert ADOPT in said
     assert status_of("trades").checks[SAME_TOPIC] == said

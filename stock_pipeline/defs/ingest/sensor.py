@@ -104,14 +104,18 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         try:
             tick = _planner().tick(name, polled[feed.topic], runs.attempts)
             requests += [_run_request(settings, r.plan, r.attempt) for r in tick.requests]
-            sentences.append(f"{name}: {tick.sentence}")
             changed = runs.topic_changed(tick.state.incarnation if tick.state else 1)
+            sentences.append(f"{name}: {'; '.join(filter(None, [tick.sentence, changed]))}")
             known = memory.setdefault(name, {})
             events += topic_events(_watch(), log, feed, tick, changed, known)
         except AWS_ERRORS as error:
             sentences.append(f"{name}: {storage_sentence(error)}")
         except (KafkaUnavailableError, ValueError) as error:
             sentences.append(f"{name}: {error}")
+        except Exception as error:
+            # Whatever it is, it is this feed's: the others must not wait for its cure.
+            context.log.exception("Feed %s was not planned.", name)
+            sentences.append(f"{name}: not planned ({type(error).__name__}: {error})")
     sentence = "; ".join(sentences)
     context.log.info(sentence)
     return dg.SensorResult(
