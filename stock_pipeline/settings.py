@@ -27,6 +27,7 @@ from stock_pipeline.settings_source import (
     Layers,
     SettingsError,
     dotenv_lines,
+    file_text,
 )
 
 __all__ = [
@@ -91,7 +92,11 @@ class FeedSettings(Section):
         description="letters, digits, '.', '_' and '-', as Kafka allows",
     )
     format: MessageFormat
-    source: str = Field(min_length=1, description="Written to the `source` column of its bars.")
+    #: Written to the `source` column of its bars.
+    source: str = Field(
+        pattern=r"^[^\s\p{C}]([^\p{C}]{0,62}[^\s\p{C}])?$",
+        description="1 to 64 characters that show, no space around",
+    )
     calendar: str | None = Field(default=None, description="Exchange calendar, else XNYS.")
     partitions: int = Field(default=1, ge=1, le=1000)
     retention_minutes: int = Field(default=7 * 24 * 60, ge=1)
@@ -280,7 +285,8 @@ def _variables(env_file: Path, environment: Mapping[str, str]) -> list[tuple[str
     """Name, value and place of every variable of ours, the strongest last; empty is not set."""
     found: list[tuple[str, str, str]] = []
     if env_file.is_file():
-        for name, value, place in dotenv_lines(_text(env_file), _shown(env_file)):
+        file = _shown(env_file)
+        for name, value, place in dotenv_lines(file_text(env_file, file), file):
             found.append((name, value, f"{place} ({name})"))
     found += [(n, value, f"environment variable {n}") for n, value in environment.items()]
     return [v for v in found if v[0].startswith(ENVIRONMENT_PREFIX) and v[1]]
@@ -290,7 +296,7 @@ def _merged(
     config_file: Path, secret: Mapping[str, str], variables: list[tuple[str, str, str]]
 ) -> Layers:
     layers = Layers(Settings, _shown(config_file))
-    layers.read_yaml(_text(config_file))
+    layers.read_yaml(file_text(config_file, _shown(config_file)))
     for key, value in secret.items():
         layers.override(key.lower().split("."), value, f"Secrets Manager ({key})")
     for name, value, place in variables:
@@ -308,12 +314,3 @@ def _shown(file: Path) -> str:
         if file.is_relative_to(folder):
             return str(file.relative_to(folder))
     return str(file)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SettingsError(f"{_shown(file)}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError:
-        raise SettingsError(f"{_shown(file)}: is not text in UTF-8.") from None

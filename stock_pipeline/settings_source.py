@@ -3,25 +3,41 @@
 from __future__ import annotations
 
 import io
-import re
 import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-import yaml
 from dotenv.parser import parse_stream
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
-KeyPath = tuple[str, ...]
+from stock_pipeline.settings_yaml import (
+    BadYamlError,
+    KeyPath,
+    is_text,
+    parse,
+)
 
-_QUOTED = re.compile(r"""'[^']+'|"[^"]+\"""")
+__all__ = [
+    "RELATION",
+    "KeyPath",
+    "Layers",
+    "SettingsError",
+    "did_you_mean",
+    "dotenv_lines",
+    "file_text",
+]
 
 #: Error type of a rule that several settings break together; its context holds `problems`.
 RELATION = "relation"
 #: Names of more settings than this are not listed in an error.
 MOST_NAMES_LISTED = 12
+#: Errors beyond these are counted: a file of another kind would give thousands.
+MOST_PROBLEMS_LISTED = 50
+#: No file of settings needs more; a larger one is another file.
+MOST_BYTES = 256 * 1024
 
 
 class SettingsError(Exception):
@@ -43,41 +59,36 @@ class Layers:
         Raises:
             SettingsError: The text is no YAML, no mapping, or has a key twice.
         """
-        loader = yaml.SafeLoader(text)
         try:
-            node = loader.get_single_node()
-            repeated = list(_repeated_keys(node))
-            data = loader.construct_document(node) if node else {}
-        except yaml.YAMLError as error:
-            mark = getattr(error, "problem_mark", None)
-            place = f"{self.file}:{mark.line + 1}" if mark else self.file
-            raise SettingsError(f"{place}: this is not valid YAML{_problem(error)}.") from None
-        except (ValueError, TypeError, RecursionError):
-            # Such as a date with month 13; the text of these errors holds the value.
-            raise SettingsError(f"{self.file}: a value is not valid YAML.") from None
-        finally:
-            loader.dispose()
-        if repeated:
+            document = parse(text)
+        except BadYamlError as error:
+            place = f"{self.file}:{error.line}" if error.line else self.file
+            raise SettingsError(f"{place}: {error.sentence}") from None
+        if document.repeated:
             raise SettingsError(
                 "\n".join(
                     f"{self.file}:{line}: {'.'.join(path)} is set a second time; "
                     f"the first is in line {first}, and only one may stay."
-                    for path, first, line in repeated
+                    for path, first, line in document.repeated
                 )
             )
-        if not isinstance(data, dict):
+        if not isinstance(document.data, dict):
             raise SettingsError(f"{self.file}:1: the settings must be `key: value` lines.")
-        self.data = data
-        for path, line in _lines(node):
-            self.places[path] = f"{self.file}:{line}"
+        self.data = document.data
+        self.places |= {path: f"{self.file}:{line}" for path, line in document.lines.items()}
 
     def override(self, keys: list[str], value: str, place: str) -> None:
         """Set one key from text; `keys` are lower case with `_`, as variables can spell them.
 
         Raises:
             SettingsError: The path runs through a value, or the text is no list or mapping where
-                the setting is one.
+                the setting is one, or is no text at all.
         """
+        place = shown(place)
+        if not all(map(is_text, (*keys, value))):
+            raise SettingsError(f"{place}: holds a control character or what is not UTF-8.")
+        if not all(keys):
+            raise SettingsError(f"{place}: the name has an empty part; two '_' divide the parts.")
         node: Any = self.data
         path: KeyPath = ()
         for depth, spelled in enumerate(keys):
@@ -102,8 +113,8 @@ class Layers:
         if info is None or not _is_container(info.annotation):
             return value
         try:
-            return yaml.safe_load(value)
-        except yaml.YAMLError:
+            return parse(value).data
+        except BadYamlError:
             name = ".".join(path)
             raise SettingsError(f"{place}: {name} must be {_allowed(info)} in YAML.") from None
 
@@ -116,15 +127,19 @@ class Layers:
 
     def explain(self, error: ValidationError) -> SettingsError:
         """A validation error as sentences; no value is repeated, since it may be a secret."""
-        lines: list[str] = []
+        said: list[str] = []
         for item in error.errors(include_url=False, include_input=False):
             if item["type"] == RELATION:
                 for path, sentence in item["ctx"]["problems"]:
-                    lines.append(f"{self.place(tuple(path))}: {sentence}")
+                    said.append(f"{self.place(tuple(path))}: {shown(sentence)}")
                 continue
             path = tuple(str(part) for part in item["loc"] if part != "[key]")
-            lines.append(f"{self.place(path)}: {self._sentence(item['type'], path)}")
-        return SettingsError("\n".join(dict.fromkeys(lines)))
+            said.append(f"{self.place(path)}: {shown(self._sentence(item['type'], path))}")
+        distinct = list(dict.fromkeys(said))
+        if len(distinct) > MOST_PROBLEMS_LISTED:
+            more = len(distinct) - MOST_PROBLEMS_LISTED
+            distinct[MOST_PROBLEMS_LISTED:] = [f"{self.file}: and {more} more of the kind."]
+        return SettingsError("\n".join(distinct))
 
     def _sentence(self, kind: str, path: KeyPath) -> str:
         name = ".".join(path)
@@ -152,9 +167,32 @@ def dotenv_lines(text: str, file: str) -> Iterator[tuple[str, str, str]]:
         skipped = binding.original.string[:blank].count("\n")
         place = f"{file}:{binding.original.line + skipped}"
         if binding.error:
-            raise SettingsError(f"{place}: this line is not NAME=value.")
+            raise SettingsError(f"{shown(place)}: this line is not NAME=value.")
         if binding.key and binding.value:
             yield binding.key, binding.value, place
+
+
+def file_text(file: Path, name: str) -> str:
+    """The text of a file, without byte order mark.
+
+    Raises:
+        SettingsError: It cannot be read, is too large, or is not text in UTF-8.
+    """
+    try:
+        if (size := file.stat().st_size) > MOST_BYTES:
+            raise SettingsError(
+                f"{name}: has {size:,} bytes; settings take {MOST_BYTES:,} at most."
+            )
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SettingsError(f"{name}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"{name}: is not text in UTF-8.") from None
+
+
+def shown(text: str) -> str:
+    """The text on one line, with `?` for what does not print."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def did_you_mean(word: str, known: list[str]) -> str:
@@ -174,52 +212,6 @@ def _listed(section: KeyPath, known: list[str]) -> str:
 
 def _as_variable(key: Any) -> str:
     return str(key).lower().replace("-", "_")
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    """What the parser says, without the quoted text: that may be part of a secret."""
-    problem = getattr(error, "problem", None)
-    return f" ({_QUOTED.sub('...', problem)})" if problem else ""
-
-
-def _repeated_keys(
-    node: yaml.Node | None, path: KeyPath = (), above: tuple[int, ...] = ()
-) -> Iterator[tuple[KeyPath, int, int]]:
-    """Keys that one mapping holds twice: path, first line, second line."""
-    if id(node) in above:
-        return
-    above += (id(node),)
-    if isinstance(node, yaml.MappingNode):
-        first: dict[str, int] = {}
-        for key, value in node.value:
-            name = str(key.value)
-            line = key.start_mark.line + 1
-            if name in first and name != "<<":
-                yield (*path, name), first[name], line
-            first.setdefault(name, line)
-            yield from _repeated_keys(value, (*path, name), above)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            yield from _repeated_keys(value, (*path, str(index)), above)
-
-
-def _lines(
-    node: yaml.Node | None, path: KeyPath = (), above: tuple[int, ...] = ()
-) -> Iterator[tuple[KeyPath, int]]:
-    """Line of every key and list item."""
-    if id(node) in above:
-        return
-    above += (id(node),)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*path, str(key.value))
-            yield inner, key.start_mark.line + 1
-            yield from _lines(value, inner, above)
-    elif isinstance(node, yaml.SequenceNode):
-        for index, value in enumerate(node.value):
-            inner = (*path, str(index))
-            yield inner, value.start_mark.line + 1
-            yield from _lines(value, inner, above)
 
 
 def _plain(annotation: Any) -> Any:

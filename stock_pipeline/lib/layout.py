@@ -6,7 +6,7 @@ import re
 from datetime import date
 
 #: A feed or table name that may appear in a key: no slash, no dot first, nothing to escape.
-SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}$")
+SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
 
 SEQ_DIGITS = 12
 
