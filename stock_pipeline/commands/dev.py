@@ -130,6 +130,7 @@ def run(
         StoppedError: Asked to stop before everything had started.
     """
     from stock_pipeline.stack import children
+    from stock_pipeline.stack.chosen_broker import home_of
     from stock_pipeline.stack.local import LocalStack
 
     home = home_of(settings)
@@ -160,16 +161,6 @@ def run(
         say(console, "Stopping")
         stack.stop()
     say(console, "Stopped; the data is kept and the next start goes on with it")
-
-
-def home_of(settings: Settings) -> Path:
-    """Folder of this broker's topics and of all that was made from them.
-
-    Offsets of one broker mean nothing to the other: a lake that was filled from one would take the
-    other's topics for recreated ones. So Apache Kafka has a folder of its own.
-    """
-    home = settings.home.resolve()
-    return home / "apache" if settings.broker == "apache" else home
 
 
 def fetch_apache(console: Console) -> None:
@@ -218,11 +209,10 @@ def show_status(stack: LocalStack, console: Console, stop: threading.Event, dags
 
     from stock_pipeline.commands.status import feed_statuses
     from stock_pipeline.resources.kafka import KafkaUnavailableError
+    from stock_pipeline.stack.chosen_broker import trimmer_of
     from stock_pipeline.stack.code_location import reload_unreachable_locations
-    from stock_pipeline.stack.trim import Trimmer
 
-    # Apache Kafka keeps records on disk, as long as its topics say.
-    trimmer = Trimmer(stack.settings) if stack.settings.broker == "embedded" else None
+    trimmer = trimmer_of(stack.settings)
     while not stop.wait(STATUS_SECONDS):
         try:
             statuses = feed_statuses(stack.settings)

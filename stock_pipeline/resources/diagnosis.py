@@ -115,7 +115,10 @@ def _disk(home: Path) -> Finding:
 
 def _dagster_home(settings: Settings) -> Finding:
     named = os.environ.get("DAGSTER_HOME")
-    folder = Path(named) if named else settings.home / "dagster"
+    # `dev` on Apache Kafka keeps everything one folder deeper.
+    usual = [settings.home / "dagster", settings.home / "apache" / "dagster"]
+    folder = next((f for f in usual if (f / "dagster.yaml").is_file()), usual[0])
+    folder = Path(named) if named else folder
     if not named and settings.profile != "local":
         return Finding(
             "dagster home",

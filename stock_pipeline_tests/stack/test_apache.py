@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from stock_pipeline.commands.dev import home_of
 from stock_pipeline.resources.diagnosis_kafka import kafka_findings
 from stock_pipeline.settings import KafkaSettings, load_settings
 from stock_pipeline.stack import apache, apache_jars
 from stock_pipeline.stack.apache import ApacheKafkaUnavailableError, kafka_classpath
+from stock_pipeline.stack.chosen_broker import home_of, trimmer_of
 from stock_pipeline.stack.ports import free_port
 
 
@@ -40,9 +40,7 @@ def test_without_java_one_sentence_says_what_to_install(programs):
 
 def test_a_java_that_is_too_old_is_named_with_its_version(programs):
     program(programs / "java", "echo 'openjdk version \"11.0.2\"' >&2")
-    with pytest.raises(
-        ApacheKafkaUnavailableError, match=r"needs Java 17 .*java is version 11"
-    ):
+    with pytest.raises(ApacheKafkaUnavailableError, match=r"needs Java 17 .*java is version 11"):
         kafka_classpath()
 
 
@@ -97,6 +95,12 @@ def test_each_broker_has_a_folder_of_its_own(tmp_path, monkeypatch):
     settings = load_settings()
     assert home_of(settings) == tmp_path
     assert home_of(settings.model_copy(update={"broker": "apache"})) == tmp_path / "apache"
+
+
+def test_nothing_trims_the_topics_of_apache_kafka():
+    settings = load_settings(environment={})
+    assert trimmer_of(settings.model_copy(update={"broker": "embedded"}))
+    assert trimmer_of(settings.model_copy(update={"broker": "apache"})) is None
 
 
 @pytest.mark.apache
