@@ -10,8 +10,9 @@ import pytest
 from stock_pipeline.cli import main
 from stock_pipeline.defs.ingest.sensor import plan_batches
 from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
+from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.resources.lake import Lake
-from stock_pipeline.settings import get_settings
+from stock_pipeline.settings import SettingsError, get_settings, load_settings
 from stock_pipeline_tests.integration.iam.conftest import forget
 from stock_pipeline_tests.integration.iam.test_roles import ingest
 from stock_pipeline_tests.integration.test_ingest import ingest_all, trade
@@ -101,3 +102,15 @@ def test_keys_that_were_renewed_are_taken_by_clients_that_exist(roles, monkeypat
     assert lake.get("bronze/trades/x")[0] == b"kept"
     assert lake.put_if_absent("bronze/trades/y", b"new")
     assert lake.head("bronze/trades/y")
+
+
+def test_a_secret_that_may_not_be_read_is_one_sentence(roles, monkeypatch):
+    roles.become("ingest")
+    secrets = aws_client("secretsmanager", roles.admin.aws)
+    name = f"denied-{roles.suffix}"
+    secrets.create_secret(Name=name, SecretString='{"aws.region": "eu-west-1"}')
+    monkeypatch.setenv("STOCK_PIPELINE__SECRETS__SECRET_ID", name)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert f"secret {name} may not be read (AccessDeniedException)" in str(caught.value)
+    assert "secretsmanager:GetSecretValue" in str(caught.value)
