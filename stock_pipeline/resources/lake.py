@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import IO, TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Seconds between tries of a conditional PUT while S3 says that another one is under way.
 CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
+#: Asked for at once: holds the footer of all but objects with thousands of row groups or symbols.
+FOOTER_BYTES = 64 * 1024
 _BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 
 
@@ -114,14 +116,19 @@ class Lake:
                 return str(answer["ETag"])
         raise AssertionError("the last try returns or raises")
 
-    def get(self, key: str) -> tuple[bytes, str]:
+    def get(self, key: str, **condition: str) -> tuple[bytes, str]:
         """Whole object and its ETag.
+
+        Args:
+            key: Which object.
+            condition: `Range` for a part of it, `IfMatch` for one version of it.
 
         Raises:
             ObjectNotFoundError: Nothing is there.
+            PreconditionFailedError: It is another version by now.
         """
         for last_try in (False, False, True):
-            answer = self._open(key)
+            answer = self._open(key, condition)
             try:
                 return answer["Body"].read(), str(answer["ETag"])
             except _BROKEN_OFF:
@@ -130,10 +137,12 @@ class Lake:
                     raise
         raise AssertionError("the last try returns or raises")
 
-    def _open(self, key: str) -> Any:
+    def _open(self, key: str, condition: Mapping[str, str]) -> Any:
         try:
-            return self.client.get_object(Bucket=self.bucket, Key=key)
+            return self.client.get_object(Bucket=self.bucket, Key=key, **condition)
         except ClientError as error:
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
+                raise PreconditionFailedError(key) from error
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
                 raise ObjectNotFoundError(key) from error
             raise
@@ -195,12 +204,34 @@ class Lake:
         return file
 
     def read_footer(self, key: str) -> bytes | None:
-        """What a Parquet object's footer says under our key, by ranged reads of its end.
+        """What a Parquet object's footer says under our key.
 
         Raises:
             FileNotFoundError: Nothing is there.
         """
-        with self.open(key) as file:
-            metadata = pq.read_metadata(file).metadata or {}
-        value = metadata.get(FOOTER_KEY)
+        value = (self.parquet_metadata(key).metadata or {}).get(FOOTER_KEY)
         return bytes(value) if value is not None else None
+
+    def parquet_metadata(self, key: str) -> pq.FileMetaData:
+        """Footer of a Parquet object, of one version of it also while it is being replaced.
+
+        A file system asks for the size first, and then reads the end of another version.
+
+        Raises:
+            FileNotFoundError: Nothing is there.
+        """
+        length, condition = FOOTER_BYTES, dict[str, str]()
+        while True:
+            try:
+                tail, etag = self.get(key, Range=f"bytes=-{length}", **condition)
+            except ObjectNotFoundError as error:
+                raise FileNotFoundError(self.uri(key)) from error
+            except PreconditionFailedError:
+                length, condition = FOOTER_BYTES, {}
+                continue
+            # Parquet ends with the footer, its length in four bytes, and PAR1.
+            needed = int.from_bytes(tail[-8:-4], "little") + 8
+            if len(tail) < needed and len(tail) == length and tail.endswith(b"PAR1"):
+                length, condition = needed, {"IfMatch": etag}
+                continue
+            return pq.read_metadata(io.BytesIO(tail))

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.catalog_diff import TableShape, glue_columns, glue_name
@@ -119,6 +118,9 @@ def actual_shapes(lake: Lake, tables: Sequence[LakeTable]) -> list[TableShape]:
 
 
 def parquet_schema(lake: Lake, key: str) -> pa.Schema:
-    """Arrow schema of an object, by ranged reads of its end."""
-    with lake.filesystem.open_input_file(f"{lake.bucket}/{key}") as file:
-        return pq.read_schema(file)
+    """Arrow schema of an object, by its footer.
+
+    Raises:
+        FileNotFoundError: Nothing is there.
+    """
+    return lake.parquet_metadata(key).schema.to_arrow_schema()

@@ -5,12 +5,16 @@ from __future__ import annotations
 import io
 import threading
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError
 
+from stock_pipeline.lib.batches import FOOTER_KEY
 from stock_pipeline.resources import lake as lake_module
 from stock_pipeline.resources.lake import Lake, PreconditionFailedError
-from stock_pipeline_tests.faults.fault_kinds import answer, cut_after, cut_within, hang
+from stock_pipeline.resources.lake_tables import parquet_schema
+from stock_pipeline_tests.faults.fault_kinds import answer, cut_after, cut_within, hang, hook
 from stock_pipeline_tests.faults.proxy import FaultProxy
 
 CONFLICT = answer(409, "ConditionalRequestConflict")
@@ -80,3 +84,34 @@ def test_a_store_that_does_not_answer_is_given_up_and_asked_again(lake, proxy):
         assert hung.hits == 2
     finally:
         over.set()
+
+
+def parquet(state_bytes: int, rows: int) -> bytes:
+    body = io.BytesIO()
+    table = pa.table({"x": list(range(rows))})
+    with pq.ParquetWriter(body, table.schema) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({FOOTER_KEY: b"%d" % rows + b" " * state_bytes})
+    return body.getvalue()
+
+
+@pytest.mark.parametrize("state_bytes", [0, 200_000])
+def test_the_footer_of_an_object_is_of_one_version_while_it_is_replaced(
+    lake, proxy, through, state_bytes
+):
+    """Replaced between any two requests of the reader, by smaller and larger objects."""
+    lake.put("object", parquet(state_bytes, 1))
+    versions = iter([parquet(state_bytes, 50_000), parquet(state_bytes * 2, 2)])
+    proxy.add(hook(after=lambda call: lake.put("object", next(versions))), times=2)
+    footer = through.read_footer("object")
+    assert footer is not None
+    assert footer.strip() == (b"1" if state_bytes == 0 else b"2")
+    assert parquet_schema(through, "object").names == ["x"]
+
+
+def test_an_object_that_is_no_parquet_says_so(lake):
+    lake.put("object", b"x" * 100)
+    with pytest.raises(pa.ArrowInvalid, match="magic bytes"):
+        lake.read_footer("object")
+    with pytest.raises(FileNotFoundError):
+        lake.read_footer("nothing")
