@@ -164,10 +164,15 @@ class Planner:
             tick.sentence = "; ".join([*sentences, tick.problem])
             return tick
         try:
-            tick.lost = lost(state, offsets)
             planned = self._plan(tick, log, state, feed, offsets, now, force)
         except TopicChangedError as error:
-            tick.problem = planned = str(error)
+            # Unless a rival planned beyond what was polled before the log was read.
+            tick.offsets = offsets = self.poll()[feed.topic] or offsets
+            try:
+                planned = self._plan(tick, log, log.state(), feed, offsets, now, force)
+            except TopicChangedError:
+                tick.problem = planned = str(error)
+        tick.lost = lost(state, offsets)
         tick.sentence = "; ".join([*sentences, planned])
         tick.waiting = lag(tick.state or state, offsets)
         log.write_checkpoint_if_due()
