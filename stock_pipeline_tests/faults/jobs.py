@@ -29,6 +29,7 @@ import pyarrow.dataset  # noqa: F401
 
 from stock_pipeline.defs.ingest.assets import run_batch
 from stock_pipeline.lib.schemas import GOLD_TABLES
+from stock_pipeline.resources import batch_files
 from stock_pipeline.resources.athena import AthenaRunner
 from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.lake import Lake, aws_client
@@ -37,7 +38,7 @@ from stock_pipeline.resources.planner import Planner
 from stock_pipeline.resources.query import query
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.tables import TableBuilder
-from stock_pipeline.settings import AwsSettings, Settings
+from stock_pipeline.settings import AwsSettings, Settings, get_settings
 
 #: The steps in the order in which records pass them.
 STAGES = ("plan", "ingest", "refresh", "catalogue", "parity")
@@ -49,15 +50,21 @@ def plan(settings: Settings, folder: Path) -> int:
     polled = planner.poll()
     planned = 0
     for name, feed in settings.feeds.items():
+        log = planner.logs[name]
+        before = log.state().next_seq
         tick = planner.tick(name, polled[feed.topic], lambda plan: [], force=True)
         assert not tick.problem, tick.problem
-        planned += len(tick.requests)
-        planner.logs[name].write_checkpoint()
+        planned += log.state().next_seq - before
+        log.write_checkpoint()
     return planned
 
 
-def ingest(settings: Settings, folder: Path, seq: int | None = None) -> int:
+def ingest(
+    settings: Settings, folder: Path, seq: int | None = None, newer_decoder: bool = False
+) -> int:
     """A run for each undecided batch, or for the one named; batches."""
+    if newer_decoder:
+        settings = with_newer_decoder(settings)
     planner = Planner(settings)
     done = 0
     for name, log in planner.logs.items():
@@ -67,6 +74,42 @@ def ingest(settings: Settings, folder: Path, seq: int | None = None) -> int:
             run_batch(planner, name, batch, os.getpid(), f"{os.getpid():08d}")
             done += 1
     return done
+
+
+def with_newer_decoder(settings: Settings) -> Settings:
+    """In this process records are decoded otherwise: all but the shortest are rejects."""
+    batch_files.DECODER_VERSION = "newer"
+    feeds = {
+        name: feed.model_copy(update={"max_message_bytes": 10})
+        for name, feed in settings.feeds.items()
+    }
+    return settings.model_copy(update={"feeds": feeds})
+
+
+def daemon(settings: Settings, folder: Path, ticks: int) -> list[str]:
+    """The sensor's ticks on a Dagster storage of its own, and the runs it asks for; sentences."""
+    import dagster as dg
+
+    get_settings.cache_clear()
+    from stock_pipeline.defs.ingest.sensor import ATTEMPT_TAG, FEED_TAG, SEQ_TAG, plan_batches
+
+    planner = Planner(settings)
+    cursor: str | None = None
+    said: list[str] = []
+    with dg.instance_for_test() as instance:
+        for _ in range(ticks):
+            context = dg.build_sensor_context(instance=instance, cursor=cursor)
+            result = plan_batches(context)
+            assert isinstance(result, dg.SensorResult)
+            cursor = result.cursor or cursor
+            said.append(getattr(result.skip_reason, "skip_message", result.skip_reason) or "")
+            for request in result.run_requests or []:
+                name, seq = request.tags[FEED_TAG], int(request.tags[SEQ_TAG])
+                plan = planner.logs[name].plan_of(seq)
+                assert plan is not None
+                attempt = int(request.tags[ATTEMPT_TAG])
+                run_batch(planner, name, plan, attempt, f"{os.getpid():08d}")
+    return said
 
 
 def refresh(settings: Settings, folder: Path) -> int:
@@ -112,7 +155,7 @@ def ask(settings: Settings, folder: Path) -> list[dict[str, Any]]:
 
 
 JOBS: dict[str, Callable[..., Any]] = {
-    job.__name__: job for job in (plan, ingest, refresh, catalogue, parity, ask)
+    job.__name__: job for job in (plan, ingest, refresh, catalogue, parity, ask, daemon)
 }
 
 
@@ -154,7 +197,7 @@ class Job:
         """Whether it still runs, or is stopped."""
         return self._process.is_alive()
 
-    def wait(self, seconds: float = 120) -> Ended:
+    def wait(self, seconds: float = 300) -> Ended:
         """How it ended.
 
         Raises:

@@ -96,6 +96,7 @@ class FaultProxy:
     """The proxy; a context manager. One a process under test, so that calls are its own."""
 
     def __init__(self, upstream: str) -> None:
+        self.upstream_url = upstream
         self.upstream = urlsplit(upstream).netloc
         self.calls: list[Call] = []
         self._rules: list[Rule] = []
