@@ -108,6 +108,9 @@ def ingest(
             batch = BatchFiles(plan, decoder, message_format, again)
             with closing(batch):
                 batch.read_all(plan.ranges, None, poll)
+        if not abandoned and not from_quarantine:
+            # Made again meanwhile, a part of what was read could be the new topic's.
+            check_topic(state, plan.topic, poll())
         quarantine_key = None
         if batch.rejects or batch.partial_rejects:
             quarantine_key = layout.quarantine_key(plan.feed, plan.seq, plan.arrival_date)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 from typer.testing import CliRunner
 
 from stock_pipeline.commands.feed import feed as feed_command
 from stock_pipeline.lib.offsets import TopicChangedError
 from stock_pipeline.resources.kafka import KafkaUnavailableError
+from stock_pipeline.resources.kafka_reader import RangeReader
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.integration.apache.ledger import ledger
@@ -17,7 +21,7 @@ from stock_pipeline_tests.integration.apache.test_records import (
     plan_one,
     topic_of,
 )
-from stock_pipeline_tests.integration.test_ingest import ingest_all, trade
+from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
 from stock_pipeline_tests.waiting import wait_until
 
 
@@ -72,4 +76,31 @@ def test_a_topic_deleted_between_plan_and_read_is_one_clear_sentence(
         decide(planner, request)
     tick = planner.tick("trades", planner.poll()[topic], lambda plan: [], force=True)
     assert "does not exist" in tick.problem
+    assert ledger(settings).decisions == []
+
+
+def test_a_topic_made_again_while_a_batch_reads_it_is_not_mixed_into_the_batch(
+    settings_for, lake, broker, produce, monkeypatch
+):
+    """One partition is read from the old topic; the other would be from the new one."""
+    settings = settings_for(FEEDS, kafka={"request_timeout_seconds": 5.0})
+    topic = topic_of(settings)
+    for partition in (0, 1):
+        produce(topic, [trade(n) for n in range(5)], partition=partition)
+    planner = Planner(settings)
+    request = plan_one(planner, topic)
+    read = RangeReader.read
+
+    def recreated_before(self: RangeReader, partition: int, start: int, end: int) -> Iterator[Any]:
+        if partition == 1:
+            monkeypatch.setattr(RangeReader, "read", read)
+            delete(broker, topic)
+            ensure_topics(settings.kafka, {topic: (2, 60)})
+            for number in (0, 1):
+                produce(topic, [trade(n, price=7) for n in range(5)], partition=number)
+        yield from read(self, partition, start, end)
+
+    monkeypatch.setattr(RangeReader, "read", recreated_before)
+    with pytest.raises(TopicChangedError, match="was recreated: its id is"):
+        decide(planner, request)
     assert ledger(settings).decisions == []
