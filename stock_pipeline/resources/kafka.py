@@ -267,7 +267,7 @@ class _Translated:
         self.control.raise_if_refused()
         raise KafkaUnavailableError(
             f"Kafka at {settings.bootstrap_servers} does not answer "
-            f"({type(error).__name__}: {str(error) or 'no detail'}); records wait in their "
+            f"({str(error) or type(error).__name__}); records wait in their "
             "topics, nothing is lost. Check that the broker runs: stock-pipeline doctor"
         ) from error
 

@@ -7,8 +7,10 @@ import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.apache_kafka import require_apache
@@ -65,3 +67,16 @@ def configure(
 def trade(number: int) -> bytes:
     record = {"symbol": "SIM-A", "time": 1_767_225_600_000 + number, "price": 100, "size": 1}
     return json.dumps(record | {"trade_id": str(number)}).encode()
+
+
+@pytest.fixture(autouse=True)
+def fresh_planner() -> Iterator[None]:
+    sensor._planner.cache_clear()
+    yield
+    sensor._planner.cache_clear()
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral

@@ -29,6 +29,9 @@ from stock_pipeline_tests.integration.security.certificates import Certificates
 USER = "analyst"
 PASSWORD = "open-sesame-7391-plain"
 KEY_PASSWORD = "open-sesame-7391-key"
+WRONG = "wrong-password-5512"
+SCRAM = "SCRAM-SHA-512"
+LOG_IN = {"mechanism": SCRAM, "username": USER, "password": PASSWORD}
 
 #: Listener and its protocol.
 LISTENERS = {
@@ -160,3 +163,11 @@ def unsigned_token(seconds: float = 900.0) -> str:
     now = time.time()
     claims = {"sub": USER, "iat": now, "exp": now + seconds}
     return f"{part({'alg': 'none'})}.{part(claims)}."
+
+
+def check_sentence(text: str, parts: tuple[str, ...]) -> None:
+    """It says all that, in one line, and no secret."""
+    for part in parts:
+        assert part in text
+    assert "\n" not in text
+    assert not any(secret in text for secret in (PASSWORD, KEY_PASSWORD, WRONG))

@@ -23,11 +23,12 @@ from stock_pipeline.sources.publisher import Publisher
 from stock_pipeline_tests.integration.security.conftest import Configure
 from stock_pipeline_tests.integration.security.secure_broker import (
     KEY_PASSWORD,
+    LOG_IN,
     PASSWORD,
     USER,
+    WRONG,
     SecureBroker,
 )
-from stock_pipeline_tests.integration.security.test_refusals import LOG_IN, WRONG
 from stock_pipeline_tests.integration.security.test_ways_in import ingest_all, send
 from stock_pipeline_tests.waiting import wait_until
 
@@ -115,11 +116,9 @@ def test_no_planted_password_is_in_errors_logs_events_or_settings(
     settings = configure(listener, timeout=5, **security)
     said = [repr(settings), settings.model_dump_json(), str(settings.model_dump())]
     with dg.DagsterInstance.ephemeral() as instance:
-        sensor._planner.cache_clear()
         tick = sensor.plan_batches(dg.build_sensor_context(instance=instance))
         kept = run_of(settings, instance)
         said += [repr(tick), kept]
-        sensor._planner.cache_clear()
     if way.startswith("wrong"):
         for refused in (
             lambda: Planner(settings).poll(),

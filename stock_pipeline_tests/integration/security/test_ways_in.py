@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.defs.ingest.assets import run_batch
 from stock_pipeline.resources.diagnosis_kafka import kafka_findings
 from stock_pipeline.resources.kafka_iam import IamToken
@@ -69,6 +71,12 @@ def ingest_all(planner: Planner, feed: str = "trades") -> int:
         for request in tick.requests:
             done, _ = run_batch(planner, feed, request.plan, request.attempt, "run")
             rows += done.commit.decision.rows
+
+
+def tick(instance: dg.DagsterInstance) -> dg.SensorResult:
+    result = sensor.plan_batches(dg.build_sensor_context(instance=instance))
+    assert isinstance(result, dg.SensorResult)
+    return result
 
 
 @pytest.mark.parametrize("way", WAYS)
