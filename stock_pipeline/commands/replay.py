@@ -126,9 +126,24 @@ def _messages(
 
 
 def _chunks(messages: Iterable[Message]) -> Iterator[list[Message]]:
+    """Also the rows before one that cannot be read, which then raises."""
+    from stock_pipeline.sources.csv_replay import ReplayError
+
+    chunk: list[Message] = []
+    broken: ReplayError | None = None
     remaining = iter(messages)
-    while chunk := list(islice(remaining, CHUNK)):
-        yield chunk
+    while broken is None:
+        chunk = []
+        try:
+            for message in islice(remaining, CHUNK):
+                chunk.append(message)
+        except ReplayError as error:
+            broken = error
+        if chunk:
+            yield chunk
+        elif broken is None:
+            return
+    raise broken
 
 
 def _paced(

@@ -1,13 +1,20 @@
-"""Files as feeds: CSV of daily index rows, trades or bars, and vendor documents as JSON."""
+"""Files as feeds: CSV of daily index rows, trades or bars, and vendor documents as JSON.
+
+What a row holds is the decoder's to judge, which rejects with the bytes; only a file whose rows
+cannot be told apart is refused here.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
+import math
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from stock_pipeline.sources.messages import Message
 
@@ -21,6 +28,11 @@ REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {
 TEXT_COLUMNS = frozenset(
     {"Index", "Date", "symbol", "start", "interval", "source", "trade_id", "venue"}
 )
+#: A cell with more is an unclosed quote that swallows the rows after it.
+MOST_CELL_CHARACTERS = 16 * 1024 * 1024
+
+_BOM = b"\xef\xbb\xbf"
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
 class ReplayError(Exception):
@@ -30,55 +42,51 @@ class ReplayError(Exception):
 def file_messages(path: Path, message_format: str) -> Iterator[Message]:
     """The messages of a file, in its order, without reading it as a whole.
 
+    A row with more or fewer cells than the header becomes a JSON array, and bytes that are not
+    UTF-8 stay as they are: messages that the decoder rejects.
+
     Args:
         path: CSV with a header, or for `alpha_vantage_intraday` one JSON document a line
             (`.jsonl`) or a file (`.json`).
         message_format: Format of the feed.
 
     Raises:
-        ReplayError: The file is missing, or lacks a column.
+        ReplayError: The file cannot be read, lacks a column or has one twice, or its quotes leave
+            open where a row ends. Messages of the rows before were given.
     """
     if message_format == "alpha_vantage_intraday":
         yield from _documents(path)
         return
-    with _open(path) as lines:
-        reader = csv.reader(lines)
-        columns = _header(path, next(reader, []), message_format)
-        for row in reader:
-            if row:
-                yield _message(columns, row)
+    with _open(path) as file:
+        rows = _rows(path, file)
+        columns = _header(path, next(rows, []), message_format)
+        for row in rows:
+            yield _message(columns, row)
 
 
 def sampled_messages(path: Path, message_format: str, seed: int | None = None) -> Iterator[Message]:
     """Rows of a CSV file at random, with repetition, without end.
 
-    Only the places of the lines are kept in memory.
+    Only the places of the rows are kept in memory.
 
     Raises:
-        ReplayError: The file is missing, has no row, or lacks a column.
+        ReplayError: As `file_messages`, or the file has no row.
     """
     if message_format not in REQUIRED_COLUMNS:
         raise ReplayError(f"{path}: only rows of CSV files can be sampled.")
     rng = random.Random(seed)  # noqa: S311 - not for secrets
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ReplayError(
-            f"{path}: cannot be read ({error.strerror}); nothing was sent."
-        ) from error
-    with file:
-        header = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
-        columns = _header(path, header, message_format)
-        places, place = [], file.tell()
-        for line in file:
-            if line.strip():
-                places.append(place)
-            place += len(line)
+    with _open(path) as file:
+        places: list[int] = []
+        rows = _rows(path, file, places)
+        columns = _header(path, next(rows, []), message_format)
+        places.clear()
+        for _ in rows:
+            pass
         if not places:
             raise ReplayError(f"{path}: has no row; nothing was sent.")
         while True:
             file.seek(rng.choice(places))
-            yield _message(columns, next(csv.reader([file.readline().decode()])))
+            yield _message(columns, next(_rows(path, file)))
 
 
 def count_lines(path: Path) -> int:
@@ -89,55 +97,117 @@ def count_lines(path: Path) -> int:
         return sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
 
 
-def _open(path: Path) -> TextIO:
+def _open(path: Path) -> BinaryIO:
+    """The file behind a byte order mark, if it has one."""
     try:
-        return path.open(encoding="utf-8-sig", newline="")
+        file = path.open("rb")
     except OSError as error:
         raise ReplayError(
             f"{path}: cannot be read ({error.strerror}); nothing was sent."
         ) from error
+    if file.read(len(_BOM)) != _BOM:
+        file.seek(0)
+    return file
+
+
+def _rows(path: Path, file: BinaryIO, places: list[int] | None = None) -> Iterator[list[str]]:
+    """Rows that are not blank; `places` takes the byte at which each begins.
+
+    Raises:
+        ReplayError: Where a row ends cannot be told.
+    """
+    csv.field_size_limit(MOST_CELL_CHARACTERS)
+    place = file.tell()
+
+    def lines() -> Iterator[str]:
+        nonlocal place
+        for read in iter(file.readline, b""):
+            for line in _ends_of_old_macs(read):
+                place += len(line)
+                yield line.decode("utf-8", "surrogateescape")
+
+    reader = csv.reader(lines(), strict=True)
+    while True:
+        start, line = place, reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise ReplayError(
+                f"{path}, line {line}: a quote is not closed, or followed by other text"
+                f" ({error}); rows from there on were not sent. Mend it and replay them."
+            ) from None
+        if row is None:
+            return
+        if any(cell.strip() for cell in row):
+            if places is not None:
+                places.append(start)
+            yield row
+
+
+def _ends_of_old_macs(line: bytes) -> Sequence[bytes]:
+    """A line, or the lines in it where they end with CR alone."""
+    return re.findall(rb"[^\r]*\r\n?|[^\r]+", line) if b"\r" in line[:-2] else (line,)
 
 
 def _header(path: Path, columns: Sequence[str], message_format: str) -> list[str]:
     names = [c.strip() for c in columns]
+    if not all(name.isprintable() for name in names):
+        raise ReplayError(
+            f"{path}, line 1: the names of the columns are not text in UTF-8; nothing was sent."
+        )
+    shown = ", ".join(names)[:500] or "none"
     missing = [c for c in REQUIRED_COLUMNS[message_format] if c not in names]
     if missing:
         raise ReplayError(
             f"{path}: has no column {', '.join(missing)}, which messages of format"
-            f" {message_format} need; nothing was sent. Its columns: {', '.join(names) or 'none'}."
+            f" {message_format} need; nothing was sent. Its columns: {shown}."
         )
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise ReplayError(f"{path}: has column {twice[0]!a} twice; nothing was sent.")
     return names
 
 
 def _message(columns: Sequence[str], row: Sequence[str]) -> Message:
     """Empty cells are left out; numbers become JSON numbers, what is none stays as it is."""
+    if len(row) != len(columns):
+        return Message(b"", _json(row))
     fields = {
         name: cell if name in TEXT_COLUMNS else _number(cell)
-        for name, cell in zip(columns, row, strict=False)
+        for name, cell in zip(columns, row, strict=True)
         if cell != ""
     }
     key = fields.get("Index") or fields.get("symbol") or ""
-    return Message(str(key).encode(), json.dumps(fields, allow_nan=True).encode())
+    return Message(str(key).encode("utf-8", "surrogateescape"), _json(fields))
+
+
+def _json(value: object) -> bytes:
+    """JSON; what was not UTF-8 in the file is the same bytes again."""
+    text = json.dumps(value, allow_nan=False, ensure_ascii=False)
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _number(cell: str) -> float | int | str:
-    try:
-        return int(cell) if cell.lstrip("-").isdecimal() else float(cell)
-    except ValueError:
+    if not _NUMBER.fullmatch(cell):
         return cell
+    try:
+        number = float(cell) if set(cell) & set(".eE") else int(cell)
+    except ValueError:  # More digits than Python reads.
+        return cell
+    return number if math.isfinite(number) else cell
 
 
 def _documents(path: Path) -> Iterator[Message]:
-    with _open(path) as lines:
-        texts = lines if path.suffix == ".jsonl" else [lines.read()]
-        for text in texts:
-            if text.strip():
-                yield Message(_symbol(text), text.strip().encode())
+    """The bytes as they are, without space around."""
+    with _open(path) as file:
+        for document in file if path.suffix == ".jsonl" else [file.read()]:
+            if stripped := document.strip():
+                yield Message(_symbol(stripped), stripped)
 
 
-def _symbol(text: str) -> bytes:
+def _symbol(document: bytes) -> bytes:
     """Symbol of a vendor document; the file's content is the decoder's to judge, not ours."""
     try:
-        return str(json.loads(text)["Meta Data"]["2. Symbol"]).encode()
-    except (ValueError, LookupError, TypeError):
+        return str(json.loads(document)["Meta Data"]["2. Symbol"]).encode()
+    except (ValueError, LookupError, TypeError, RecursionError):
         return b""

@@ -207,8 +207,10 @@ def test_any_change_of_the_shipped_file_gives_settings_or_sentences(
 
 
 NAMES = st.sampled_from(
-    ["AWS__REGION", "KAFKA", "FEEDS", "FEEDS__A", "FEEDS__A__TOPIC", "CALENDARS", "SIMULATOR"]
-    + ["PORTS__KAFKA", "VOLATILITY__WINDOWS", "SOURCE_PRECEDENCE", "", "__", "A__" * 20]  # noqa: RUF005
+    [
+        *("AWS__REGION", "KAFKA", "FEEDS", "FEEDS__A", "FEEDS__A__TOPIC", "CALENDARS", "SIMULATOR"),
+        *("PORTS__KAFKA", "VOLATILITY__WINDOWS", "SOURCE_PRECEDENCE", "", "__", "A__" * 20),
+    ]
 )
 TEXTS = PIECES | st.text(max_size=30) | st.binary(max_size=20).map(lambda b: b.decode("latin-1"))
 
