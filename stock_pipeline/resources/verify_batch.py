@@ -252,8 +252,9 @@ class BatchVerifier:
             self._find(
                 result,
                 Kind.CHANGED_OBJECT,
-                f"The object of batch {seq} was replaced since its decision: {entry.size} bytes "
-                f"with ETag {entry.etag}, then {commit.object_bytes} with {commit.object_etag}.",
+                f"The object of batch {seq} was replaced since its decision: now {entry.size} "
+                f"bytes with ETag {entry.etag}, then {commit.object_bytes} bytes with "
+                f"{commit.object_etag}.",
                 entry.key,
             )
 

@@ -232,7 +232,7 @@ class FeedVerifier:
     def _sum_up(self, others: int) -> None:
         found = self.result.findings
         log = sum(f.place.startswith("_offset_log/") for f in found)
-        more = f"; {others} others found" if others else ""
+        more = f"; {counted(others, 'stranger')} found" if others else ""
         self.result.ledgers = [self._checker.ledgers[s] for s in sorted(self._checker.ledgers)]
         self.result.checks += [
             Check(f"{self.feed}: offset log", counted(self._plans, "plan"), 0, log),

@@ -24,6 +24,8 @@ NIGHTLY_DAYS = 2
 #: Findings and partitions in a check's metadata.
 MOST_ROWS = 100
 
+DESCRIPTION = "Fails when anything disagrees; `findings` says what, where, and what to do."
+
 CATALOGUE = dg.AssetKey(["verify", "catalogue"])
 
 
@@ -83,8 +85,7 @@ class VerifyConfig(dg.Config):
     name="reconcile",
     specs=_specs(),
     check_specs=[
-        dg.AssetCheckSpec(CHECK, asset=spec.key, description="Nothing was found to disagree.")
-        for spec in _specs()
+        dg.AssetCheckSpec(CHECK, asset=spec.key, description=DESCRIPTION) for spec in _specs()
     ],
     op_tags={"dagster/max_retries": "0"},
 )
@@ -136,14 +137,14 @@ def results(report: "Report", since: str) -> Iterator[dg.MaterializeResult[Any]]
         ledgers = [e for e in report.ledgers if e.feed == feed]
         metadata: dict[str, Any] = {
             "offsets": sum(e.offsets for e in ledgers),
-            "rows_offsets": sum(e.accepted for e in ledgers),
+            "rows": sum(e.accepted for e in ledgers),
             "rejects": sum(e.rejected for e in ledgers),
             "holes": sum(e.holes for e in ledgers),
             "lost": sum(e.lost for e in ledgers),
             "in_flight": sum(e.in_flight for e in ledgers),
         }
         if ledgers:
-            metadata["partitions"] = dg.MetadataValue.table(
+            metadata["per_partition"] = dg.MetadataValue.table(
                 [
                     dg.TableRecord(
                         {
@@ -182,20 +183,18 @@ def _result(
     metadata: dict[str, Any],
 ) -> dg.MaterializeResult[Any]:
     checks = [c for c in report.checks if c.name.startswith(name)]
-    compared = "; ".join(f"{c.name}: {c.sentence}" for c in checks)
+    # Of a feed's checks "trades: Kafka" the second part: the asset's name says the first.
+    compared = "; ".join(f"{c.name.rpartition(': ')[2]}: {c.sentence}" for c in checks)
     if findings:
         count = len(findings)
-        more = f" And {count - 1} more, see `findings`." if count > 1 else ""
+        more = f" {count - 1} more: see `findings`." if count > 1 else ""
         first = findings[0]
-        description = f"{first.kind.capitalize()}. {first.sentence} {first.action}{more}"
+        description = f"{first.kind.capitalize()}. {first.sentence}{more}"
         metadata["findings"] = dg.MetadataValue.table(
             [
                 dg.TableRecord(
                     {
-                        "kind": str(f.kind),
-                        "what is wrong": f.sentence,
-                        "where": f.place,
-                        "batch": "" if f.batch is None else str(f.batch),
+                        "finding": f"{f.kind.capitalize()}: {f.sentence} At {f.place}",
                         "what to do": f.action,
                     }
                 )
