@@ -23,6 +23,8 @@ from stock_pipeline.stack.ports import LOOPBACK, free_port
 from stock_pipeline.stack.processes import Child
 from stock_pipeline_tests.waiting import wait_until
 
+NOT_ON_APACHE = "did not run on Apache Kafka"
+
 #: Retention and the housekeeping of transactions look every half second, not every five minutes.
 EAGER = {
     "log.retention.check.interval.ms": "500",
@@ -44,7 +46,7 @@ def require_apache() -> None:
         return
     if os.environ.get("STOCK_PIPELINE_REQUIRE_APACHE") == "1":
         pytest.fail(f"Required, but did not run: {reason}", pytrace=False)
-    pytest.skip(f"did not run on Apache Kafka: {reason}")
+    pytest.skip(f"{NOT_ON_APACHE}: {reason}")
 
 
 class Node:

@@ -27,7 +27,7 @@ from stock_pipeline.settings import KafkaSettings, Settings, get_settings, load_
 from stock_pipeline.stack.local import LocalStack, stack_environment
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
-from stock_pipeline_tests.apache_kafka import EAGER, Node, require_apache
+from stock_pipeline_tests.apache_kafka import EAGER, NOT_ON_APACHE, Node, require_apache
 
 STACK_FIXTURES = {"local_stack", "stack", "broker", "ministack_endpoint", "apache_broker"}
 APACHE_FIXTURES = {"apache_broker", "apache_cluster", "apache_node"}
@@ -50,6 +50,13 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.broker)
         if "faults" in item.path.parts:
             item.add_marker(pytest.mark.faults)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tests that could not run on Apache Kafka are one line, not one each."""
+    for report in terminalreporter.stats.get("skipped", ()):
+        if isinstance(report.longrepr, tuple) and NOT_ON_APACHE in report.longrepr[2]:
+            report.longrepr = ("stock_pipeline_tests/apache_kafka.py", None, report.longrepr[2])
 
 
 @pytest.fixture(scope="session")
