@@ -13,6 +13,7 @@ from dotenv.parser import parse_stream
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
+from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.settings_yaml import (
     BadYamlError,
     KeyPath,
@@ -84,7 +85,7 @@ class Layers:
             SettingsError: The path runs through a value, or the text is no list or mapping where
                 the setting is one, or is no text at all.
         """
-        place = shown(place)
+        place = one_line(place)
         if not all(map(is_text, (*keys, value))):
             raise SettingsError(f"{place}: holds a control character or what is not UTF-8.")
         if not all(keys):
@@ -131,10 +132,10 @@ class Layers:
         for item in error.errors(include_url=False, include_input=False):
             if item["type"] == RELATION:
                 for path, sentence in item["ctx"]["problems"]:
-                    said.append(f"{self.place(tuple(path))}: {shown(sentence)}")
+                    said.append(f"{self.place(tuple(path))}: {one_line(sentence)}")
                 continue
             path = tuple(str(part) for part in item["loc"] if part != "[key]")
-            said.append(f"{self.place(path)}: {shown(self._sentence(item['type'], path))}")
+            said.append(f"{self.place(path)}: {one_line(self._sentence(item['type'], path))}")
         distinct = list(dict.fromkeys(said))
         if len(distinct) > MOST_PROBLEMS_LISTED:
             more = len(distinct) - MOST_PROBLEMS_LISTED
@@ -167,7 +168,7 @@ def dotenv_lines(text: str, file: str) -> Iterator[tuple[str, str, str]]:
         skipped = binding.original.string[:blank].count("\n")
         place = f"{file}:{binding.original.line + skipped}"
         if binding.error:
-            raise SettingsError(f"{shown(place)}: this line is not NAME=value.")
+            raise SettingsError(f"{one_line(place)}: this line is not NAME=value.")
         if binding.key and binding.value:
             yield binding.key, binding.value, place
 
@@ -188,11 +189,6 @@ def file_text(file: Path, name: str) -> str:
         raise SettingsError(f"{name}: cannot be read ({error.strerror}).") from error
     except UnicodeDecodeError:
         raise SettingsError(f"{name}: is not text in UTF-8.") from None
-
-
-def shown(text: str) -> str:
-    """The text on one line, with `?` for what does not print."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def did_you_mean(word: str, known: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
@@ -87,17 +88,19 @@ def _csv(rows: pa.Table) -> None:
 def _table(rows: pa.Table) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
     # Title, header, three rules and the prompt need a line each.
     fits = max(5, console.height - 7) if console.is_terminal else ROWS_WITHOUT_TERMINAL
     table = Table(*rows.column_names)
     for row in rows.slice(0, fits).to_pylist():
-        table.add_row(*("" if v is None else _short(v) for v in row.values()))
+        # Text, not a string: brackets in a symbol are no markup.
+        table.add_row(*(Text("" if v is None else _short(v)) for v in row.values()))
     console.print(table)
     if rows.num_rows > fits:
         console.print(f"{fits:,} of {rows.num_rows:,} rows; all of them: --format csv")
 
 
 def _short(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(plain(value))
+    return f"{value:.6g}" if isinstance(value, float) else one_line(str(plain(value)))

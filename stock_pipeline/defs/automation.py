@@ -14,6 +14,7 @@ import dagster as dg
 from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.table_events import asset_key, check_evaluations, metadata_of
+from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
@@ -164,7 +165,11 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         raise dg.Failure(
             f"{len(failures)} due partitions were not made, {sum(made.values())} were; the old "
             f"objects stay and the failed ones are tried again. {' | '.join(failures[:5])}",
-            metadata={"failures": dg.MetadataValue.md("\n".join(f"- {f}" for f in failures[:50]))},
+            metadata={
+                "failures": dg.MetadataValue.md(
+                    "\n".join(f"- {markdown(f)}" for f in failures[:50])
+                )
+            },
             allow_retries=False,
         ) from first_error
     return dg.MaterializeResult(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from stock_pipeline.defs.ingest.metadata import markdown_table
+from stock_pipeline.lib.plain_text import markdown
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,7 +54,7 @@ def chart(name: str, table: pa.Table) -> str | None:
     if len(values) < 2:
         return None
     span = f"{line[time][0]} to {line[time][-1]}"
-    title = f"{symbol} {value}, {span}: {min(values):.6g} to {max(values):.6g}"
+    title = f"{markdown(symbol)} {value}, {span}: {min(values):.6g} to {max(values):.6g}"
     return f"![{title}]({svg_uri(values)})\n\n{title}"
 
 

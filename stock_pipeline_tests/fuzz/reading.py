@@ -22,9 +22,10 @@ NUMBERS: dict[str, dict[str, str]] = {
 SYMBOLS = {"trade": "symbol", "bar": "symbol", "index_daily": "Index"}
 
 #: What DuckDB reads although JSON forbids it: a comma before a closing bracket, and numbers that
-#: are none in small letters.
-_TRAILING_COMMA = re.compile(r",(\s*[}\]])")
-_NO_NUMBER = re.compile(r"(?<=[:,\[\s])-?(nan|inf(inity)?)(?=\s*[,}\]])", re.IGNORECASE)
+#: are none in small letters. Strings come first, so that nothing in them is changed.
+_LENIENT = re.compile(
+    r'("(?:[^"\\]|\\.)*")|(,)(?=\s*[}\]])|(-?\b(?:nan|inf(?:inity)?)\b)', re.IGNORECASE
+)
 
 
 class TooDeepError(Exception):
@@ -42,12 +43,16 @@ def read(payload: bytes) -> dict[str, Any]:
     try:
         found = _parsed(text)
     except ValueError:
-        found = _parsed(_NO_NUMBER.sub("NaN", _TRAILING_COMMA.sub(r"\1", text)))
+        found = _parsed(_LENIENT.sub(_strict, text))
     except RecursionError:
         raise TooDeepError from None
     if not isinstance(found, dict):
         raise ValueError("no object")  # noqa: TRY004 - the payload's fault, not the caller's
     return found
+
+
+def _strict(found: re.Match[str]) -> str:
+    return found[1] or ("" if found[2] else "NaN")
 
 
 def _parsed(text: str) -> Any:

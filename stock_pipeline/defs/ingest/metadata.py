@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.lib.losses import loss_sentences
+from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
@@ -91,12 +92,12 @@ def quarantine_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]
 
 
 def markdown_table(table: pa.Table) -> str:
-    """A small table as Markdown; a pipe in a value cannot break out of its cell."""
+    """A small table as Markdown; no value breaks out of its cell or acts as markup."""
     lines = [
         "| " + " | ".join(table.column_names) + " |",
         "|" + "---|" * len(table.column_names),
     ]
     for row in table.to_pylist():
-        cells = ["" if v is None else str(v).replace("|", "\\|") for v in row.values()]
+        cells = ["" if v is None else markdown(str(v)) for v in row.values()]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
