@@ -7,30 +7,26 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
+import pyarrow as pa
 import pyarrow.fs
 import pyarrow.parquet as pq
-from botocore.exceptions import (
-    ClientError,
-    IncompleteReadError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
+from urllib3.exceptions import ProtocolError
 
 from stock_pipeline.lib.batches import FOOTER_KEY
 from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.resources.lake_files import lake_files
 from stock_pipeline.settings import AwsSettings
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-
 #: Seconds between tries of a conditional PUT while S3 says that another one is under way.
 CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 #: Asked for at once: holds the footer of all but objects with thousands of row groups or symbols.
 FOOTER_BYTES = 64 * 1024
-_BROKEN_OFF = (IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
+_BROKEN_OFF = (IncompleteReadError, ResponseStreamingError, ProtocolError)
+#: What pyarrow raises of bytes in memory that are no Parquet, or damaged.
+UNREADABLE = (pa.ArrowException, OSError, ValueError)
 
 
 class PreconditionFailedError(Exception):
@@ -39,6 +35,16 @@ class PreconditionFailedError(Exception):
 
 class ObjectNotFoundError(Exception):
     """There is no object at that key."""
+
+
+class DamagedObjectError(Exception):
+    """What lies at that key is no Parquet, or was damaged."""
+
+    def __init__(self, uri: str, error: Exception) -> None:
+        super().__init__(
+            f"{uri} cannot be read as Parquet ({str(error).splitlines()[0]}); it stays as it is. "
+            "What depends on it, and what to do: stock-pipeline verify"
+        )
 
 
 @dataclass(frozen=True)
@@ -128,13 +134,13 @@ class Lake:
             PreconditionFailedError: It is another version by now.
         """
         for last_try in (False, False, True):
-            answer = self._open(key, condition)
             try:
+                answer = self._open(key, condition)
                 return answer["Body"].read(), str(answer["ETag"])
-            except _BROKEN_OFF:
-                # botocore's own retries end where the body begins.
+            except _BROKEN_OFF as error:
+                # botocore's own retries end where a body begins, be it that of an error.
                 if last_try:
-                    raise
+                    raise ResponseStreamingError(error=error) from error
         raise AssertionError("the last try returns or raises")
 
     def _open(self, key: str, condition: Mapping[str, str]) -> Any:
@@ -190,9 +196,13 @@ class Lake:
 
         Raises:
             ObjectNotFoundError: Nothing is there.
+            DamagedObjectError: What is there cannot be read.
         """
         body, etag = self.get(key)
-        return pq.read_table(io.BytesIO(body), partitioning=None), etag
+        try:
+            return pq.read_table(io.BytesIO(body), partitioning=None), etag
+        except UNREADABLE as error:
+            raise DamagedObjectError(self.uri(key), error) from error
 
     def open(self, key: str) -> IO[bytes]:
         """A file-like object that reads ranges as they are asked for.
@@ -208,6 +218,7 @@ class Lake:
 
         Raises:
             FileNotFoundError: Nothing is there.
+            DamagedObjectError: What is there cannot be read.
         """
         value = (self.parquet_metadata(key).metadata or {}).get(FOOTER_KEY)
         return bytes(value) if value is not None else None
@@ -219,6 +230,7 @@ class Lake:
 
         Raises:
             FileNotFoundError: Nothing is there.
+            DamagedObjectError: What is there cannot be read.
         """
         length, condition = FOOTER_BYTES, dict[str, str]()
         while True:
@@ -234,4 +246,7 @@ class Lake:
             if len(tail) < needed and len(tail) == length and tail.endswith(b"PAR1"):
                 length, condition = needed, {"IfMatch": etag}
                 continue
-            return pq.read_metadata(io.BytesIO(tail))
+            try:
+                return pq.read_metadata(io.BytesIO(tail))
+            except UNREADABLE as error:
+                raise DamagedObjectError(self.uri(key), error) from error

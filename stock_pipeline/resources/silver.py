@@ -79,11 +79,17 @@ class BatchIndex(Protocol):
 class SilverMaker:
     """Makes drafts of silver partitions; holds what one run has read of bronze."""
 
-    def __init__(self, settings: Settings, lake: Lake, index: BatchIndex) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lake: Lake,
+        index: BatchIndex,
+        reader: BronzeReader | None = None,
+    ) -> None:
         self.settings = settings
         self.lake = lake
         self.index = index
-        self.reader = BronzeReader(lake)
+        self.reader = reader or BronzeReader(lake)
         self._rules = calendar_rules(settings)
 
     def bars_intraday(self, day: str, want: Want, current: Current | None, full: bool) -> Draft:

@@ -17,7 +17,7 @@ from stock_pipeline.lib.due import Batch, Made, Want, due, state_year, want_all,
 from stock_pipeline.lib.intervals import Interval, Numbers
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
 from stock_pipeline.resources.index_store import IndexStore, Input
-from stock_pipeline.resources.lake import Lake, ObjectEntry
+from stock_pipeline.resources.lake import DamagedObjectError, Lake, ObjectEntry
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.resources.table_sql import table_definitions
 from stock_pipeline.settings import Settings
@@ -192,5 +192,8 @@ class TableIndex:
             footer = self.lake.read_footer(entry.key)
         except FileNotFoundError:
             return None
+        except DamagedObjectError:
+            # Making it fails and says so; the other partitions must not wait for that.
+            return MadeFrom()
         # Not one of ours: made from nothing known, so it is made anew.
         return MadeFrom.model_validate_json(footer) if footer else MadeFrom()

@@ -15,8 +15,8 @@ from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.lib.verify import Finding, Kind, differing_fields
 from stock_pipeline.lib.verify_rows import DOCUMENT_FORMATS, Tally, doubled, miscounted
-from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
-from stock_pipeline.resources.verify_objects import UNREADABLE, Body, Listed, body
+from stock_pipeline.resources.lake import UNREADABLE, Lake, ObjectNotFoundError
+from stock_pipeline.resources.verify_objects import Body, Listed, body
 
 PIECE_ROWS = 131_072
 

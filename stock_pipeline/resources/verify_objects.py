@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import IO
 
-import pyarrow as pa
 from botocore.exceptions import ClientError
 
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
 
 #: Objects up to this size are held in memory while they are read, larger ones on disk.
 IN_MEMORY_BYTES = 32 * 1024 * 1024
-#: What pyarrow raises of bytes in memory that are no Parquet, or damaged.
-UNREADABLE = (pa.ArrowException, OSError, ValueError)
 _PIECE = 1024 * 1024
 
 

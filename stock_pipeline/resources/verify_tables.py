@@ -18,14 +18,15 @@ from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.parity import RELATIVE_TOLERANCE, compare
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.verify import Check, Finding, Kind, counted
+from stock_pipeline.resources.bronze_reader import BronzeReader
 from stock_pipeline.resources.gold import GoldMaker
 from stock_pipeline.resources.index_store import Input
-from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
+from stock_pipeline.resources.lake import UNREADABLE, DamagedObjectError, Lake, ObjectNotFoundError
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.resources.silver import Draft, SilverMaker
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.verify_feed import Progress
-from stock_pipeline.resources.verify_objects import UNREADABLE, listing, utc_now
+from stock_pipeline.resources.verify_objects import listing, utc_now
 from stock_pipeline.settings import Settings
 
 #: How often a partition is looked at again because it was replaced meanwhile.
@@ -87,6 +88,9 @@ class TableVerifier:
         #: Sequence numbers per feed that silver says it was made from.
         self.examined: dict[str, tuple[Interval, ...]] = {}
         self._gold = GoldMaker(settings, lake)
+        #: Shared by all partitions: a batch often touches several days.
+        self._bronze = BronzeReader(lake)
+        self._counted: set[str] = set()
         self._logs = {feed: OffsetLog(lake, feed) for feed in settings.feeds}
         self._bytes = 0
 
@@ -111,8 +115,10 @@ class TableVerifier:
         for _ in range(MOST_TRIES):
             try:
                 was, want = self._look(table, partition)
-            except UNREADABLE as error:
-                self._unreadable(table, partition, error)
+            except DamagedObjectError as error:
+                kind = Kind.WRONG_SILVER if table.layer == "silver" else Kind.WRONG_GOLD
+                action = "Move the object away: the next refresh makes it anew from its inputs."
+                self._find(kind, table, partition, str(error), action)
                 return 0
             for feed, seen in was.made_from.examined.items() if was else ():
                 self.examined[feed] = merged([*self.examined.get(feed, ()), *seen])
@@ -135,7 +141,7 @@ class TableVerifier:
                 return 0
             try:
                 draft = self._again(table, partition, want, was)
-            except (ObjectNotFoundError, *UNREADABLE) as error:
+            except (ObjectNotFoundError, DamagedObjectError, *UNREADABLE) as error:
                 sentence = f"It was not compared: what it is made from cannot be read ({error})."
                 action = "Mend that object first."
                 self._find(Kind.NOT_COMPARED, table, partition, sentence, action)
@@ -208,8 +214,10 @@ class TableVerifier:
             year = self.index.state_year(partition) if table is VOLATILITY_DAILY_TABLE else None
             return self._gold.make(table, partition, want, year)
         view = ExaminedIndex(self.index, was.made_from.examined)
-        self._bytes += sum(i.bytes for i in view.inputs(table, partition))
-        maker = SilverMaker(self.settings, self.lake, view)
+        read = {i.key: i.bytes for i in view.inputs(table, partition) if i.key not in self._counted}
+        self._bytes += sum(read.values())
+        self._counted |= read.keys()
+        maker = SilverMaker(self.settings, self.lake, view, self._bronze)
         want = Want(etags=dict(was.made_from.etags), definition=want.definition)
         if table is BARS_INTRADAY_TABLE:
             return maker.bars_intraday(partition, want, None, full=True)
@@ -241,10 +249,14 @@ class TableVerifier:
             content, etag = self.lake.get(key)
         except ObjectNotFoundError:
             return None
-        file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
-        footer = (file.metadata.metadata or {}).get(FOOTER_KEY)
-        made_from = MadeFrom.model_validate_json(footer) if footer else MadeFrom()
-        return Published(file.read().replace_schema_metadata(None), made_from, etag, len(content))
+        try:
+            file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
+            footer = (file.metadata.metadata or {}).get(FOOTER_KEY)
+            made_from = MadeFrom.model_validate_json(footer) if footer else MadeFrom()
+            table = file.read().replace_schema_metadata(None)
+        except UNREADABLE as error:
+            raise DamagedObjectError(self.lake.uri(key), error) from error
+        return Published(table, made_from, etag, len(content))
 
     def _settled_commit(self, feed: str, seq: int) -> bool:
         commit = self._logs[feed].commit_of(seq)
@@ -253,12 +265,6 @@ class TableVerifier:
     def _settled_object(self, key: str) -> bool:
         listed = next((e for e in listing(self.lake, key) if e.key == key), None)
         return listed is None or utc_now() - listed.modified > self.grace
-
-    def _unreadable(self, table: TableSpec, partition: str, error: Exception) -> None:
-        kind = Kind.WRONG_SILVER if table.layer == "silver" else Kind.WRONG_GOLD
-        sentence = f"It cannot be read as Parquet ({str(error).splitlines()[0]})."
-        action = "Move the object away: the next refresh makes it anew from its inputs."
-        self._find(kind, table, partition, sentence, action)
 
     def _find(
         self, kind: Kind, table: TableSpec, partition: str, sentence: str, action: str

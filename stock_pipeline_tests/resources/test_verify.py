@@ -9,14 +9,18 @@ import pyarrow.compute as pc
 import pytest
 
 from stock_pipeline.lib import layout
-from stock_pipeline.lib.batches import OffsetRange
+from stock_pipeline.lib.batches import MadeFrom, OffsetRange
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
+    DAILY_AVERAGE_PRICE_TABLE,
     VOLATILITY_DAILY_TABLE,
+    VOLATILITY_INTRADAY_TABLE,
 )
 from stock_pipeline.lib.verify import Kind
+from stock_pipeline.resources.lake import DamagedObjectError
+from stock_pipeline.resources.tables import parquet
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics, ensure_workgroup
 from stock_pipeline_tests.resources.verified_lake import (
@@ -224,6 +228,47 @@ def test_a_planted_damage_is_found_and_named(built, damage, kind, place, batch, 
     assert any(place in f.place and f.batch == batch for f in named), report.findings
     assert {f.kind for f in report.findings} - {kind} <= consequences, report.findings
     assert all(f.sentence.endswith(".") and f.action for f in report.findings)
+
+
+@pytest.mark.parametrize(
+    ("table", "partition", "kind"),
+    [
+        (BARS_INTRADAY_TABLE, "2026-01-01", Kind.WRONG_SILVER),
+        (VOLATILITY_INTRADAY_TABLE, "2026-01-01", Kind.WRONG_GOLD),
+        (DAILY_AVERAGE_PRICE_TABLE, "2026", Kind.WRONG_GOLD),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_a_wrong_value_and_an_unreadable_table_are_found(built, table, partition, kind):
+    """Also where the footer says that nothing changed, as after a bug or a hand in the bucket."""
+    key = key_of(table, partition)
+    body, _ = built.lake.get(key)
+    footer = MadeFrom.model_validate_json(built.lake.read_footer(key))
+    with built.damaged():
+        rows = built.lake.read_table(key)[0].replace_schema_metadata(None)
+        column = next(i for i, f in enumerate(rows.schema) if pa.types.is_floating(f.type))
+        values = rows.column(column).to_pylist()
+        values[0] *= 1 + 1e-6
+        rows = rows.set_column(column, rows.schema.field(column), pa.array(values))
+        built.lake.put(key, parquet(rows, footer))
+        named = [f for f in built.verify(broker=False).findings if f.kind is kind]
+        assert [f.place for f in named] == [key]
+        assert "1 values differ" in named[0].sentence
+        built.lake.put(key, body[: len(body) - 100])
+        named = [f for f in built.verify(broker=False).findings if f.kind is kind]
+        assert [f.place for f in named] == [key]
+        assert "cannot be read as Parquet" in named[0].sentence
+
+
+def test_a_damaged_table_does_not_stop_the_refresh_of_the_others(built):
+    with built.damaged():
+        body, _ = built.lake.get(key_of(BARS_INTRADAY_TABLE, "2026-01-01"))
+        built.lake.put(key_of(BARS_INTRADAY_TABLE, "2026-01-01"), body[:-100])
+        built.send("indices", [daily(26)])
+        built.ingest("indices")
+        built.refresh((DAILY_AVERAGE_PRICE_TABLE, VOLATILITY_DAILY_TABLE))
+        with pytest.raises(DamagedObjectError, match=r"bars\.parquet cannot be read as Parquet"):
+            built.refresh((BARS_INTRADAY_TABLE,))
 
 
 def test_a_restored_lake_agrees_again(built):
