@@ -15,7 +15,8 @@ from stock_pipeline.settings import KafkaSettings, get_settings
 
 FEED = "stock_live_feed"
 RECORDS = 500_000
-BUDGET_RECORDS_PER_SECOND = 200_000
+#: Name and least records a second, by the setting `broker`.
+BROKERS = {"embedded": ("embedded broker", 200_000), "apache": ("Apache Kafka", 300_000)}
 BUDGET_MEGABYTES = 700
 
 
@@ -80,13 +81,14 @@ def main() -> list[dict[str, object]]:
             measured: dict[str, Any] = json.loads(answer.stdout.splitlines()[-1])
             rates.append(measured["records"] / measured["seconds"])
             memory.append(measured["megabytes"])
+    broker, least = BROKERS[settings.broker]
     return [
         {
-            "name": f"ingest, {RECORDS:,} JSON trades of 100 bytes, embedded broker",
+            "name": f"ingest, {RECORDS:,} JSON trades of 100 bytes, {broker}",
             "value": round(max(rates)),
             "unit": "records/s",
-            "budget": f">= {BUDGET_RECORDS_PER_SECOND:,}",
-            "holds": max(rates) >= BUDGET_RECORDS_PER_SECOND,
+            "budget": f">= {least:,}",
+            "holds": max(rates) >= least,
         },
         {
             "name": "peak memory of an ingest run",
