@@ -31,6 +31,7 @@ from stock_pipeline.defs.ingest.assets import run_batch
 from stock_pipeline.lib.schemas import GOLD_TABLES
 from stock_pipeline.resources import batch_files
 from stock_pipeline.resources.athena import AthenaRunner
+from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.lake import Lake, aws_client
 from stock_pipeline.resources.parity import GoldParity
@@ -231,6 +232,9 @@ def _run(
     os.environ.update(environment)
     try:
         answer = (JOBS[name](settings, folder, **arguments), "", "")
+    except AWS_ERRORS as error:
+        # As the runs of the assets say it.
+        answer = (None, aws_sentence(error, "nothing was lost"), traceback.format_exc())
     except Exception as error:  # noqa: BLE001 - the test that waits judges it
         answer = (None, f"{type(error).__name__}: {error}", traceback.format_exc())
     results.send(answer)

@@ -8,11 +8,16 @@ import threading
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ResponseStreamingError
 
 from stock_pipeline.lib.batches import FOOTER_KEY
 from stock_pipeline.resources import lake as lake_module
-from stock_pipeline.resources.lake import Lake, PreconditionFailedError
+from stock_pipeline.resources.lake import (
+    DamagedObjectError,
+    Lake,
+    ObjectNotFoundError,
+    PreconditionFailedError,
+)
 from stock_pipeline.resources.lake_tables import parquet_schema
 from stock_pipeline_tests.faults.fault_kinds import answer, cut_after, cut_within, hang, hook
 from stock_pipeline_tests.faults.proxy import FaultProxy
@@ -74,6 +79,16 @@ def test_a_body_that_breaks_off_is_read_again_from_its_beginning(lake, proxy, th
     assert cut.hits == 2
 
 
+def test_an_error_that_breaks_off_is_asked_for_again(lake, proxy, through):
+    cut = proxy.add(cut_within, operation="GetObject", times=2)
+    with pytest.raises(ObjectNotFoundError):
+        through.get("nothing")
+    assert cut.hits == 2
+    proxy.add(cut_within, operation="GetObject")
+    with pytest.raises(ResponseStreamingError):
+        through.get("nothing")
+
+
 def test_a_store_that_does_not_answer_is_given_up_and_asked_again(lake, proxy):
     lake.put("object", b"x")
     aws = lake.aws.model_copy(update={"endpoint_url": proxy.url, "request_timeout_seconds": 0.5})
@@ -111,7 +126,7 @@ def test_the_footer_of_an_object_is_of_one_version_while_it_is_replaced(
 
 def test_an_object_that_is_no_parquet_says_so(lake):
     lake.put("object", b"x" * 100)
-    with pytest.raises(pa.ArrowInvalid, match="magic bytes"):
+    with pytest.raises(DamagedObjectError, match="magic bytes"):
         lake.read_footer("object")
     with pytest.raises(FileNotFoundError):
         lake.read_footer("nothing")
