@@ -35,11 +35,12 @@ def main() -> None:
     """Run a command; what goes wrong in a known way is one sentence, not a traceback."""
     from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
     from stock_pipeline.resources.kafka import KafkaUnavailableError
+    from stock_pipeline.resources.lake import DamagedObjectError
     from stock_pipeline.settings import SettingsError
 
     try:
         app()
-    except (SettingsError, KafkaUnavailableError) as error:
+    except (SettingsError, KafkaUnavailableError, DamagedObjectError) as error:
         sys.stderr.write(f"{error}\n")
         raise SystemExit(1) from None
     except AWS_ERRORS as error:
