@@ -12,7 +12,7 @@ REQUIREMENTS := pyproject.toml requirements.lock
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test unit integration apache bench fuzz soak screenshots lint format lock sbom clean
+.PHONY: help dev test unit integration apache bench fuzz fuzz-guided soak screenshots lint format lock sbom clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,11 +30,14 @@ integration: $(VENV)/.dev ## Tests on a real broker, AWS emulator and browser
 	@echo "== Integration tests"
 	@$(BIN)/pytest -q -m "(integration or faults or browser) and not apache"
 
+# Of the tests of the broker, those that only need a filled lake; `make apache ON_APACHE=` runs them too.
+ON_APACHE ?= -k "not test_catalogue and not test_verify"
+
 apache: $(VENV)/.dev ## Tests on Apache Kafka, and those of the broker once more on it (needs Java, Maven)
 	@echo "== Tests on Apache Kafka"
 	@$(BIN)/pytest -q -m apache
 	@echo "== Integration tests once more, on Apache Kafka"
-	@STOCK_PIPELINE_TEST_BROKER=apache $(BIN)/pytest -q -m "broker and not apache and not faults"
+	@STOCK_PIPELINE_TEST_BROKER=apache $(BIN)/pytest -q -m "broker and not apache and not faults" $(ON_APACHE)
 
 lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy, scanners, lock files
 	@echo "== Lint, format and types"
@@ -62,6 +65,9 @@ bench: $(VENV)/.dev ## Measure the README's numbers
 
 fuzz: $(VENV)/.dev ## A million hostile payloads through every decoder
 	@$(BIN)/python -m stock_pipeline_tests.fuzz
+
+fuzz-guided: $(VENV)/.dev ## The coverage-guided fuzzer on decoders, settings and files
+	@$(BIN)/python -m stock_pipeline_tests.fuzz.guided
 
 soak: $(VENV)/.dev ## Run the pipeline for an hour and watch memory, CPU and disk
 	@$(BIN)/python -m benchmarks.soak
