@@ -73,12 +73,20 @@ class Subject:
         Raises:
             BrokenError: A property does not hold; the sentence names the payload.
         """
+        self.judge_result(payloads, decoded)
+        self._rejects_cost_no_neighbour(table, decoded)
+        self._cuts_change_nothing(table, decoded, random.Random(seed))
+
+    def judge_result(self, payloads: Sequence[bytes | None], decoded: Decoded) -> None:
+        """As `judge`, by what was decoded alone: without decoding again.
+
+        Raises:
+            BrokenError: A property does not hold; the sentence names the payload.
+        """
         _each_in_one_place(payloads, decoded)
         _rejects_keep_their_bytes(payloads, decoded)
         _values_are_within_bounds(self.format, decoded)
         _agrees_with_another_reading(self.format, payloads, decoded)
-        self._rejects_cost_no_neighbour(table, decoded)
-        self._cuts_change_nothing(table, decoded, random.Random(seed))
 
     def _rejects_cost_no_neighbour(self, table: pa.Table, decoded: Decoded) -> None:
         good = np.unique(decoded.rows["kafka_offset"].to_numpy())
