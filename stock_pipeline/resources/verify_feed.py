@@ -183,7 +183,15 @@ class FeedVerifier:
         decision = done.commit.decision
         self._objects += 1
         self._bytes += done.bytes
-        self.result.findings += done.findings
+        successor = self._state.superseded.get(decision.plan.seq) if self._state else None
+        if successor is None:
+            self.result.findings += done.findings
+        else:
+            # Its rows count no more: what is wrong with them has been mended by that.
+            self.result.notes += [
+                f"{self.feed}: {f.sentence} Batch {successor} took its place."
+                for f in done.findings
+            ]
         self._named |= {decision.object_key, decision.quarantine_key or decision.object_key}
         days = {day.isoformat(): span for day, span in decision.trade_dates.items()}
         touches = touches_of(self.settings.feeds[self.feed].format, days)

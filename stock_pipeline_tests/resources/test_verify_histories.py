@@ -154,6 +154,23 @@ def test_a_batch_that_silver_absorbed_and_that_left_no_trace_is_found(world):
     assert "commit and object are gone" in finding.sentence
 
 
+def test_superseding_a_damaged_batch_mends_it(world):
+    for n in range(2):
+        world.send([trade(10 * n + i) for i in range(5)])
+        world.ingest("trades")
+    settle(world)
+    world.lake.delete(world.commit("trades", 1).decision.object_key)
+    found = {f.kind for f in world.verify().findings}
+    assert found == {Kind.MISSING_OBJECT, Kind.NOT_COMPARED}
+    log = world.planner.logs["trades"]
+    old, offsets = log.commit_of(1).decision, world.planner.poll()[world.topic]
+    decide(world, supersede(log.state(), old, offsets, decoder_version="2", now=now()))
+    settle(world)
+    report = world.verify()
+    assert report.findings == []
+    assert any("Batch 2 took its place." in note for note in report.notes)
+
+
 def test_rejects_that_are_gone_changed_or_nobodys_are_found(world):
     world.send([trade(0), b"{"])
     world.ingest("trades")
