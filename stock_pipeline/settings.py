@@ -29,6 +29,7 @@ from stock_pipeline.settings_source import (
     dotenv_lines,
     file_text,
 )
+from stock_pipeline.settings_sources import SourceSettings
 
 __all__ = [
     "AwsSettings",
@@ -100,7 +101,7 @@ class FeedSettings(Section):
     calendar: str | None = Field(default=None, description="Exchange calendar, else XNYS.")
     partitions: int = Field(default=1, ge=1, le=1000)
     retention_minutes: int = Field(default=7 * 24 * 60, ge=1)
-    #: A check turns red when unread records have less than this share of the topic's retention left.
+    #: A check is red when unread records have less than this share of the retention left.
     loss_warning_share: float = Field(default=0.25, gt=0, lt=1)
     min_records: int = Field(default=50_000, ge=1)
     max_wait_seconds: float = Field(default=10.0, ge=0)
@@ -170,6 +171,7 @@ class Settings(Section):
     catalog: CatalogSettings = CatalogSettings()
     athena: AthenaSettings = AthenaSettings()
     feeds: dict[str, FeedSettings] = Field(min_length=1)
+    sources: dict[str, SourceSettings] = Field(default_factory=dict)
     calendars: tuple[CalendarRule, ...] = ()
     source_precedence: tuple[str, ...] = ()
     volatility: VolatilitySettings = VolatilitySettings()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from stock_pipeline.lib.layout import SAFE_NAME
 from stock_pipeline.settings_source import KeyPath, did_you_mean
+from stock_pipeline.sources.registry import SOURCES
 
 if TYPE_CHECKING:
     from stock_pipeline.settings import FeedSettings, Settings
@@ -63,6 +64,11 @@ def name_problems(settings: Settings) -> list[Problem]:
                 f"simulator.feed is no feed of format trade{near}; such feeds: {known}.",
             )
         )
+    for name in settings.sources:
+        if name not in SOURCES:
+            near, known = did_you_mean(name, list(SOURCES)), ", ".join(SOURCES)
+            sentence = f"sources.{name} is no source{near}; sources: {known}."
+            problems.append((("sources", name), sentence))
     sources = sorted({feed.source for feed in settings.feeds.values()})
     for index, source in enumerate(settings.source_precedence):
         if source not in sources:

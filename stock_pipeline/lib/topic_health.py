@@ -87,8 +87,9 @@ def topic_problems(
     if findings.seconds_left is not None:
         left = _duration(findings.seconds_left)
         problems[TIME_LEFT] = (
-            f"Retention deletes unread records of topic {topic} in {left}; nothing is lost yet. Raise retention.ms of the topic, or find out why batches are "
-            f"not decided: stock-pipeline status, then the failed runs of feed {state.feed}"
+            f"Retention deletes unread records of topic {topic} in {left}; nothing is"
+            " lost yet. Raise retention.ms of the topic, or find out why batches are not decided:"
+            f" stock-pipeline status, then the failed runs of feed {state.feed}"
         )
     gone = [
         f"partition {p}: offsets {r.start} to {r.end - 1} were deleted before they were planned"

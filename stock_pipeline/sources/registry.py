@@ -1,0 +1,69 @@
+"""The sources by name. A new vendor is a line here; its module defines `SOURCE`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stock_pipeline.settings import Settings
+    from stock_pipeline.settings_sources import SourceSettings
+    from stock_pipeline.sources.source import Notice, Source, SourceKind
+
+#: Name, as in `sources.<name>` of the settings, and the module. Imported only when used.
+SOURCES: dict[str, str] = {}
+
+
+def source_kind(name: str) -> SourceKind:
+    """The source of this name.
+
+    Raises:
+        UsageError: There is none.
+    """
+    from stock_pipeline.settings_source import did_you_mean
+    from stock_pipeline.sources.source import UsageError
+
+    if name not in SOURCES:
+        near = did_you_mean(name, list(SOURCES))
+        raise UsageError(f"There is no source {name!r}{near}; sources: {', '.join(SOURCES)}.")
+    kind: SourceKind = import_module(SOURCES[name]).SOURCE
+    return kind
+
+
+def source_settings(settings: Settings, name: str) -> SourceSettings:
+    """The user's settings of a source over the defaults of its module.
+
+    Raises:
+        UsageError: There is no such source.
+    """
+    defaults, given = source_kind(name).defaults, settings.sources.get(name)
+    if given is None:
+        return defaults
+    return defaults.model_copy(update={key: getattr(given, key) for key in given.model_fields_set})
+
+
+def open_source(
+    settings: Settings,
+    name: str,
+    *,
+    notify: Callable[[Notice], None],
+    stop: threading.Event,
+) -> Source:
+    """A source, ready to be asked.
+
+    Raises:
+        UsageError: There is no such source.
+        BadKeyError: It needs a key, and none is set.
+    """
+    from stock_pipeline.sources.source import BadKeyError, Context
+
+    kind, chosen = source_kind(name), source_settings(settings, name)
+    if kind.needs_key and not (chosen.api_key and chosen.api_key.get_secret_value()):
+        raise BadKeyError(
+            f"Source {name} needs a key and none is set; nothing was fetched. Set"
+            f" STOCK_PIPELINE__SOURCES__{name.upper()}__API_KEY in .env; docs/sources.md says how"
+            " to get one."
+        )
+    return kind.open(Context(chosen, settings.home, notify, stop))

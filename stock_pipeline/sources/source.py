@@ -1,0 +1,202 @@
+"""What a source is: it is asked, yields messages, and says why it waits or has nothing.
+
+A vendor is one module with a `SOURCE`, named in `registry.py`; docs/adding_a_source.md shows it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal, Protocol
+
+from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.sources.messages import Message
+
+What = Literal["trades", "bars", "quote", "news", "actions", "rows"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a source; each ignores nothing: what it cannot give is a `UsageError`.
+
+    Attributes:
+        symbols: As the vendor spells them.
+        what: Kind of data; a source names those that it has.
+        interval: Length of a bar as `lib/intervals.py` names it, such as 5m or 1d.
+        start: First instant or day wanted, aware; None is the vendor's latest.
+        end: First one not wanted any more, aware.
+        options: What only this source knows, such as `outputsize`.
+    """
+
+    symbols: tuple[str, ...]
+    what: What = "bars"
+    interval: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something that the user should see while a source goes on.
+
+    Attributes:
+        kind: wait: it goes on at `until`. skipped: something asked for does not come. info: other.
+        sentence: One, without secrets.
+        until: When a wait ends, aware.
+    """
+
+    kind: Literal["wait", "skipped", "info"]
+    sentence: str
+    until: datetime | None = None
+
+
+class SourceError(Exception):
+    """A source cannot give what was asked; one sentence, without secrets."""
+
+
+class UsageError(SourceError):
+    """The request is none that this source knows; nobody was asked."""
+
+
+class BadKeyError(SourceError):
+    """The key is missing, or the vendor does not know it."""
+
+
+class PremiumError(SourceError):
+    """The vendor wants to be paid for this; asking again changes nothing."""
+
+
+class DailyLimitError(SourceError):
+    """No more requests today.
+
+    Attributes:
+        until: When the vendor's next day begins, aware.
+    """
+
+    def __init__(self, sentence: str, until: datetime) -> None:
+        super().__init__(sentence)
+        self.until = until
+
+
+class UnavailableError(SourceError):
+    """The vendor gave no usable answer, as often as it was asked; later it may."""
+
+
+class SymbolError(SourceError):
+    """About one symbol only; the others go on."""
+
+
+class BadSymbolError(SymbolError):
+    """The vendor does not know the symbol, or not for this question."""
+
+
+class EmptyError(SymbolError):
+    """The vendor knows the symbol and has nothing for it."""
+
+
+class RateLimitedError(SourceError):
+    """Asked too often in a short time; `HttpClient` waits and asks again.
+
+    Attributes:
+        seconds: How long to wait; None where the vendor does not say.
+    """
+
+    def __init__(self, sentence: str, seconds: float | None = None) -> None:
+        super().__init__(sentence)
+        self.seconds = seconds
+
+
+class StoppedError(Exception):
+    """The user wants an end; raised out of a wait. No failure."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a source works with.
+
+    Attributes:
+        settings: Its own, complete but for the key.
+        home: Folder of local state, for quotas.
+        notify: Takes what the user should see; called from the thread that fetches.
+        stop: Set when the user wants an end.
+    """
+
+    settings: SourceSettings
+    home: Path
+    notify: Callable[[Notice], None] = lambda _: None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def wait(self, seconds: float, reason: str) -> None:
+        """Let time pass, visibly.
+
+        Raises:
+            StoppedError: The user wants an end.
+        """
+        until = datetime.now(UTC) + timedelta(seconds=seconds)
+        self.notify(Notice("wait", reason, until))
+        if self.stop.wait(seconds):
+            raise StoppedError
+
+
+class Source(Protocol):
+    """Gives messages. Made anew for each use, by one thread."""
+
+    def fetch(self, request: Request) -> Iterator[Message]:
+        """What was asked for, each message once, in the order of the vendor.
+
+        A symbol that does not work is a notice, and the others go on. A stream ends when stopped.
+
+        Raises:
+            SourceError: Nothing more can be fetched; what was yielded before is good.
+            StoppedError: During a wait.
+        """
+        ...
+
+    def check(self) -> str:
+        """Ask the vendor the cheapest question that shows whether the key works.
+
+        Returns:
+            One sentence of what works.
+
+        Raises:
+            SourceError: It does not.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class SourceKind:
+    """A vendor's module as the rest sees it.
+
+    Attributes:
+        summary: A few words for lists.
+        open: Makes the source.
+        formats: What it has, and the message format of it: that of a feed, else None.
+        defaults: Settings where the user's say nothing.
+        needs_key: Whether `api_key` must be set.
+        streams: Those of `formats` that never end by themselves.
+    """
+
+    summary: str
+    open: Callable[[Context], Source]
+    formats: Mapping[What, str | None]
+    defaults: SourceSettings = field(default_factory=SourceSettings)
+    needs_key: bool = False
+    streams: frozenset[What] = frozenset()
+
+
+def each_symbol(
+    request: Request, context: Context, fetch: Callable[[str], Iterator[Message]]
+) -> Iterator[Message]:
+    """Symbol after symbol; one that does not work is shown and left out."""
+    for symbol in request.symbols:
+        if context.stop.is_set():
+            raise StoppedError
+        try:
+            yield from fetch(symbol)
+        except SymbolError as error:
+            context.notify(Notice("skipped", str(error)))
