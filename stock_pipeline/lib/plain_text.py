@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 #: What begins markup, a link, HTML or another cell in Markdown.
-_MARKUP = re.compile(r"[\\`*\[\]<>#!|~&$\"]")
+_MARKUP = re.compile(r"[\\`*\[\]<>#!|~&$\"]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 def one_line(text: str) -> str:

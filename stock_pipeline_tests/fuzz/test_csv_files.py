@@ -26,7 +26,7 @@ HEADER = "symbol,time,price,size\n"
 GOOD = "IBM,2026-11-20T15:00:00Z,1.5,2\n"
 
 fuzz = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -14,7 +14,7 @@ from stock_pipeline_tests.fuzz.properties import BrokenError, Subject
 from stock_pipeline_tests.lib.records import VALID, document, records
 
 ANY_FORMAT = pytest.mark.parametrize("format_", sorted(BRONZE_SCHEMAS))
-SHORT_FORM = 24_000
+SHORT_FORM = 16_000
 
 
 @cache
@@ -34,7 +34,7 @@ def test_no_mutated_payload_is_lost_doubled_or_costs_a_neighbour(
 
 
 @ANY_FORMAT
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     seed=st.integers(0, 2**32),
     raw=st.lists(st.binary(max_size=200) | st.none(), max_size=5),
@@ -53,7 +53,7 @@ def test_each_record_alone_gives_what_it_gives_among_others(
 
 
 @ANY_FORMAT
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(data=st.data())
 def test_any_value_in_any_member_is_a_row_or_a_reject(format_: str, data: st.DataObject) -> None:
     json_values = st.recursive(
@@ -113,7 +113,7 @@ def test_a_batch_that_kills_its_process_is_named_and_the_rest_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("STOCK_PIPELINE_FUZZ_DIE_AT", "3")
-    result = Campaign(2_400, ("trade",), workers=1).run()
+    result = Campaign(120, ("trade",), batch=20, workers=1).run()
     assert result.crashes == 1
     assert "over seed 3; again with" in result.failures[0]
-    assert result.payloads == 2_000
+    assert result.payloads == 100

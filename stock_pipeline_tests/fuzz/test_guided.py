@@ -18,7 +18,7 @@ needs_atheris = pytest.mark.skipif(
 def test_the_guided_fuzzer_finds_nothing_in_seconds(
     target: str, at_the_end: Callable[[str], None]
 ) -> None:
-    code, said = guided.outcome(target, seconds=3)
+    code, said = guided.outcome(target, seconds=2)
     at_the_end(f"{said}; long form: make fuzz-guided")
     assert code == 0, said
     assert "payloads 0," not in said

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import date, timedelta
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
@@ -34,6 +35,7 @@ texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=1000)
 hostile = st.sampled_from([*ACCEPTED, *REJECTED, "../" * 300, "'" * 1000]) | texts
 
 
+@settings(max_examples=60, deadline=None)
 @given(name=hostile, seq=st.integers(-1, 10**13), attempt=hostile)
 def test_a_key_is_below_its_prefix_or_refused(name: str, seq: int, attempt: str) -> None:
     day = date(2026, 11, 21)
@@ -57,11 +59,16 @@ def test_a_key_is_below_its_prefix_or_refused(name: str, seq: int, attempt: str)
         assert "//" not in key
 
 
+@cache
+def _connection() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
+@settings(max_examples=60, deadline=None)
 @given(value=hostile.filter(lambda text: "\0" not in text))
 def test_a_literal_is_the_text_itself_in_duckdb_and_trino(value: str) -> None:
     literal = text_literal(value)
-    with duckdb.connect() as connection:
-        found = connection.execute(f"SELECT {literal}, count(*) FROM range(1)").fetchall()
+    found = _connection().execute(f"SELECT {literal}, count(*) FROM range(1)").fetchall()
     assert found == [(value, 1)]
     if not re.search(r"\s$|[\r\n]", value):
         (parsed,) = sqlglot.parse(f"SELECT {literal}", read="trino")
@@ -160,7 +167,7 @@ def _rendered(markdown: str) -> _Cells:
     return cells
 
 
-@settings(deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(values=st.lists(hostile, min_size=1, max_size=5))
 def test_a_value_stays_in_its_cell_of_a_markdown_table(values: list[str]) -> None:
     table = pa.table({"symbol": values, "n": list(range(len(values)))})
@@ -182,6 +189,7 @@ def test_a_symbol_in_a_charts_title_is_text(symbol: str) -> None:
     assert rendered.count("src=") == rendered.count('src="data:image/svg+xml;base64,') == 1
 
 
+@settings(max_examples=60, deadline=None)
 @given(values=st.lists(hostile, min_size=1, max_size=3))
 def test_a_table_on_the_terminal_shows_text_and_obeys_none(values: list[str]) -> None:
     import contextlib

@@ -26,7 +26,7 @@ SENTENCE = re.compile(
 )
 
 fuzz = settings(
-    max_examples=150,
+    max_examples=80,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
