@@ -47,7 +47,7 @@ INSTANCE = {
 }
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def until(condition: Callable[[], Any], what: str, seconds: float = 400) -> Any:
     """Wait for a condition and return what it gave."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -58,7 +58,7 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
 
 @dataclass
 class Hold:
-    """One request that waits at the proxy: who sent it stands between two of its steps."""
+    """A request that waits at the proxy: who sent it stands between two of its steps."""
 
     arrived: threading.Event = field(default_factory=threading.Event)
     let_go: threading.Event = field(default_factory=threading.Event)
@@ -70,10 +70,10 @@ class Hold:
 
 
 def hold(proxy: FaultProxy, operation: str, key: str, *, after: bool = False) -> Hold:
-    """Hold the next such request, before or after the store has it."""
+    """Hold every such request, before or after the store has it: a client soon sends it again."""
     held = Hold()
     fault = hook(after=held.wait) if after else hook(before=held.wait)
-    proxy.add(fault, operation=operation, key=key, times=1)
+    proxy.add(fault, operation=operation, key=key)
     return held
 
 
@@ -166,11 +166,11 @@ class RunningDagster:
         answer = self.graphql(TERMINATE, run=run_id)["terminateRun"]
         assert answer["__typename"] == "TerminateRunSuccess", answer
 
-    def process_of(self, command: str) -> int | None:
-        """The process of this Dagster whose command line contains the text."""
+    def processes_of(self, command: str) -> list[int]:
+        """The processes of this Dagster whose command line contains the text."""
         session = str(self.supervisor.child("dagster").pid)
         found = subprocess.run(["pgrep", "-s", session, "-f", command], capture_output=True)
-        return int(found.stdout.split()[0]) if found.stdout else None
+        return [int(pid) for pid in found.stdout.split()]
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
@@ -205,7 +205,11 @@ class RunningDagster:
             return "\n".join(event.message or "" for event in instance.all_logs(run_id))
 
     def is_drained(self, feed: str, records: int) -> bool:
-        """Whether the feed's partition 0 is decided up to that offset, with nothing pending."""
+        """Whether the feed's partition 0 is decided up to that offset, with nothing pending.
+
+        Also does what the supervisor does meanwhile.
+        """
+        self.keep_running()
         state = self.logs[feed].state()
         return not state.pending and state.next_offsets.get(0, 0) >= records
 
