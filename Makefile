@@ -12,7 +12,7 @@ REQUIREMENTS := pyproject.toml requirements.lock
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test unit integration apache bench fuzz fuzz-guided soak screenshots lint format lock sbom clean
+.PHONY: help dev test unit integration apache bench fuzz fuzz-guided soak soak-faults screenshots lint format lock sbom clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ fuzz-guided: $(VENV)/.dev ## The coverage-guided fuzzer on decoders, settings an
 
 soak: $(VENV)/.dev ## Run the pipeline for an hour and watch memory, CPU and disk
 	@$(BIN)/python -m benchmarks.soak
+
+soak-faults: $(VENV)/.dev ## Kill the pipeline and break its store at random for an hour
+	@$(BIN)/python -m benchmarks.soak_faults
 
 screenshots: $(VENV)/.dev ## Take the README's pictures of a running `stock-pipeline dev`
 	@STOCK_PIPELINE_SCREENSHOTS=docs/images $(BIN)/pytest -q stock_pipeline_tests/browser

@@ -76,3 +76,14 @@ def hook(
         exchange.reply(said)
 
     return fault
+
+
+#: Faults that a client rides out by itself when they do not last.
+PASSING: dict[str, Fault] = {
+    "500": answer(500, "InternalError"),
+    "503": answer(503, "SlowDown"),
+    "cut before": cut_before,
+    "cut after": cut_after,
+    "cut within": cut_within,
+    "slow": slow(0.3, bytes_per_second=200_000),
+}

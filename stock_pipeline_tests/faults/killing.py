@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.faults.calls import Call
 from stock_pipeline_tests.faults.jobs import STAGES, Ended, Job
-from stock_pipeline_tests.faults.proxy import Exchange, FaultProxy
+from stock_pipeline_tests.faults.proxy import Exchange, Fault, FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
 
 FEEDS = {
@@ -72,8 +74,24 @@ class Point:
     step: str
     after: bool = False
 
+    @classmethod
+    def before(cls, stage: str, call: Call) -> Point:
+        """Just before it; the catalogue asks for all tables at once, one step for each kind."""
+        alike = stage == "catalogue" and not call.writes
+        return cls(stage, call.operation if alike else call.step)
+
+    def is_at(self, call: Call) -> bool:
+        """Whether this is the request."""
+        return self.step in {call.step, call.operation}
+
     def __str__(self) -> str:
         return f"{self.stage}: {'after' if self.after else 'before'} {self.step}"
+
+
+def points_at(stage: str, call: Call) -> set[Point]:
+    """Before the request, and after it where it writes."""
+    before = Point.before(stage, call)
+    return {before, replace(before, after=True)} if call.writes else {before}
 
 
 def run(
@@ -84,8 +102,12 @@ def run(
     kill: Callable[[Call], bool] = lambda call: False,
     *,
     after: bool = False,
+    others: Mapping[Fault, Callable[[Call], bool]] | None = None,
 ) -> Ended:
     """Run a stage behind the proxy; it dies before or after the first call that `kill` names.
+
+    Args:
+        others: Further faults and the calls that they befall; with any, the stage may fail.
 
     Raises:
         AssertionError: It failed instead.
@@ -101,10 +123,12 @@ def run(
 
     proxy.reset()
     proxy.add(fault, kill, times=1)
+    rules = [proxy.add(other, befalls) for other, befalls in (others or {}).items()]
     job = Job(stage, through(settings, proxy), folder)
     pid.set_result(job.pid)
     ended = job.wait()
-    assert not ended.error, ended.trace
+    TALLY.faults += sum(rule.hits for rule in rules)
+    assert others or not ended.error, ended.trace
     return ended
 
 
@@ -121,15 +145,28 @@ def _undecided(settings: Settings) -> bool:
 
 
 class RandomKills:
-    """Stages one after the other, most of them killed at a request of theirs, by chance."""
+    """Stages one after the other, most of them killed at a request of theirs, by chance.
+
+    Attributes:
+        errors: What stages said that failed, and how often; only with `faults`.
+    """
 
     #: Share of the stages that run to their end.
     SPARED = 0.2
+    #: Share of the requests that each of the other faults befalls.
+    FAULTS = 0.005
 
     def __init__(
-        self, settings: Settings, folder: Path, proxy: FaultProxy, chance: random.Random
+        self,
+        settings: Settings,
+        folder: Path,
+        proxy: FaultProxy,
+        chance: random.Random,
+        faults: Iterable[Fault] = (),
     ) -> None:
         self.settings, self.folder, self.proxy, self.chance = settings, folder, proxy, chance
+        self.errors: Counter[str] = Counter()
+        self._faults = dict.fromkeys(faults, lambda call: chance.random() < self.FAULTS)
         #: Requests that a stage made when it was spared.
         self.length = dict.fromkeys(STAGES, 20)
 
@@ -152,8 +189,11 @@ class RandomKills:
             self.proxy,
             lambda call: call.number == at,
             after=after,
+            others=self._faults,
         )
-        if not ended.killed:
+        if ended.error:
+            self.errors[re.sub(r"[0-9a-f-]{8,}|[0-9]+", "#", ended.error)] += 1
+        elif not ended.killed:
             self.length[stage] = max(1, len(self.proxy.calls))
         return ended.killed
 
@@ -199,7 +239,7 @@ class KillMatrix:
             self.settings,
             self.folder,
             self.proxy,
-            lambda call: call.step == point.step,
+            point.is_at,
             after=point.after,
         )
         self._learn(point.stage)
@@ -207,6 +247,4 @@ class KillMatrix:
 
     def _learn(self, stage: str) -> None:
         for call in list(self.proxy.calls):
-            self.known.add(Point(stage, call.step))
-            if call.writes:
-                self.known.add(Point(stage, call.step, after=True))
+            self.known |= points_at(stage, call)

@@ -27,7 +27,7 @@ class Zombie:
         self.point = point
         self._halted, self._woken = threading.Event(), threading.Event()
         self._pid: Future[int] = Future()
-        proxy.add(self._halt, lambda call: call.step == point.step, times=1)
+        proxy.add(self._halt, point.is_at, times=1)
         folder.mkdir()
         self._job = Job(point.stage, through(settings, proxy), folder, **arguments)
         self._pid.set_result(self._job.pid)

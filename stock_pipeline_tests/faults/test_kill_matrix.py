@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.conftest import Produce
 from stock_pipeline_tests.faults.killing import (
     FEEDS,
     KillMatrix,
+    Point,
     RandomKills,
     payloads,
+    run,
     run_all,
 )
 from stock_pipeline_tests.faults.proxy import FaultProxy
@@ -103,3 +106,26 @@ def test_killed_at_random_under_load_it_loses_and_doubles_nothing(
     run_all(settings, tmp_path, proxy)
     assert_every_offset_once(settings)
     assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+
+
+@pytest.mark.timeout(600)
+def test_killed_during_a_crawl_the_catalogue_is_that_of_the_lake_in_the_end(
+    settings_for, lake, stack, proxy: FaultProxy, produce: Produce, tmp_path: Path
+):
+    """With the crawler: it goes on by itself when the one that started it is dead."""
+    settings = settings_for(FEEDS)
+    ensure_workgroup(settings)
+    produce(settings.feeds["trades"].topic, list(payloads(0)))
+    for stage in ("plan", "ingest", "refresh"):
+        run(stage, settings, tmp_path, proxy)
+    for step, after in (
+        ("CreateCrawler", True),
+        ("StartCrawler", False),
+        ("StartCrawler", True),
+        ("GetCrawler", False),
+    ):
+        point = Point("catalogue", step, after)
+        assert run("catalogue", settings, tmp_path, proxy, point.is_at, after=after).killed
+    run("catalogue", settings, tmp_path, proxy)
+    assert Catalogue(settings, lake).differences() == []
+    assert run("parity", settings, tmp_path, proxy).result == 3

@@ -17,12 +17,11 @@ from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.conftest import Produce
 from stock_pipeline_tests.faults.calls import Call
 from stock_pipeline_tests.faults.fault_kinds import (
+    PASSING,
     answer,
-    cut_after,
     cut_before,
     cut_within,
     hang,
-    slow,
 )
 from stock_pipeline_tests.faults.jobs import STAGES, Ended, Job
 from stock_pipeline_tests.faults.killing import FEEDS, payloads, run, run_all, through
@@ -33,15 +32,6 @@ from stock_pipeline_tests.faults.truth import (
     assert_every_offset_once,
 )
 
-#: Faults that a client rides out by itself when they do not last.
-PASSING: dict[str, Fault] = {
-    "500": answer(500, "InternalError"),
-    "503": answer(503, "SlowDown"),
-    "cut before": cut_before,
-    "cut after": cut_after,
-    "cut within": cut_within,
-    "slow": slow(0.3, bytes_per_second=200_000),
-}
 CONFLICT = answer(409, "ConditionalRequestConflict")
 
 

@@ -12,7 +12,15 @@ from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.conftest import Produce
 from stock_pipeline_tests.faults.fault_kinds import cut_after
 from stock_pipeline_tests.faults.jobs import STAGES, Job
-from stock_pipeline_tests.faults.killing import FEEDS, Point, payloads, run, run_all, through
+from stock_pipeline_tests.faults.killing import (
+    FEEDS,
+    Point,
+    payloads,
+    points_at,
+    run,
+    run_all,
+    through,
+)
 from stock_pipeline_tests.faults.pausing import zombies
 from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
@@ -42,10 +50,8 @@ def settings(settings_for, lake, broker) -> Settings:
 def points_of(stage: str, settings: Settings, folder: Path, proxy: FaultProxy) -> list[Point]:
     """Before each step that a run of the stage takes now, and after each that writes."""
     run(stage, settings, folder, proxy)
-    calls = {call.step: call for call in proxy.calls}
-    before = [Point(stage, step) for step in calls]
-    after = [Point(stage, step, after=True) for step, call in calls.items() if call.writes]
-    return sorted([*before, *after], key=lambda p: ([*calls].index(p.step), p.after))
+    points = [sorted(points_at(stage, call), key=lambda p: p.after) for call in proxy.calls]
+    return list(dict.fromkeys(point for both in points for point in both))
 
 
 @pytest.mark.timeout(900)
@@ -145,7 +151,6 @@ def test_daemons_with_storages_of_their_own_plan_and_ingest_one_feed(
     for job in daemons:
         ended = job.wait()
         assert not ended.error, ended.trace
-        assert any("planned" in said or "batch" in said for said in ended.result) or ended.result
     run_all(settings, tmp_path, proxy)
     assert_every_offset_once(settings)
     assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
@@ -159,8 +164,7 @@ def test_an_old_batch_run_again_during_a_new_one_changes_nothing(
     for number in range(3):
         produce(topic, list(payloads(0, 100 * number)))
     run("plan", settings, tmp_path, proxy)
-    for job in [Job("ingest", settings, tmp_path, seq=0)]:
-        assert not job.wait().error
+    assert not Job("ingest", settings, tmp_path, seq=0).wait().error
     racing = [
         Job("ingest", settings, tmp_path, seq=seq, newer_decoder=seq == 0) for seq in (0, 1, 0, 2)
     ]
