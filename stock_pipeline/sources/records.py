@@ -1,0 +1,108 @@
+"""Trades and bars as the JSON messages that `lib/decode.py` reads."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from typing import Any
+
+from stock_pipeline.sources.messages import Message
+
+
+def trade(
+    symbol: str,
+    time: datetime,
+    price: float,
+    size: float,
+    *,
+    trade_id: str | None = None,
+    venue: str | None = None,
+) -> Message:
+    """A message of the format `trade`.
+
+    Args:
+        symbol: Also the key.
+        time: When it happened, aware.
+        price: In the currency that the symbol is quoted in.
+        size: Units, may be a fraction.
+        trade_id: Names it at its venue; without one, identical prints are trades of their own.
+        venue: Where it happened.
+    """
+    return _message(
+        symbol,
+        time=time.isoformat(),
+        price=price,
+        size=size,
+        trade_id=trade_id,
+        venue=venue,
+    )
+
+
+def bar(
+    symbol: str,
+    start: datetime | date,
+    interval: str,
+    prices: tuple[float, float, float, float],
+    volume: float,
+    source: str,
+    *,
+    adjusted_close: float | None = None,
+    vwap: float | None = None,
+    trade_count: int | None = None,
+) -> Message:
+    """A message of the format `bar`.
+
+    Args:
+        symbol: Also the key.
+        start: First instant, aware; of a daily bar its trade date.
+        interval: 1m, 5m, 15m, 30m, 1h or 1d.
+        prices: Open, high, low, close.
+        volume: Units.
+        source: For the column of this name.
+        adjusted_close: Close, adjusted for splits and dividends.
+        vwap: Mean price by volume.
+        trade_count: Trades in it.
+    """
+    names = ("open", "high", "low", "close")
+    return _message(
+        symbol,
+        start=start.isoformat(),
+        interval=interval,
+        **dict(zip(names, prices, strict=True)),
+        volume=volume,
+        adjusted_close=adjusted_close,
+        vwap=vwap,
+        trade_count=trade_count,
+        source=source,
+    )
+
+
+def split(symbol: str, day: date, ratio: float, source: str) -> Message:
+    """A corporate action: `ratio` shares for one, from this trade date on."""
+    return _message(symbol, date=day.isoformat(), action="split", ratio=ratio, source=source)
+
+
+def dividend(symbol: str, day: date, amount: float, currency: str | None, source: str) -> Message:
+    """A corporate action: paid a share; who buys on this trade date does not get it.
+
+    Args:
+        symbol: Also the key.
+        day: Ex-date.
+        amount: A share of today, in the currency.
+        currency: As the vendor writes it.
+        source: The vendor.
+    """
+    return _message(
+        symbol,
+        date=day.isoformat(),
+        action="dividend",
+        amount=amount,
+        currency=currency,
+        source=source,
+    )
+
+
+def _message(symbol: str, **fields: Any) -> Message:
+    given = {name: value for name, value in fields.items() if value is not None}
+    document = json.dumps({"symbol": symbol, **given}, separators=(",", ":"), ensure_ascii=False)
+    return Message(symbol.encode(), document.encode())
