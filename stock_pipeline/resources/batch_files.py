@@ -93,10 +93,17 @@ class BatchFiles:
         self.rejects_preview: pa.Table | None = None
         self._bronze_path = folder / "bronze.parquet"
         self._quarantine_path = folder / "quarantine.parquet"
+        # Checksums of pages tell bytes that rot from those that were written, without a second
+        # copy to compare with.
         self._bronze = pq.ParquetWriter(
-            self._bronze_path, BRONZE_SCHEMAS[message_format], compression="zstd"
+            self._bronze_path,
+            BRONZE_SCHEMAS[message_format],
+            compression="zstd",
+            write_page_checksum=True,
         )
-        self._quarantine = pq.ParquetWriter(self._quarantine_path, QUARANTINE, compression="zstd")
+        self._quarantine = pq.ParquetWriter(
+            self._quarantine_path, QUARANTINE, compression="zstd", write_page_checksum=True
+        )
         self._digest = RecordDigest()
         self._worker = ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []

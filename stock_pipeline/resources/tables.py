@@ -176,7 +176,9 @@ class TableBuilder:
 def parquet(table: pa.Table, made_from: MadeFrom) -> bytes:
     """A table as Parquet: zstd, statistics, its origin in the footer."""
     body = io.BytesIO()
-    with pq.ParquetWriter(body, table.schema, compression="zstd", write_statistics=True) as writer:
+    with pq.ParquetWriter(
+        body, table.schema, compression="zstd", write_statistics=True, write_page_checksum=True
+    ) as writer:
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         # Not as Arrow schema metadata, which Parquet would hold twice.
         writer.add_key_value_metadata({FOOTER_KEY: made_from.model_dump_json()})
