@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -96,6 +99,16 @@ def test_messages_of_megabytes_are_judged_beside_small_ones(format_: str) -> Non
         payloads += [VALID[format_], huge]
     decoded = subject(format_).check(payloads)
     assert set(range(0, len(payloads), 2)) <= set(decoded.rows["kafka_offset"].to_pylist())
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak")
+@pytest.mark.parametrize("format_", ["bar", "alpha_vantage_intraday"])
+def test_the_largest_hostile_messages_take_a_bounded_memory(format_: str) -> None:
+    # Seven messages of the default max_message_bytes: 0.8 GiB; it was 5 GiB for one.
+    command = [sys.executable, "-m", "stock_pipeline_tests.fuzz.memory", format_, str(4 * 1024**2)]
+    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 1500
 
 
 def test_the_properties_notice_a_lost_and_a_doubled_record() -> None:
