@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from stock_pipeline.sources.source import Notice, Source, SourceKind
 
 #: Name, as in `sources.<name>` of the settings, and the module. Imported only when used.
-SOURCES: dict[str, str] = {}
+SOURCES: dict[str, str] = {
+    "alpha_vantage": "stock_pipeline.sources.alpha_vantage",
+}
 
 
 def source_kind(name: str) -> SourceKind:
