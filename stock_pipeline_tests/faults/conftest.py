@@ -9,5 +9,5 @@ from stock_pipeline_tests.faults.tally import TALLY
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """One line of figures, where a test of this folder counted any."""
-    if TALLY.records:
+    if TALLY.records or TALLY.kills or TALLY.faults:
         terminalreporter.write_line(f"faults: {TALLY.sentence()}")

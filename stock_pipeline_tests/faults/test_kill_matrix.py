@@ -99,7 +99,7 @@ def test_killed_at_random_under_load_it_loses_and_doubles_nothing(
     with producing(produce, settings.feeds["trades"].topic):
         for rounds in count(1):
             killed += killer.round()
-            if rounds % 5 == 0:
+            if rounds % 10 == 0:
                 assert_every_offset_once(settings, drained=False)
             if killed >= RANDOM_KILLS:
                 break

@@ -110,10 +110,11 @@ def test_whoever_wakes_late_at_any_step_loses_and_doubles_nothing(
         assert_every_offset_once(settings)
         for zombie in asleep:
             zombie.wake()
-        for zombie in asleep:
             ended = zombie.wait()
             assert not ended.error, ended.trace
-    run_all(settings, tmp_path, proxy)
+    if stage == "plan":
+        # What a late planner planned is asked for.
+        run_all(settings, tmp_path, proxy)
     assert_every_offset_once(settings)
     assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
 
@@ -122,19 +123,19 @@ def test_whoever_wakes_late_at_any_step_loses_and_doubles_nothing(
 def test_refreshes_of_the_same_partitions_race_to_the_same_tables(
     settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path
 ):
+    """Each begins with a batch more than the one before knew, and none waits for another."""
     topic = settings.feeds["trades"].topic
-    for number in range(3):
-        produce(topic, list(payloads(0, 100 * number)))
+    racing = []
+    for racer in range(5):
+        produce(topic, list(payloads(0, 100 * racer)))
         run("plan", settings, tmp_path, proxy)
         run("ingest", settings, tmp_path, proxy)
-        racing = []
-        for racer in range(3):
-            folder = tmp_path / f"racer-{racer}"
-            folder.mkdir(exist_ok=True)
-            racing.append(Job("refresh", settings, folder))
-        for job in racing:
-            ended = job.wait()
-            assert not ended.error, ended.trace
+        folder = tmp_path / f"racer-{racer}"
+        folder.mkdir()
+        racing.append(Job("refresh", settings, folder))
+    for job in racing:
+        ended = job.wait()
+        assert not ended.error, ended.trace
     assert_every_offset_once(settings)
     assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
 
