@@ -1,0 +1,128 @@
+"""Finnhub: trades by WebSocket.
+
+Its trades have no ids and may be identical to the millisecond: each is a fill of its own, and what
+is missed while the connection is away cannot be asked for without a paid plan.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from websockets.sync.client import ClientConnection
+
+from stock_pipeline.lib.plain_text import one_line
+from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.sources import records
+from stock_pipeline.sources.messages import Message
+from stock_pipeline.sources.redaction import redacted
+from stock_pipeline.sources.source import (
+    BadKeyError,
+    Context,
+    Notice,
+    PremiumError,
+    RateLimitedError,
+    Request,
+    SourceKind,
+    UsageError,
+)
+from stock_pipeline.sources.streaming import Stream
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Finnhub:
+    """See `SOURCE`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        key = context.settings.api_key
+        self._key = key.get_secret_value() if key else ""
+        self._symbols: tuple[str, ...] = ()
+        self._heard: datetime | None = None
+
+    def fetch(self, request: Request) -> Iterator[Message]:
+        """See `Source.fetch`: trades from now on."""
+        if request.what != "trades" or request.interval or request.start or request.options:
+            raise UsageError(
+                "Finnhub has trades from now on: no bars, no times and no options; nothing was"
+                " fetched."
+            )
+        self._symbols, self._heard = request.symbols, None
+        return self._stream().messages()
+
+    def check(self) -> str:
+        """See `Source.check`."""
+        with self._stream().connected():
+            return "Finnhub accepts the key and opens a stream of trades."
+
+    def _stream(self) -> Stream:
+        url = f"{self._context.settings.stream_url}?token={quote(self._key, safe='')}"
+        return Stream(self._context, "Finnhub", url, self._subscribe, self._read)
+
+    def _subscribe(self, connection: ClientConnection) -> Iterator[Message]:
+        for symbol in self._symbols:
+            connection.send(json.dumps({"type": "subscribe", "symbol": symbol}))
+        if self._heard:
+            self._context.notify(
+                Notice(
+                    "skipped",
+                    f"Finnhub's trades from {self._heard:%Y-%m-%d %H:%M:%S} to"
+                    f" {datetime.now(UTC):%H:%M:%S} UTC did not come: the connection was away, and"
+                    " Finnhub does not repeat them.",
+                )
+            )
+        self._heard = datetime.now(UTC)
+        yield from ()
+
+    def _read(self, document: Any) -> Iterator[Message]:
+        self._heard = datetime.now(UTC)
+        kind = document.get("type") if isinstance(document, dict) else None
+        if kind == "trade":
+            for trade in document.get("data") or ():
+                yield from self._trade(trade)
+        elif kind == "error" or (isinstance(document, dict) and "error" in document):
+            self._judge(str(document.get("error") or document.get("msg")))
+        elif kind != "ping":
+            self._skipped("sent something that is no trade", document)
+
+    def _trade(self, trade: Any) -> Iterator[Message]:
+        try:
+            yield records.trade(
+                trade["s"], _EPOCH + timedelta(milliseconds=trade["t"]), trade["p"], trade["v"]
+            )
+        except (KeyError, TypeError, OverflowError):
+            self._skipped("sent a trade without symbol, time, price or size", trade)
+
+    def _judge(self, said: str) -> None:
+        """What an error frame means: some pass, some stay."""
+        said = self._shown(said)
+        lower = said.lower()
+        if "limit" in lower:
+            raise RateLimitedError(f"takes no more for now ({said})")
+        if "key" in lower or "token" in lower:
+            raise BadKeyError(f"Finnhub does not accept the key ({said}).")
+        if "access" in lower:
+            raise PremiumError(f"Finnhub's plan of this key does not hold that ({said}).")
+        self._context.notify(Notice("skipped", f"Finnhub says: {said}"))
+
+    def _skipped(self, what: str, thing: Any) -> None:
+        self._context.notify(
+            Notice("skipped", f"Finnhub {what}; it was left out: {self._shown(json.dumps(thing))}")
+        )
+
+    def _shown(self, said: str) -> str:
+        return one_line(redacted(said, [self._key]))[:160]
+
+
+SOURCE = SourceKind(
+    summary="Finnhub: trades of US stocks, forex and crypto as they happen; free key",
+    open=Finnhub,
+    formats={"trades": "trade"},
+    defaults=SourceSettings(stream_url="wss://ws.finnhub.io"),
+    needs_key=True,
+    streams=frozenset({"trades"}),
+)

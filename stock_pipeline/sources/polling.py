@@ -1,0 +1,20 @@
+"""What was sent before is not sent again, where a vendor repeats it in every answer."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+
+from stock_pipeline.sources.messages import Message
+
+
+class OnlyNew:
+    """Remembers the last answer to each question; a message that has changed since is new."""
+
+    def __init__(self) -> None:
+        self._last: dict[Hashable, set[Message]] = {}
+
+    def of(self, question: Hashable, answer: Iterable[Message]) -> list[Message]:
+        """Those of the answer that the answer before did not hold."""
+        messages, last = list(answer), self._last.get(question, set())
+        self._last[question] = set(messages)
+        return [message for message in messages if message not in last]

@@ -1,0 +1,146 @@
+"""A vendor's WebSocket: connected again after growing pauses, until the user wants an end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from threading import Event
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.sync.client import ClientConnection, connect
+
+from stock_pipeline.sources.messages import Message
+from stock_pipeline.sources.redaction import hide_in_logs, redacted
+from stock_pipeline.sources.source import (
+    BadKeyError,
+    Context,
+    Notice,
+    RateLimitedError,
+    UnavailableError,
+)
+
+#: Frames that wait while the sender is busy, such as during a request for what was missed; where
+#: more wait, reading pauses, down to the vendor.
+_WAITING_FRAMES = 4096
+_LARGEST_FRAME = 16 * 1024 * 1024
+#: How soon a silent stream sees that the user wants an end, in seconds.
+_LOOK = 0.2
+
+
+class Stream:
+    """The messages of one subscription.
+
+    Args:
+        context: Of the source; a connection that is silent for `answer_timeout_seconds`, pings
+            included, is given up.
+        vendor: For sentences.
+        url: May hold the key.
+        open: Called with every new connection; logs in, subscribes, yields what was missed.
+        read: Called with every document that arrives.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        vendor: str,
+        url: str,
+        open: Callable[[ClientConnection], Iterator[Message]],  # noqa: A002
+        read: Callable[[Any], Iterator[Message]],
+    ) -> None:
+        self._context, self._vendor, self._url = context, vendor, url
+        self._open, self._read = open, read
+        key = context.settings.api_key
+        self._secrets = [key.get_secret_value()] if key else []
+        hide_in_logs("".join(self._secrets), "websockets.client")
+
+    def messages(self) -> Iterator[Message]:
+        """All messages until the user wants an end.
+
+        Raises:
+            SourceError: The vendor refuses, and would again.
+            StoppedError: During a wait.
+        """
+        settings, stop = self._context.settings, self._context.stop
+        pause = settings.pause_seconds
+        while not stop.is_set():
+            wait, problem = pause, "closed the connection"
+            try:
+                with self._connect() as connection:
+                    yield from self._open(connection)
+                    for frame in _frames(connection, stop):
+                        pause = wait = settings.pause_seconds
+                        yield from self._parsed(frame)
+            except RateLimitedError as error:
+                problem, wait = str(error), error.seconds or wait
+            except (OSError, EOFError, WebSocketException) as error:
+                problem = self._problem(error)
+            if stop.is_set():
+                return
+            self._context.wait(
+                wait, f"{self._vendor} {problem}; a new connection follows in {wait:.0f} s."
+            )
+            pause = min(2 * pause, settings.longest_pause_seconds)
+
+    def connected(self) -> ClientConnection:
+        """A new connection, nothing said yet.
+
+        Raises:
+            SourceError: There is none.
+        """
+        try:
+            return self._connect()
+        except (OSError, EOFError, WebSocketException) as error:
+            problem = self._problem(error)
+        raise UnavailableError(f"{self._vendor} {problem}.")
+
+    def _connect(self) -> ClientConnection:
+        settings = self._context.settings
+        return connect(
+            self._url,
+            open_timeout=settings.connect_timeout_seconds,
+            ping_interval=settings.answer_timeout_seconds / 3,
+            ping_timeout=settings.answer_timeout_seconds / 3,
+            close_timeout=1,
+            max_size=_LARGEST_FRAME,
+            max_queue=_WAITING_FRAMES,
+        )
+
+    def _parsed(self, frame: str | bytes) -> Iterator[Message]:
+        try:
+            document = json.loads(frame)
+        except ValueError:
+            self._context.notify(
+                Notice("skipped", f"{self._vendor} sent {len(frame):,} bytes that are not JSON.")
+            )
+            return
+        yield from self._read(document)
+
+    def _problem(self, error: Exception) -> str:
+        """What happened, without the URL.
+
+        Raises:
+            BadKeyError: The vendor does not accept the key.
+        """
+        if isinstance(error, InvalidStatus):
+            status = error.response.status_code
+            if status in {401, 403}:
+                raise BadKeyError(
+                    f"{self._vendor} answered {status}: it does not accept the key, or not for its"
+                    " stream. docs/sources.md says how to get one."
+                ) from None
+            return f"answered {status} instead of opening a stream"
+        if isinstance(error, ConnectionClosed):
+            said = error.rcvd and error.rcvd.reason
+            return f"closed the connection{f' ({said})' if said else ''}"
+        if isinstance(error, TimeoutError):
+            return "gave no answer in time"
+        return f"cannot be reached ({type(error).__name__}: {redacted(str(error), self._secrets)})"
+
+
+def _frames(connection: ClientConnection, stop: Event) -> Iterator[str | bytes]:
+    while not stop.is_set():
+        try:
+            yield connection.recv(timeout=_LOOK)
+        except TimeoutError:
+            continue

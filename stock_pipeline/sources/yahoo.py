@@ -1,0 +1,234 @@
+"""Yahoo Finance by `yfinance`: bars within Yahoo's windows, last prices, splits and dividends.
+
+Unofficial and without a key.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+
+from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.sources import records
+from stock_pipeline.sources.messages import Message
+from stock_pipeline.sources.polling import OnlyNew
+from stock_pipeline.sources.source import (
+    Context,
+    EmptyError,
+    Notice,
+    Request,
+    SourceKind,
+    UsageError,
+    each_symbol,
+)
+from stock_pipeline.sources.yahoo_client import Prices, YahooClient
+
+
+@dataclass(frozen=True)
+class _Bars:
+    """Bars of one length: how long, how much one answer holds, how far they reach back."""
+
+    length: timedelta
+    request: timedelta
+    back: timedelta | None
+
+
+_DAY = timedelta(days=1)
+_MINUTE = timedelta(minutes=1)
+_INTERVALS = {
+    "1m": _Bars(_MINUTE, 7 * _DAY, 29 * _DAY),
+    "5m": _Bars(5 * _MINUTE, 60 * _DAY, 60 * _DAY),
+    "15m": _Bars(15 * _MINUTE, 60 * _DAY, 60 * _DAY),
+    "30m": _Bars(30 * _MINUTE, 60 * _DAY, 60 * _DAY),
+    "1h": _Bars(60 * _MINUTE, 730 * _DAY, 730 * _DAY),
+    "1d": _Bars(_DAY, 36_500 * _DAY, None),
+}
+#: Yahoo sends prices as 32-bit floats, which hold seven digits: the rest is noise.
+_FLOAT32_DIGITS = 7
+_PRICE_DIGITS = 5
+
+
+class Yahoo:
+    """See `SOURCE`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._client = YahooClient(context)
+        self._only_new = OnlyNew()
+
+    def fetch(self, request: Request) -> Iterator[Message]:
+        """See `Source.fetch`; options: prepost (true or false)."""
+        if unknown := set(request.options) - {"prepost"}:
+            raise UsageError(
+                f"Yahoo has no option {', '.join(sorted(unknown))}; nothing was fetched. It has"
+                " prepost."
+            )
+        if request.what == "quote":
+            return each_symbol(request, self._context, self._quote)
+        windows = self._windows(request)
+        prepost = request.options.get("prepost", "false") == "true"
+        if request.what == "actions":
+            return each_symbol(request, self._context, lambda s: self._actions(s, windows))
+        if request.what == "bars":
+            interval = request.interval or "1d"
+            return each_symbol(
+                request, self._context, lambda s: self._bars(s, interval, windows, prepost)
+            )
+        raise UsageError(f"Yahoo has no {request.what}; it has {', '.join(SOURCE.formats)}.")
+
+    def check(self) -> str:
+        """See `Source.check`."""
+        frame, _ = self._client.prices("AAPL", "1d", {"period": "5d"})
+        return f"Yahoo answers without a key: AAPL has a bar of {frame.index[-1]:%Y-%m-%d}."
+
+    def _windows(self, request: Request) -> list[Mapping[str, Any]]:
+        """What yfinance is asked for, one request each."""
+        interval = "1d" if request.what == "actions" else request.interval or "1d"
+        bars = _INTERVALS.get(interval)
+        if bars is None:
+            raise UsageError(
+                f"Yahoo's bars of {interval} fit no feed; nothing was fetched. Choose one of"
+                f" {', '.join(_INTERVALS)}."
+            )
+        now = datetime.now(UTC)
+        start, end = request.start, min(request.end or now, now)
+        if start is None:
+            return [{"period": "5d" if interval == "1d" else "1d"}]
+        # Asked for the very first instant, Yahoo refuses: it has passed when the question arrives.
+        earliest = now - bars.back + 5 * _MINUTE if bars.back else start
+        if end <= max(start, earliest):
+            since = f"begin {earliest:%Y-%m-%d %H:%M} UTC" if bars.back else "need a start before"
+            raise UsageError(
+                f"Yahoo's bars of {interval} {since}; there is nothing from"
+                f" {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC. Ask for a longer interval"
+                " or later bars."
+            )
+        if start < earliest:
+            self._context.notify(
+                Notice(
+                    "skipped",
+                    f"Yahoo keeps bars of {interval} for {(bars.back or _DAY).days} days: those"
+                    f" before {earliest:%Y-%m-%d %H:%M} UTC do not come.",
+                )
+            )
+            start = earliest
+        windows: list[Mapping[str, Any]] = []
+        while start < end:
+            midnight = start.replace(hour=0, minute=0, second=0, microsecond=0)
+            stop = min(midnight + bars.request, end)
+            windows.append({"start": start, "end": stop})
+            start = stop
+        return windows
+
+    def _bars(
+        self, symbol: str, interval: str, windows: list[Mapping[str, Any]], prepost: bool
+    ) -> Iterator[Message]:
+        found, last = False, None
+        for window in windows:
+            try:
+                prices = self._client.prices(symbol, interval, window, prepost=prepost)
+            except EmptyError:
+                # A week without trading within a longer time; all of it empty is told below.
+                continue
+            messages = list(_bar_messages(symbol, interval, prices))
+            if "period" in window:
+                found = bool(messages)
+                messages = self._only_new.of((symbol, interval, prepost), messages)
+            for message in messages:
+                # Windows may share a bar.
+                if message != last:
+                    yield message
+                last, found = message, True
+        if not found:
+            raise EmptyError(f"Yahoo has no bars of {interval} for {symbol} in this time.")
+
+    def _quote(self, symbol: str) -> Iterator[Message]:
+        _, meta = self._client.prices(symbol, "1d", {"period": "1d"})
+        at, price = meta.get("regularMarketTime"), meta.get("regularMarketPrice")
+        if at is None or not price:
+            raise EmptyError(f"Yahoo has no price of {symbol} now.")
+        yield records.trade(
+            symbol,
+            at.tz_convert("UTC").to_pydatetime(),
+            _rounded(price, meta),
+            0,
+            # The same quote, asked for again, is the same trade.
+            trade_id=f"quote-{at.timestamp():.0f}",
+            venue=meta.get("exchangeName"),
+        )
+
+    def _actions(self, symbol: str, windows: list[Mapping[str, Any]]) -> Iterator[Message]:
+        for window in windows:
+            frame, meta = self._client.prices(symbol, "1d", window)
+            for start, dividend, split in zip(
+                frame.index, frame["Dividends"], frame["Stock Splits"], strict=True
+            ):
+                day = start.date()
+                if dividend:
+                    currency = meta.get("currency")
+                    yield records.dividend(symbol, day, float(dividend), currency, "yahoo")
+                if split:
+                    yield records.split(symbol, day, float(split), "yahoo")
+
+
+def _bar_messages(symbol: str, interval: str, prices: Prices) -> Iterator[Message]:
+    """The complete bars; not the point of now that Yahoo appends, nor intervals without trades."""
+    frame, meta = prices
+    now = datetime.now(UTC)
+    length = _INTERVALS[interval].length
+    last_trade = meta.get("regularMarketTime")
+    closing = meta["currentTradingPeriod"]["regular"]["end"]
+    columns = ["Open", "High", "Low", "Close", "Adj Close", "Volume"]
+    for start, (*ohlc, adjusted, volume) in zip(
+        frame.index, frame[columns].itertuples(index=False), strict=True
+    ):
+        if any(pd.isna(price) for price in ohlc):
+            continue
+        if interval == "1d":
+            complete, live = start.date() < closing.date() or now >= closing, False
+        else:
+            complete = start + length <= now
+            flat = volume == 0 and len(set(ohlc)) == 1
+            live = start.second != 0 or (
+                flat and last_trade is not None and start <= last_trade < start + length
+            )
+        if not complete or live:
+            continue
+        opening, high, low, close = (_rounded(price, meta) for price in ohlc)
+        yield records.bar(
+            symbol,
+            start.date() if interval == "1d" else start.tz_convert("UTC").to_pydatetime(),
+            interval,
+            (opening, high, low, close),
+            int(volume),
+            "yahoo",
+            adjusted_close=(
+                _rounded(adjusted, meta, _FLOAT32_DIGITS)
+                if interval == "1d" and not pd.isna(adjusted)
+                else None
+            ),
+        )
+
+
+def _rounded(price: float, meta: Mapping[str, Any], digits: int = _PRICE_DIGITS) -> float:
+    """The price without noise: as many decimals as the vendor shows, more for small ones.
+
+    Old prices that were divided by later splits keep `digits` significant digits.
+    """
+    if price == 0 or not math.isfinite(price):
+        return float(price)
+    decimals = max(int(meta.get("priceHint") or 2), digits - 1 - math.floor(math.log10(abs(price))))
+    return round(float(price), decimals)
+
+
+SOURCE = SourceKind(
+    summary="Yahoo Finance: bars, last prices, splits and dividends; no key",
+    open=Yahoo,
+    formats={"bars": "bar", "quote": "trade", "actions": None},
+    defaults=SourceSettings(requests_per_second=2),
+)

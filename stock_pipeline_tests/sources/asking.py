@@ -1,0 +1,68 @@
+"""Asking a source in a test, and reading its messages as the pipeline does."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from stock_pipeline.lib.decode import Decoder
+from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.sources.messages import Message
+from stock_pipeline.sources.source import Context, Notice, Request, Source, StoppedError
+from stock_pipeline_tests.lib.records import records
+
+#: Pauses that a test does not feel.
+FAST = {"pause_seconds": 0.01, "longest_pause_seconds": 0.02, "attempts": 3}
+
+
+@dataclass
+class Told:
+    """What the user would have seen."""
+
+    notices: list[Notice] = field(default_factory=list)
+
+    def sentences(self, kind: str) -> list[str]:
+        return [notice.sentence for notice in self.notices if notice.kind == kind]
+
+
+def context(home: Path, told: Told | None = None, **settings: Any) -> Context:
+    """A source's context: fast, and the user's eyes."""
+    told = told or Told()
+    return Context(
+        SourceSettings(**{**FAST, **settings}), home, told.notices.append, threading.Event()
+    )
+
+
+def decoded(messages: Iterable[Message], format: str) -> list[dict[str, Any]]:  # noqa: A002
+    """The rows that the messages become; none may be rejected."""
+    decoder = Decoder(format, "feed", "XNYS", [], 1 << 20)
+    try:
+        found = decoder.decode(records([m.value for m in messages], datetime(2026, 11, 22)), 1)
+    finally:
+        decoder.close()
+    assert found.rejects.to_pylist() == []
+    rows: list[dict[str, Any]] = found.rows.to_pylist()
+    return rows
+
+
+def taken(
+    source: Source, request: Request, count: int, stop: threading.Event, seconds: float = 60.0
+) -> list[Message]:
+    """The first messages of a stream, which is then stopped; fewer when the time is over."""
+    timer = threading.Timer(seconds, stop.set)
+    timer.start()
+    found = []
+    try:
+        for message in source.fetch(request):
+            found.append(message)
+            if len(found) == count:
+                stop.set()
+    except StoppedError:
+        pass
+    finally:
+        timer.cancel()
+    return found
