@@ -18,6 +18,7 @@ SOURCES: dict[str, str] = {
     "csv": "stock_pipeline.sources.csv_rows",
     "simulator": "stock_pipeline.sources.simulated",
     "yahoo": "stock_pipeline.sources.yahoo",
+    "massive": "stock_pipeline.sources.massive",
     "finnhub": "stock_pipeline.sources.finnhub",
 }
 

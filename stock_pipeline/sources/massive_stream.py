@@ -1,0 +1,176 @@
+"""Massive's WebSocket: after a connection was lost, REST gives what was missed, nothing twice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from websockets.sync.client import ClientConnection
+
+from stock_pipeline.lib.plain_text import one_line
+from stock_pipeline.sources.massive_rest import Event, MassiveRest, bar_event, instant, trade_event
+from stock_pipeline.sources.messages import Message
+from stock_pipeline.sources.redaction import redacted
+from stock_pipeline.sources.source import (
+    BadKeyError,
+    Context,
+    Notice,
+    PremiumError,
+    RateLimitedError,
+    Request,
+    SourceError,
+)
+from stock_pipeline.sources.streaming import Stream
+
+_MINUTE = timedelta(minutes=1)
+_BAR = ("o", "h", "l", "c", "v", "vw")
+#: How long after its end a bar is asked for: our clock may be ahead of the vendor's.
+_SETTLED = timedelta(seconds=5)
+#: Names of what was sent, to tell what comes twice around a lost connection.
+_REMEMBERED = 200_000
+
+
+class MassiveStream:
+    """Trades, or bars of a minute, from now on.
+
+    Args:
+        context: Of the source.
+        rest: For what was missed.
+        request: What and which symbols.
+    """
+
+    def __init__(self, context: Context, rest: MassiveRest, request: Request) -> None:
+        self._context, self._rest = context, rest
+        self._symbols = request.symbols
+        self._event = "T" if request.what == "trades" else "AM"
+        key = context.settings.api_key
+        self._key = key.get_secret_value() if key else ""
+        #: Of each symbol, the time of the last trade or the start of the last bar that was sent.
+        self._last: dict[str, datetime] = {}
+        #: The same where none was sent yet.
+        self._before: datetime | None = None
+        #: Symbols of which something may be missing between the last one sent and the next one.
+        self._unsure: set[str] = set()
+        self._sent: dict[Hashable, None] = {}
+
+    def messages(self) -> Iterator[Message]:
+        """See `Stream.messages`."""
+        url = self._context.settings.stream_url or ""
+        return Stream(self._context, "Massive", url, self._open, self._read).messages()
+
+    def _open(self, connection: ClientConnection) -> Iterator[Message]:
+        self._say(connection, "auth", self._key)
+        while not self._logged_in(connection):
+            pass
+        self._say(connection, "subscribe", ",".join(f"{self._event}.{s}" for s in self._symbols))
+        now = datetime.now(UTC)
+        if self._before is None:
+            # The bar of the minute that we came into has all of it.
+            minute = now.replace(second=0, microsecond=0)
+            self._before = now if self._event == "T" else minute - _MINUTE
+            return
+        for symbol in self._symbols:
+            yield from self._missed(symbol, now if self._event == "T" else now - _MINUTE - _SETTLED)
+        # REST may lag: the next one of each symbol tells whether more is missing.
+        self._unsure = set(self._symbols)
+
+    def _logged_in(self, connection: ClientConnection) -> bool:
+        timeout = self._context.settings.connect_timeout_seconds
+        events = json.loads(connection.recv(timeout=timeout))
+        for event in events:
+            self._judge(event)
+        return any(event.get("status") == "auth_success" for event in events)
+
+    def _say(self, connection: ClientConnection, action: str, params: str) -> None:
+        connection.send(json.dumps({"action": action, "params": params}))
+
+    def _read(self, document: Any) -> Iterator[Message]:
+        for event in document if isinstance(document, list) else [document]:
+            kind = event.get("ev") if isinstance(event, dict) else None
+            if kind == "status":
+                self._judge(event)
+            elif kind != self._event:
+                self._skipped("sent what was not asked for", event)
+            else:
+                yield from self._arrived(event)
+
+    def _arrived(self, raw: dict[str, Any]) -> Iterator[Message]:
+        try:
+            event = _event(raw)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            self._skipped("sent something incomplete", raw)
+            return
+        if event.symbol in self._unsure:
+            self._unsure.discard(event.symbol)
+            yield from self._missed(event.symbol, event.time)
+        yield from self._new(event)
+
+    def _new(self, event: Event) -> Iterator[Message]:
+        if event.key is not None:
+            if event.key in self._sent:
+                return
+            self._sent[event.key] = None
+            if len(self._sent) > _REMEMBERED:
+                del self._sent[next(iter(self._sent))]
+        self._last[event.symbol] = max(event.time, self._last.get(event.symbol, event.time))
+        yield event.message
+
+    def _missed(self, symbol: str, end: datetime) -> Iterator[Message]:
+        """What happened after the last one sent and before `end`, as REST has it."""
+        start = self._last.get(symbol, self._before or end)
+        if self._event == "AM":
+            start += _MINUTE
+        if start >= end:
+            return
+        try:
+            found = (
+                self._rest.trades(symbol, start)
+                if self._event == "T"
+                else self._rest.bars(symbol, "1m", start, end)
+            )
+            for event in found:
+                yield from self._new(event)
+        except SourceError as error:
+            what = "trades" if self._event == "T" else "bars"
+            self._context.notify(
+                Notice(
+                    "skipped",
+                    f"Massive's {what} of {symbol} from {start:%Y-%m-%d %H:%M:%S} to"
+                    f" {end:%H:%M:%S} UTC, when the connection was away, may be missing: {error}",
+                )
+            )
+
+    def _judge(self, event: dict[str, Any]) -> None:
+        status, said = event.get("status"), self._shown(str(event.get("message")))
+        lower = said.lower()
+        if status == "auth_failed":
+            raise BadKeyError(f"Massive does not accept the key ({said}).")
+        if status == "max_connections":
+            raise RateLimitedError(f"has another connection of this key ({said})")
+        if status == "auth_timeout":
+            raise RateLimitedError(f"did not wait for the key ({said})")
+        if status in {"error", "not_authorized"}:
+            if "access" in lower or "authorized" in lower or "plan" in lower:
+                raise PremiumError(f"Massive's plan of this key does not hold that ({said}).")
+            self._context.notify(Notice("skipped", f"Massive says: {said}"))
+
+    def _skipped(self, what: str, thing: Any) -> None:
+        self._context.notify(
+            Notice("skipped", f"Massive {what}; it was left out: {self._shown(json.dumps(thing))}")
+        )
+
+    def _shown(self, said: str) -> str:
+        return one_line(redacted(said, [self._key]))[:160]
+
+
+def _event(raw: dict[str, Any]) -> Event:
+    symbol = raw["sym"]
+    if raw["ev"] == "AM":
+        return bar_event(symbol, "1m", instant(raw["s"]), {k: raw[k] for k in _BAR if k in raw})
+    # Fractions of a share come as text.
+    size = float(raw["ds"]) if raw.get("ds") else raw["s"]
+    return trade_event(
+        symbol, instant(raw["t"]), raw["p"], size, raw.get("i"), raw.get("x"), raw.get("trfi")
+    )
