@@ -11,10 +11,12 @@ from stock_pipeline.commands.dev import dev
 from stock_pipeline.commands.doctor import doctor
 from stock_pipeline.commands.feed import feed
 from stock_pipeline.commands.iam import iam
+from stock_pipeline.commands.produce import produce
 from stock_pipeline.commands.quarantine import quarantine
 from stock_pipeline.commands.query import query
 from stock_pipeline.commands.replay import replay
 from stock_pipeline.commands.simulate import simulate
+from stock_pipeline.commands.sources import sources
 from stock_pipeline.commands.status import lag, status
 from stock_pipeline.commands.verify import verify
 from stock_pipeline.commands.where import where
@@ -24,7 +26,20 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for command in (dev, doctor, iam, status, lag, simulate, replay, verify, where, query):
+for command in (
+    dev,
+    doctor,
+    iam,
+    status,
+    lag,
+    simulate,
+    replay,
+    produce,
+    sources,
+    verify,
+    where,
+    query,
+):
     app.command()(command)
 app.add_typer(feed, name="feed")
 app.add_typer(batch, name="batch")

@@ -89,6 +89,16 @@ def sampled_messages(path: Path, message_format: str, seed: int | None = None) -
             yield _message(columns, next(_rows(path, file)))
 
 
+def columns_of(path: Path) -> list[str]:
+    """The first row of a CSV file.
+
+    Raises:
+        ReplayError: The file cannot be read.
+    """
+    with _open(path) as file:
+        return [cell.strip() for cell in next(_rows(path, file), [])]
+
+
 def count_lines(path: Path) -> int:
     """Lines of a file: how far a replay has to go. 0 when it cannot be read."""
     if not path.is_file():

@@ -126,7 +126,9 @@ class HttpClient:
 
     def _take_quota(self) -> None:
         while seconds := self.quotas.take():
-            self._context.wait(seconds, f"{self.vendor} may be asked again, by its quotas.")
+            self._context.wait(
+                seconds, f"{self.vendor} may be asked again, by its quotas.", "pause"
+            )
         if self._context.stop.is_set():
             raise StoppedError
 

@@ -44,12 +44,13 @@ class Notice:
     """Something that the user should see while a source goes on.
 
     Attributes:
-        kind: wait: it goes on at `until`. skipped: something asked for does not come. info: other.
+        kind: wait: for a reason that the user should know. pause: a planned wait. skipped: what
+            was asked for does not come. info: other.
         sentence: One, without secrets.
         until: When a wait ends, aware.
     """
 
-    kind: Literal["wait", "skipped", "info"]
+    kind: Literal["wait", "pause", "skipped", "info"]
     sentence: str
     until: datetime | None = None
 
@@ -114,6 +115,10 @@ class StoppedError(Exception):
     """The user wants an end; raised out of a wait. No failure."""
 
 
+#: In `SourceKind.formats`: whatever format the option `format` names.
+ANY_FORMAT = "any"
+
+
 @dataclass(frozen=True)
 class Context:
     """What a source works with.
@@ -130,14 +135,14 @@ class Context:
     notify: Callable[[Notice], None] = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
 
-    def wait(self, seconds: float, reason: str) -> None:
+    def wait(self, seconds: float, reason: str, kind: Literal["wait", "pause"] = "wait") -> None:
         """Let time pass, visibly.
 
         Raises:
             StoppedError: The user wants an end.
         """
         until = datetime.now(UTC) + timedelta(seconds=seconds)
-        self.notify(Notice("wait", reason, until))
+        self.notify(Notice(kind, reason, until))
         if self.stop.wait(seconds):
             raise StoppedError
 
@@ -175,10 +180,11 @@ class SourceKind:
     Attributes:
         summary: A few words for lists.
         open: Makes the source.
-        formats: What it has, and the message format of it: that of a feed, else None.
+        formats: What it has, and the message format of it: that of a feed, `ANY_FORMAT`, else None.
         defaults: Settings where the user's say nothing.
         needs_key: Whether `api_key` must be set.
-        streams: Those of `formats` that never end by themselves.
+        needs_symbols: Whether it must be told symbols.
+        streams: Those of `formats` of which one fetch gives all that will come, at its own pace.
     """
 
     summary: str
@@ -186,6 +192,7 @@ class SourceKind:
     formats: Mapping[What, str | None]
     defaults: SourceSettings = field(default_factory=SourceSettings)
     needs_key: bool = False
+    needs_symbols: bool = True
     streams: frozenset[What] = frozenset()
 
 

@@ -1,0 +1,201 @@
+"""What `produce` does while it runs: a thread fetches, this one sends and shows."""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import typer
+
+from stock_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stock_pipeline.sources.messages import Message
+    from stock_pipeline.sources.source import Notice, Request
+
+#: Messages between the two threads: a source that is faster than the brokers waits.
+MOST_WAITING = 10_000
+MOST_AT_ONCE = 1_000
+TICK_SECONDS = 0.2
+#: Between two lines where no terminal shows a live one.
+LOG_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the user wants, checked.
+
+    Attributes:
+        source: Name.
+        topic: Where to.
+        request: What is asked.
+        stream: One fetch gives all.
+        every: Seconds between rounds.
+        batches: Rounds; None is without end.
+    """
+
+    source: str
+    topic: str
+    request: Request
+    stream: bool
+    every: float
+    batches: int | None
+
+
+class Fetching:
+    """An iterator that runs in a thread, so that a silent source holds up nothing."""
+
+    def __init__(self, messages: Iterator[Message]) -> None:
+        self._queue: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
+        self._messages = messages
+        self._abandoned = threading.Event()
+        #: What ended it, if that was no end as usual.
+        self.failure: BaseException | None = None
+        self.over = False
+        self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
+
+    def __enter__(self) -> Fetching:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._abandoned.set()
+
+    def take(self) -> list[Message]:
+        """What came, after a moment's wait; sets `over` behind the last."""
+        found: list[Message] = []
+        try:
+            message = self._queue.get(timeout=TICK_SECONDS)
+            while message is not None and len(found) < MOST_AT_ONCE - 1:
+                found.append(message)
+                message = self._queue.get_nowait()
+        except queue.Empty:
+            return found
+        if message is None:
+            self.over = True
+        else:
+            found.append(message)
+        return found
+
+    def _run(self) -> None:
+        from stock_pipeline.sources.source import StoppedError
+
+        try:
+            for message in self._messages:
+                if not self._put(message):
+                    return
+        except StoppedError:
+            pass
+        except BaseException as error:  # noqa: BLE001 - raised again by the thread that sends
+            self.failure = error
+        self._put(None)
+
+    def _put(self, message: Message | None) -> bool:
+        while not self._abandoned.is_set():
+            try:
+                self._queue.put(message, timeout=TICK_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False
+
+
+class Line:
+    """What the user sees: sentences as they come, and a live line below."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._began = time.monotonic()
+        self._logged = self._began
+        self._waiting: Notice | None = None
+        self.skipped = 0
+
+    def notice(self, notice: Notice) -> None:
+        """Called by the thread that fetches."""
+        self._waiting = notice if notice.until else None
+        self.skipped += notice.kind == "skipped"
+        if notice.kind != "pause":
+            self._print(notice.sentence)
+
+    def text(self, sent: int, delivered: int) -> str:
+        """Sent, acknowledged, rate, and what is waited for."""
+        rate = sent / max(time.monotonic() - self._began, 1e-3)
+        text = f"{sent:,} sent, {delivered:,} acknowledged, {rate:,.1f}/s"
+        waiting = self._waiting
+        if waiting and waiting.until:
+            left = (waiting.until - datetime.now(UTC)).total_seconds()
+            if left > 0:
+                text += f"; waiting {left:,.0f} s: {waiting.sentence}"
+        return text
+
+    def log(self, sent: int, delivered: int) -> None:
+        """A line now and then, where nobody sees the live one."""
+        if not sys.stderr.isatty() and time.monotonic() - self._logged > LOG_SECONDS:
+            self._print(self.text(sent, delivered))
+            self._logged = time.monotonic()
+
+    def _print(self, sentence: str) -> None:
+        self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+
+def run(settings: Settings, job: Job) -> int:
+    """Fetch and send until all is done or the user stops it; the exit code."""
+    from rich.console import Console
+    from rich.markup import escape
+
+    from stock_pipeline.commands.stopping import stop_on_signals
+    from stock_pipeline.sources.publisher import CLOSING_SECONDS, Publisher, PublishError
+    from stock_pipeline.sources.registry import open_source, source_settings
+    from stock_pipeline.sources.rounds import fetched, rounds
+    from stock_pipeline.sources.source import BadKeyError, Context, SourceError, UsageError
+
+    console = Console(stderr=True)
+    line = Line(console)
+    sent = 0
+    publisher: Publisher | None = None
+    failure: Exception | None = None
+    try:
+        with stop_on_signals() as stop:
+            source = open_source(settings, job.source, notify=line.notice, stop=stop)
+            if job.stream:
+                messages = fetched(source, job.source, job.request)
+            else:
+                context = Context(
+                    source_settings(settings, job.source), settings.home, line.notice, stop
+                )
+                messages = rounds(
+                    source, job.source, job.request, context, every=job.every, batches=job.batches
+                )
+            with (
+                Publisher(settings.kafka, job.topic) as publisher,
+                Fetching(messages) as fetching,
+                console.status("") as live,
+            ):
+                while not fetching.over:
+                    sent += publisher.send(fetching.take())
+                    live.update(escape(line.text(sent, publisher.delivered)))
+                    line.log(sent, publisher.delivered)
+                # Brokers that are away come back; but who stops it does not want to wait for them.
+                publisher.flush(*([CLOSING_SECONDS] if stop.is_set() else []))
+            if fetching.failure:
+                raise fetching.failure
+    except (SourceError, PublishError) as error:
+        failure = error
+        typer.echo(str(error), err=True)
+    if publisher:
+        typer.echo(
+            f"{publisher.delivered:,} messages of {job.source} delivered to topic {job.topic}"
+            f"{f', {line.skipped:,} times nothing came' if line.skipped else ''}.",
+            err=True,
+        )
+    if failure:
+        return 2 if isinstance(failure, UsageError | BadKeyError) else 1
+    return 1 if line.skipped and not sent else 0

@@ -1,0 +1,106 @@
+"""A file as a source: its rows in order, or at random for ever, as fast as wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from stock_pipeline.sources.csv_replay import (
+    REQUIRED_COLUMNS,
+    ReplayError,
+    columns_of,
+    file_messages,
+    sampled_messages,
+)
+from stock_pipeline.sources.messages import Message
+from stock_pipeline.sources.source import (
+    ANY_FORMAT,
+    Context,
+    Request,
+    SourceKind,
+    StoppedError,
+    UsageError,
+)
+
+OPTIONS = ("file", "format", "sample", "seed", "every", "limit")
+
+
+class CsvRows:
+    """Options: file, format, sample (true or false), seed, every (seconds a row), limit (rows)."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def fetch(self, request: Request) -> Iterator[Message]:
+        """Rows of the file, of these symbols or of all."""
+        options = request.options
+        unknown = sorted(options.keys() - set(OPTIONS))
+        if unknown or "file" not in options:
+            raise UsageError(
+                f"Source csv takes {', '.join(OPTIONS)}, of which it needs file"
+                f"{f'; not {unknown[0]!r}' if unknown else ''}; nothing was sent."
+            )
+        path = Path(options["file"])
+        sampled = options.get("sample", "false") == "true"
+        every = self._number(options.get("every", "0"), "every")
+        limit = self._number(options["limit"], "limit") if "limit" in options else None
+        seed = int(self._number(options["seed"], "seed")) if "seed" in options else None
+        try:
+            chosen = options.get("format") or _format_of(path)
+            rows = sampled_messages(path, chosen, seed) if sampled else file_messages(path, chosen)
+            wanted = {symbol.encode() for symbol in request.symbols}
+            sent = 0
+            for row in rows:
+                if self._context.stop.is_set():
+                    raise StoppedError
+                if wanted and row.key not in wanted:
+                    continue
+                yield row
+                sent += 1
+                if sent == limit:
+                    return
+                if every:
+                    self._context.wait(every, f"The next row of {path.name} comes.", "pause")
+        except ReplayError as error:
+            raise UsageError(str(error)) from None
+
+    def check(self) -> str:
+        """There is nobody to ask."""
+        return "needs no key"
+
+    def _number(self, text: str, name: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = -1.0
+        if not 0 <= number < 1e9:
+            raise UsageError(f"Source csv: {name} must be a number of at least 0.")
+        return number
+
+
+def _format_of(path: Path) -> str:
+    """The format whose columns the file has.
+
+    Raises:
+        UsageError: It has those of none.
+        ReplayError: The file cannot be read.
+    """
+    if path.suffix in {".json", ".jsonl"}:
+        return "alpha_vantage_intraday"
+    columns = set(columns_of(path))
+    for name, needed in REQUIRED_COLUMNS.items():
+        if columns.issuperset(needed):
+            return name
+    raise UsageError(
+        f"{path}: its columns are those of no known format; nothing was sent."
+        " docs/adding_a_feed.md lists the formats."
+    )
+
+
+SOURCE = SourceKind(
+    summary="rows of a file, in order or at random (--sample)",
+    open=CsvRows,
+    formats={"rows": ANY_FORMAT},
+    needs_symbols=False,
+    streams=frozenset({"rows"}),
+)

@@ -1,0 +1,81 @@
+"""Asking a source again and again, and naming for every message whence it came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from stock_pipeline.sources.messages import Message
+from stock_pipeline.sources.source import (
+    Context,
+    DailyLimitError,
+    Notice,
+    Request,
+    Source,
+    UnavailableError,
+)
+
+#: Of the messages; grows when their meaning changes.
+SCHEMA_VERSION = b"1"
+
+
+def fetched(source: Source, name: str, request: Request) -> Iterator[Message]:
+    """One fetch, each message with headers that name the source, this fetch and the schema."""
+    headers = (
+        ("source", name.encode()),
+        ("fetch_id", uuid4().hex.encode()),
+        ("schema_version", SCHEMA_VERSION),
+    )
+    for message in source.fetch(request):
+        yield message._replace(headers=(*message.headers, *headers))
+
+
+def rounds(
+    source: Source,
+    name: str,
+    request: Request,
+    context: Context,
+    *,
+    every: float,
+    batches: int | None = None,
+) -> Iterator[Message]:
+    """Round after round; one in which the vendor is away is told, and the next one tries again.
+
+    Args:
+        source: To be asked.
+        name: Of the source.
+        request: The same for every round.
+        context: For waits and notices.
+        every: Seconds from the start of a round to that of the next.
+        batches: So many rounds, else without end.
+
+    Raises:
+        SourceError: Nothing more can be fetched; or all rounds are over and one has failed.
+        StoppedError: The user wants an end.
+    """
+    done, failure = 0, None
+    while True:
+        began = time.monotonic()
+        day_over: DailyLimitError | None = None
+        try:
+            yield from fetched(source, name, request)
+        except UnavailableError as error:
+            failure = error
+            context.notify(Notice("skipped", str(error)))
+        except DailyLimitError as error:
+            if batches is not None:
+                raise
+            day_over = error
+        if day_over:
+            left = day_over.until - datetime.now(UTC)
+            context.wait(max(0.0, left.total_seconds()), str(day_over))
+            continue
+        done += 1
+        if done == batches:
+            break
+        left_of_round = max(0.0, every - (time.monotonic() - began))
+        context.wait(left_of_round, "The next round comes.", "pause")
+    if failure:
+        raise failure

@@ -1,0 +1,60 @@
+"""The simulated market as a source: trades of the present, until stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from stock_pipeline.settings import SimulatorSettings
+from stock_pipeline.sources.messages import Message
+from stock_pipeline.sources.simulator import Market, Simulator
+from stock_pipeline.sources.source import Context, Request, SourceKind, UsageError
+
+STRETCH_SECONDS = 0.2
+OPTIONS = ("rate", "seed")
+
+
+class Simulated:
+    """Options: rate (trades a second), seed. History and faults: `stock-pipeline simulate`."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def fetch(self, request: Request) -> Iterator[Message]:
+        """Trades as they happen."""
+        defaults = SimulatorSettings()
+        if unknown := sorted(request.options.keys() - set(OPTIONS)):
+            raise UsageError(
+                f"Source simulator takes {', '.join(OPTIONS)}, not {unknown[0]!r}; nothing was"
+                " sent."
+            )
+        try:
+            rate = float(request.options.get("rate", defaults.records_per_second))
+            seed = int(request.options.get("seed", defaults.seed))
+        except ValueError:
+            rate, seed = 0.0, 0
+        if not 0 < rate <= 50_000 or seed < 0:
+            raise UsageError(
+                "Source simulator: rate must be a number above 0 and at most 50,000, seed a whole"
+                " number; nothing was sent."
+            )
+        simulator = Simulator(Market(request.symbols or defaults.symbols, rate, seed))
+        start = datetime.now(UTC)
+        while not self._context.stop.wait(STRETCH_SECONDS):
+            now = datetime.now(UTC)
+            if now > start:
+                yield from simulator.between(start, now)
+                start = now
+
+    def check(self) -> str:
+        """There is nobody to ask."""
+        return "needs no key"
+
+
+SOURCE = SourceKind(
+    summary="trades of a simulated market that never closes",
+    open=Simulated,
+    formats={"trades": "trade"},
+    needs_symbols=False,
+    streams=frozenset({"trades"}),
+)
