@@ -1,0 +1,297 @@
+"""`produce` from a vendor's server, through the real client and broker, into a topic."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from stock_pipeline.cli import app
+from stock_pipeline.settings import Settings
+from stock_pipeline.sources.registry import SOURCES
+from stock_pipeline.stack.local import LocalStack
+from stock_pipeline_tests.conftest import SettingsFor
+from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
+from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
+from stock_pipeline_tests.waiting import wait_until
+
+FEEDS = {
+    "documents": {"format": "alpha_vantage_intraday"},
+    "daily": {"format": "index_daily"},
+    "live": {"format": "trade"},
+}
+DOCUMENT = json.dumps(payloads.intraday("IBM")).encode()
+ROWS = "Index,Date,Open,High,Low,Close,Volume\n" + "".join(
+    f"HSI,2021-05-{day:02},1,2,1,{day},0\n" for day in range(1, 11)
+)
+runner = CliRunner()
+
+
+@pytest.fixture
+def server() -> Iterator[VendorServer]:
+    with vendor(payloads.answer) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(
+    broker: str,
+    settings_for: SettingsFor,
+    server: VendorServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Settings:
+    monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__API_KEY", payloads.KEY)
+    own = {"base_url": server.url, "requests_per_second": 50, "pause_seconds": 0.05}
+    own |= {"answer_timeout_seconds": 1}
+    return settings_for(FEEDS, sources={"alpha_vantage": own})
+
+
+def stored(settings: Settings, feed: str) -> list[Any]:
+    """Every record of the feed's topic, in order."""
+    from kafka import KafkaConsumer, TopicPartition
+
+    place = TopicPartition(settings.feeds[feed].topic, 0)
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest"
+    )
+    consumer.assign([place])
+    end = consumer.end_offsets([place])[place]
+    found: list[Any] = []
+    while consumer.position(place) < end:
+        for batch in consumer.poll(timeout_ms=500).values():
+            found += batch
+    consumer.close()
+    return found
+
+
+def produce(*arguments: str, source: str = "alpha_vantage", feed: str = "documents") -> Any:
+    result = runner.invoke(app, ["produce", "--source", source, "--feed", feed, *arguments])
+    assert "Traceback" not in result.output
+    assert payloads.KEY not in result.output
+    return result
+
+
+def test_two_batches_per_symbol_go_to_the_topic_as_they_came(settings: Settings) -> None:
+    result = produce("--symbols", "IBM,MSFT", "--interval", "0.1s", "--batches", "2")
+    assert result.exit_code == 0, result.output
+    assert "4 messages of alpha_vantage delivered" in result.output
+    found = stored(settings, "documents")
+    assert [record.key for record in found] == [b"IBM", b"MSFT"] * 2
+    assert found[0].value == DOCUMENT
+    headers = [dict(record.headers) for record in found]
+    assert all(h["source"] == b"alpha_vantage" and h["schema_version"] == b"1" for h in headers)
+    ids = [h["fetch_id"] for h in headers]
+    assert ids[0] == ids[1] != ids[2] == ids[3]
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence"),
+    [
+        (Reply(status=429, headers={"Retry-After": "0"}), "answered 429, too many requests"),
+        (Reply(status=503), "answered 503"),
+        (Reply(payloads.PER_SECOND), "asked more than once a second"),
+        (Reply(hang=True), "gave no whole answer within 1 s"),
+        (Reply(DOCUMENT, cut_at=100), "cut the connection before its answer was whole"),
+        (Reply(DOCUMENT[:-2]), "that are not JSON"),
+    ],
+)
+def test_what_passes_is_told_and_every_document_arrives_once(
+    settings: Settings, server: VendorServer, reply: Reply, sentence: str
+) -> None:
+    server.script = [reply]
+    result = produce("--symbols", "IBM,MSFT", "--batches", "1")
+    assert result.exit_code == 0, result.output
+    assert [line for line in result.output.splitlines() if sentence in line]
+    assert [r.key for r in stored(settings, "documents")] == [b"IBM", b"MSFT"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "sentence", "code"),
+    [
+        (Reply(payloads.PER_DAY), "takes no more requests of this key today; the next may be", 1),
+        (Reply(payloads.PREMIUM_ENDPOINT), "to paying customers only", 1),
+        (Reply(payloads.BAD_KEY), "does not know the key", 2),
+        (Reply(payloads.UNKNOWN), "dear ***.", 1),
+    ],
+)
+def test_what_does_not_pass_ends_it_with_one_sentence(
+    settings: Settings, server: VendorServer, reply: Reply, sentence: str, code: int
+) -> None:
+    server.script = [Reply(DOCUMENT), reply]
+    result = produce("--symbols", "IBM,MSFT", "--batches", "1")
+    assert result.exit_code == code, result.output
+    assert sentence in result.output
+    assert "1 messages of alpha_vantage delivered" in result.output
+    assert [r.value for r in stored(settings, "documents")] == [DOCUMENT]
+
+
+@pytest.mark.parametrize(
+    ("symbol", "sentence"), [("BAD", "does not know BAD"), ("EMPTY", "has nothing for EMPTY")]
+)
+def test_a_symbol_without_data_is_told_and_the_others_arrive(
+    settings: Settings, symbol: str, sentence: str
+) -> None:
+    result = produce("--symbols", f"{symbol},IBM", "--batches", "1")
+    assert result.exit_code == 0, result.output
+    assert sentence in result.output
+    assert [r.key for r in stored(settings, "documents")] == [b"IBM"]
+    assert produce("--symbols", symbol, "--batches", "1").exit_code == 1
+
+
+def test_a_round_in_which_the_vendor_is_away_is_told_and_the_next_goes_on(
+    settings: Settings, server: VendorServer
+) -> None:
+    server.script = [Reply(status=500)] * 5
+    result = produce("--symbols", "IBM", "--interval", "0.1s", "--batches", "2")
+    assert result.exit_code == 1
+    assert "at the last of 5 tries" in result.output
+    assert [r.value for r in stored(settings, "documents")] == [DOCUMENT]
+
+
+def test_the_quota_of_the_day_holds_over_processes(settings: Settings) -> None:
+    os.environ["STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__REQUESTS_PER_DAY"] = "3"
+    try:
+        done = [process("--symbols", "A,B", "--batches", "1") for _ in range(2)]
+    finally:
+        del os.environ["STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__REQUESTS_PER_DAY"]
+    ended = [(p.wait(60), p.stderr.read() if p.stderr else "") for p in done]
+    assert sorted(code for code, _ in ended) == [0, 1], ended
+    assert any("takes no more requests of this key today" in said for _, said in ended)
+    assert len(stored(settings, "documents")) == 3
+
+
+def process(*arguments: str, feed: str = "documents") -> subprocess.Popen[str]:
+    command = ["produce", "--source", "alpha_vantage", "--feed", feed, *arguments]
+    return subprocess.Popen(
+        [sys.executable, "-m", "stock_pipeline", *command], stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_broker_that_restarts_costs_nothing_and_a_signal_ends_it_in_order(
+    settings: Settings, server: VendorServer, local_stack: LocalStack
+) -> None:
+    with process("--symbols", "IBM", "--interval", "0.2s") as running:
+        try:
+            wait_until(lambda: len(server.asked) > 2, "the first rounds")
+            local_stack.supervisor.stop("kafka")
+            before = len(server.asked)
+            wait_until(lambda: len(server.asked) > before + 2, "rounds without a broker")
+            local_stack.start_broker()
+            before = len(server.asked)
+            wait_until(lambda: len(server.asked) > before + 2, "rounds after the restart")
+            running.send_signal(signal.SIGTERM)
+            assert running.stderr
+            said = running.stderr.read()
+            assert running.wait(60) == 0, said
+        finally:
+            running.kill()
+    found = [dict(r.headers)["fetch_id"] for r in stored(settings, "documents")]
+    assert len(found) == len(set(found))
+    assert f"{len(found):,} messages of alpha_vantage delivered" in said
+    assert len(server.asked) - 1 <= len(found) <= len(server.asked)
+
+
+def test_rows_of_a_file_come_in_order(settings: Settings, tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(ROWS, encoding="utf-8")
+    result = produce("--file", str(file), source="csv", feed="daily")
+    assert result.exit_code == 0, result.output
+    closes = [json.loads(r.value)["Close"] for r in stored(settings, "daily")]
+    assert closes == list(range(1, 11))
+
+
+def test_random_rows_come_one_by_one_to_a_topic_of_any_name(
+    settings: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text(ROWS, encoding="utf-8")
+    arguments = ["--file", str(file), "--sample", "--interval", "0.02s"]
+    arguments += ["--option", "limit=15", "--option", "seed=3"]
+    topic = ["--topic", settings.feeds["daily"].topic]
+    result = runner.invoke(app, ["produce", "--source", "csv", *topic, *arguments])
+    assert result.exit_code == 0, result.output
+    closes = [json.loads(r.value)["Close"] for r in stored(settings, "daily")]
+    assert len(closes) == 15
+    assert closes != sorted(closes)
+
+
+def test_the_simulated_market_runs_until_stopped(settings: Settings) -> None:
+    command = ["produce", "--source", "simulator", "--feed", "live", "--symbols", "A,B"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "stock_pipeline", *command], stderr=subprocess.PIPE, text=True
+    ) as running:
+        try:
+            wait_until(lambda: len(stored(settings, "live")) > 5, "trades")
+            running.send_signal(signal.SIGINT)
+            assert running.wait(60) == 0
+        finally:
+            running.kill()
+    assert {r.key for r in stored(settings, "live")} == {b"A", b"B"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--source", "alpha_vantag", "--feed", "documents"], "did you mean alpha_vantage?"),
+        (["--source", "alpha_vantage", "--feed", "nothing"], "no feed 'nothing'"),
+        (["--source", "alpha_vantage"], "--feed or --topic, one of them"),
+        (["--source", "alpha_vantage", "--feed", "documents"], "needs --symbols"),
+        (["--source", "alpha_vantage", "--feed", "live"], "takes messages of format trade"),
+        (
+            ["--source", "alpha_vantage", "--feed", "documents", "--what", "news"],
+            "not news of alpha_vantage",
+        ),
+        (["--source", "simulator", "--feed", "live", "--batches", "2"], "leave out --batches"),
+        (["--source", "simulator", "--feed", "live", "--interval", "1y"], "such as 30s"),
+        (["--source", "csv", "--feed", "daily"], "needs file"),
+        (["--source", "csv", "--feed", "daily", "--file", "none.csv"], "cannot be read"),
+        (["--source", "csv", "--feed", "daily", "--option", "x"], "takes name=value"),
+        (["--source", "csv", "--feed", "daily", "--start", "soon"], "is no UTC time"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_exit_code_2(
+    settings: Settings, arguments: Sequence[str], sentence: str
+) -> None:
+    result = runner.invoke(app, ["produce", *arguments])
+    assert result.exit_code == 2, result.output
+    assert sentence in result.output
+    assert "Traceback" not in result.output
+
+
+def test_all_keys_are_checked_by_one_command(
+    settings: Settings, server: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "stock_pipeline.sources.registry.SOURCES",
+        {name: SOURCES[name] for name in ("alpha_vantage", "csv")},
+    )
+    listed = runner.invoke(app, ["sources"], env={"COLUMNS": "200"})
+    assert "bars, quote, news" in listed.output
+    assert server.asked == []
+    assert runner.invoke(app, ["sources", "--check"]).exit_code == 0
+    server.script = [Reply(payloads.BAD_KEY)]
+    result = runner.invoke(app, ["sources", "--check"], env={"COLUMNS": "200"})
+    assert result.exit_code == 1
+    assert "does not know the key" in result.output
+
+
+def test_a_missing_key_says_where_to_put_it(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stock_pipeline.settings import get_settings
+
+    monkeypatch.delenv("STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__API_KEY")
+    get_settings.cache_clear()
+    result = produce("--symbols", "IBM")
+    assert result.exit_code == 2
+    assert "Set STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__API_KEY in .env" in result.output
