@@ -358,3 +358,41 @@ def test_settings_are_read_without_heavy_imports() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_source_keeps_its_modules_defaults_where_the_user_says_nothing(tmp_path: Path) -> None:
+    from stock_pipeline.sources.registry import source_settings
+
+    given = f"{FEED}sources:\n  alpha_vantage: {{requests_per_day: , attempts: 2}}\n"
+    found = load(tmp_path, given, SOURCES__ALPHA_VANTAGE__API_KEY=SECRET)
+    chosen = source_settings(found, "alpha_vantage")
+    assert (chosen.requests_per_day, chosen.requests_per_second, chosen.attempts) == (None, 1, 2)
+    assert chosen.api_key is not None
+    assert chosen.api_key.get_secret_value() == SECRET
+    assert SECRET not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        (
+            "  alpha_vantag: {attempts: 2}",
+            "app_config.yaml:7: sources.alpha_vantag is no source (did you mean alpha_vantage?);",
+        ),
+        (
+            "  alpha_vantage: {base_url: 'http://www.alphavantage.co'}",
+            "app_config.yaml:7: sources.alpha_vantage.base_url must be text"
+            " (https://host/path; http:// for this machine only).",
+        ),
+        (
+            "  alpha_vantage: {requests_per_day: 0}",
+            "app_config.yaml:7: sources.alpha_vantage.requests_per_day must be a whole number, at"
+            " least 1.",
+        ),
+        ("  alpha_vantage: {key: 1}", "app_config.yaml:7: sources.alpha_vantage.key is not a"),
+    ],
+)
+def test_a_wrong_source_is_named_with_its_line(tmp_path: Path, line: str, problem: str) -> None:
+    found = problems(tmp_path, f"{FEED}sources:\n{line}\n")
+    assert len(found) == 1
+    assert found[0].startswith(problem)
