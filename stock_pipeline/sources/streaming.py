@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from threading import Event
 from typing import Any
@@ -19,6 +20,10 @@ from stock_pipeline.sources.source import (
     RateLimitedError,
     UnavailableError,
 )
+
+_logger = logging.getLogger("websockets.client")
+# Below, it writes parts of what is sent, so perhaps a part of the key, which no filter knows.
+_logger.setLevel(logging.INFO)
 
 #: Frames that wait while the sender is busy, such as during a request for what was missed; where
 #: more wait, reading pauses, down to the vendor.
@@ -52,7 +57,7 @@ class Stream:
         self._open, self._read = open, read
         key = context.settings.api_key
         self._secrets = [key.get_secret_value()] if key else []
-        hide_in_logs("".join(self._secrets), "websockets.client")
+        hide_in_logs("".join(self._secrets), _logger.name)
 
     def messages(self) -> Iterator[Message]:
         """All messages until the user wants an end.
@@ -104,6 +109,7 @@ class Stream:
             close_timeout=1,
             max_size=_LARGEST_FRAME,
             max_queue=_WAITING_FRAMES,
+            logger=_logger,
         )
 
     def _parsed(self, frame: str | bytes) -> Iterator[Message]:
