@@ -381,13 +381,11 @@ def test_a_source_keeps_its_modules_defaults_where_the_user_says_nothing(tmp_pat
         ),
         (
             "  alpha_vantage: {base_url: 'http://www.alphavantage.co'}",
-            "app_config.yaml:7: sources.alpha_vantage.base_url must be text"
-            " (https://host/path; http:// for this machine only).",
+            "app_config.yaml:7: sources.alpha_vantage.base_url must be text (https://host/path; ",
         ),
         (
             "  alpha_vantage: {requests_per_day: 0}",
-            "app_config.yaml:7: sources.alpha_vantage.requests_per_day must be a whole number, at"
-            " least 1.",
+            "app_config.yaml:7: sources.alpha_vantage.requests_per_day must be a whole number, at ",
         ),
         ("  alpha_vantage: {key: 1}", "app_config.yaml:7: sources.alpha_vantage.key is not a"),
     ],
