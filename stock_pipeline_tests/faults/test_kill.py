@@ -25,7 +25,7 @@ from stock_pipeline.stack.ports import free_port
 from stock_pipeline_tests.faults.tally import TALLY
 
 KILLS = int(os.environ.get("STOCK_PIPELINE_PROCESS_KILLS", "12"))
-RECORDS_PER_SECOND = 300
+RECORDS_PER_SECOND = 100
 FEEDS = {
     "trades": {
         "format": "trade",
@@ -37,7 +37,7 @@ FEEDS = {
         "max_records": 2000,
         "max_batches_in_flight": 4,
         # A killed run is believed to live until its deadline.
-        "deadline_seconds": 10,
+        "deadline_seconds": 20,
     }
 }
 
