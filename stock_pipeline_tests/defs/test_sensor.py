@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteJobOrigin,
+    RemoteRepositoryOrigin,
+)
 
 from stock_pipeline.defs.ingest import sensor
+from stock_pipeline.lib.batches import Plan
+from stock_pipeline.resources.planner import next_attempt
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline_tests.integration.test_ingest import FEEDS, trade
@@ -136,3 +144,37 @@ def test_a_store_without_the_bucket_is_one_sentence(
     monkeypatch.setenv("STOCK_PIPELINE__AWS__BUCKET", "no-such-bucket-here")
     get_settings.cache_clear()
     assert "s3://no-such-bucket-here" in said(tick(instance))
+
+
+@dg.job
+def nothing() -> None:
+    """A job to queue."""
+
+
+def test_a_queued_run_cannot_have_died_and_a_cancelled_one_is_over(settings_for, instance):
+    settings_for(FEEDS)
+    plan = Plan(
+        feed="trades",
+        topic="t",
+        seq=3,
+        planned_at=datetime(2026, 11, 20),
+        decoder_version="1",
+        ranges={},
+    )
+    tags = {sensor.FEED_TAG: "trades", sensor.SEQ_TAG: "3", sensor.ATTEMPT_TAG: "1"}
+    location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("anywhere"), "__repository__")
+    run = instance.create_run_for_job(
+        nothing,
+        tags=tags,
+        status=dg.DagsterRunStatus.QUEUED,
+        remote_job_origin=RemoteJobOrigin(location, "nothing"),
+        job_code_origin=dg.reconstructable(nothing).get_python_origin(),
+    )
+    runs = sensor.BatchRuns(instance)
+    (first,), (later,) = runs.attempts(plan), runs.attempts(plan)
+    assert first.started_at < later.started_at
+    assert next_attempt([later], 600, later.started_at) == "attempt 1 is running"
+    instance.report_run_canceled(run)
+    (over,) = runs.attempts(plan)
+    assert over.ended_at is not None
+    assert next_attempt([over], 600, over.ended_at + timedelta(seconds=5)) == 2
