@@ -123,7 +123,7 @@ class Line:
         self._waiting = notice if notice.until else None
         self.skipped += notice.kind == "skipped"
         if notice.kind != "pause":
-            self._print(notice.sentence)
+            self.say(notice.sentence)
 
     def text(self, sent: int, delivered: int) -> str:
         """Sent, acknowledged, rate, and what is waited for."""
@@ -139,10 +139,11 @@ class Line:
     def log(self, sent: int, delivered: int) -> None:
         """A line now and then, where nobody sees the live one."""
         if not sys.stderr.isatty() and time.monotonic() - self._logged > LOG_SECONDS:
-            self._print(self.text(sent, delivered))
+            self.say(self.text(sent, delivered))
             self._logged = time.monotonic()
 
-    def _print(self, sentence: str) -> None:
+    def say(self, sentence: str) -> None:
+        """A line that stays; nothing in it is markup."""
         self._console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -179,6 +180,8 @@ def run(settings: Settings, job: Job) -> int:
                 Fetching(messages) as fetching,
                 console.status("") as live,
             ):
+                pace = "as they come" if job.stream else f"every {job.every:g} s"
+                line.say(f"{job.request.what} of {job.source} to topic {job.topic}, {pace}.")
                 while not fetching.over:
                     sent += publisher.send(fetching.take())
                     live.update(escape(line.text(sent, publisher.delivered)))

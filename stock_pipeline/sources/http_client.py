@@ -10,7 +10,7 @@ from datetime import UTC, tzinfo
 from typing import Any, NamedTuple
 
 import requests
-from urllib3.exceptions import InvalidHeader, ReadTimeoutError
+from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError, ReadTimeoutError
 from urllib3.util import Retry
 
 from stock_pipeline.lib.plain_text import one_line
@@ -147,7 +147,7 @@ class HttpClient:
                 ),
             ) as response:
                 body = self._body(response)
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             problem = self._problem(error)
         if problem:  # Outside: the exception of requests holds the URL with the key.
             raise _TransientError(problem)
@@ -179,7 +179,8 @@ class HttpClient:
         """The whole body, in time also when it comes drop by drop."""
         deadline = time.monotonic() + self._settings.answer_timeout_seconds
         body = bytearray()
-        for chunk in response.iter_content(64 * 1024):
+        # Not iter_content: it waits until the chunk is full, however slowly that comes.
+        while chunk := response.raw.read1(64 * 1024, decode_content=True):
             body += chunk
             if self._context.stop.is_set():
                 raise StoppedError
@@ -192,33 +193,27 @@ class HttpClient:
                 )
         return bytes(body)
 
-    def _problem(self, error: requests.RequestException) -> str:
+    def _problem(self, error: requests.RequestException | HTTPError) -> str:
         """What happened, without the text of the exception: that holds the URL."""
         settings = self._settings
         if isinstance(error, requests.ConnectTimeout):
             return f"took no connection within {settings.connect_timeout_seconds:g} s"
-        if isinstance(error, requests.ReadTimeout) or _caused_by(error, ReadTimeoutError):
+        if isinstance(error, requests.ReadTimeout | ReadTimeoutError):
             return f"gave no whole answer within {settings.answer_timeout_seconds:g} s"
         if isinstance(error, requests.exceptions.SSLError):
             return "shows a certificate that is not trusted"
         if isinstance(error, requests.exceptions.ProxyError):
             return "cannot be reached through the proxy"
-        if isinstance(error, requests.ConnectionError) and not _caused_by(error, OSError):
+        if isinstance(error, requests.ConnectionError) and not _aborted(error):
             return "cannot be reached"
-        if isinstance(
-            error,
-            requests.ConnectionError
-            | requests.exceptions.ChunkedEncodingError
-            | requests.exceptions.ContentDecodingError,
-        ):
+        if isinstance(error, requests.ConnectionError | HTTPError):
             return "cut the connection before its answer was whole"
         return f"could not be asked ({type(error).__name__})"
 
 
-def _caused_by(error: requests.RequestException, kind: type[Exception]) -> bool:
-    """Whether urllib3 named such an error as the cause."""
-    inner = error.args[0] if error.args else None
-    return isinstance(inner, kind) or any(isinstance(a, kind) for a in getattr(inner, "args", ()))
+def _aborted(error: requests.ConnectionError) -> bool:
+    """Whether there was a connection, which then ended."""
+    return bool(error.args) and isinstance(error.args[0], ProtocolError)
 
 
 def _retry_after(response: requests.Response) -> float | None:

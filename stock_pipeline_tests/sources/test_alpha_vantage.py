@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import threading
@@ -251,6 +252,7 @@ DOCUMENT = json.dumps(payloads.intraday("IBM")).encode()
         (Reply(status=503), "answered 503"),
         (Reply(status=500, body={"Information": "premium endpoint"}), "answered 500"),
         (Reply(DOCUMENT, cut_at=200), "cut the connection before its answer was whole"),
+        (Reply(DOCUMENT, cut_at=200, chunked=True), "cut the connection before"),
         (Reply(cut_at=0), "cut the connection before its answer was whole"),
         (Reply(DOCUMENT, headers={"Content-Encoding": "gzip"}), "cut the connection"),
         (Reply(DOCUMENT[:-1]), "bytes that are not JSON"),
@@ -270,7 +272,14 @@ def test_what_passes_is_told_and_asked_again(
     assert len(server.asked) == 2
 
 
-@pytest.mark.parametrize("reply", [Reply(hang=True), Reply(DOCUMENT, cut_at=100, hang=True)])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(hang=True),
+        Reply(DOCUMENT, cut_at=100, hang=True),
+        Reply(DOCUMENT, drip=0.05),
+    ],
+)
 def test_silence_is_told_and_asked_again(
     server: VendorServer, tmp_path: Path, reply: Reply
 ) -> None:
@@ -278,6 +287,21 @@ def test_silence_is_told_and_asked_again(
     server.script = [reply]
     assert len(client.fetch()) == 1
     assert "gave no whole answer within 0.5 s" in client.told()
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(DOCUMENT, chunked=True),
+        Reply(gzip.compress(DOCUMENT), headers={"Content-Encoding": "gzip"}),
+    ],
+)
+def test_chunks_and_compression_are_undone(
+    server: VendorServer, client: Client, reply: Reply
+) -> None:
+    server.script = [reply]
+    assert client.fetch() == [Message(b"IBM", DOCUMENT)]
+    assert client.notices == []
 
 
 def test_the_vendors_word_on_when_to_ask_again_comes_first(

@@ -21,6 +21,8 @@ class Reply:
         status: Of HTTP.
         headers: Besides the length.
         cut_at: Close the connection after so many bytes of the body; 0 sends not even a status.
+        drip: Seconds between the bytes of the body.
+        chunked: Send no length but chunks; cut, their end is missing.
         hang: Say nothing (or, with `cut_at`, nothing more) until the server stops.
     """
 
@@ -28,6 +30,8 @@ class Reply:
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     cut_at: int | None = None
+    drip: float = 0.0
+    chunked: bool = False
     hang: bool = False
 
 
@@ -81,16 +85,35 @@ class VendorServer:
             self._over.wait(60)
         if reply.cut_at != 0 and not (reply.hang and reply.cut_at is None):
             handler.send_response(reply.status)
-            for name, value in reply.headers.items():
+            length = ("Transfer-Encoding", "chunked") if reply.chunked else None
+            for name, value in (
+                *reply.headers.items(),
+                length or ("Content-Length", str(len(body))),
+            ):
                 handler.send_header(name, value)
-            handler.send_header("Content-Length", str(len(body)))
             handler.end_headers()
-            handler.wfile.write(body[: reply.cut_at])
-            handler.wfile.flush()
+            self._send_body(handler, body[: reply.cut_at], reply)
             if reply.hang:
                 self._over.wait(60)
         if reply.cut_at is not None or reply.hang:
             handler.close_connection = True
+
+    def _send_body(self, handler: BaseHTTPRequestHandler, body: bytes, reply: Reply) -> None:
+        if reply.chunked:
+            handler.wfile.write(b"%x\r\n%s\r\n" % (len(body), body))
+            handler.wfile.write(b"" if reply.cut_at else b"0\r\n\r\n")
+        elif reply.drip:
+            for n in range(len(body)):
+                if self._over.wait(reply.drip):
+                    return
+                try:
+                    handler.wfile.write(body[n : n + 1])
+                except OSError:  # The client has had enough.
+                    handler.close_connection = True
+                    return
+        else:
+            handler.wfile.write(body)
+        handler.wfile.flush()
 
     def stop(self) -> None:
         """Close the port; who waits for a hanging reply gets an end."""
