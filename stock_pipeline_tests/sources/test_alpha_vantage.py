@@ -48,10 +48,16 @@ class Client:
     def __init__(self, server: VendorServer, home: Path, **settings: Any) -> None:
         self.notices: list[Notice] = []
         self.stop = threading.Event()
+        self.stop_at_first_notice = False
         given = {"base_url": server.url, "api_key": SecretStr(KEY), "pause_seconds": 0.01}
         given |= {"requests_per_second": None, "answer_timeout_seconds": 10.0} | settings
         chosen = SOURCE.defaults.model_copy(update=given)
-        self.source = SOURCE.open(Context(chosen, home, self.notices.append, self.stop))
+        self.source = SOURCE.open(Context(chosen, home, self.notify, self.stop))
+
+    def notify(self, notice: Notice) -> None:
+        self.notices.append(notice)
+        if self.stop_at_first_notice:
+            self.stop.set()
 
     def fetch(self, *symbols: str, **request: Any) -> list[Message]:
         return list(self.source.fetch(Request(symbols or ("IBM",), **request)))
@@ -158,7 +164,7 @@ def test_the_minute_of_the_older_limit_is_waited_for_until_the_user_stops(
     server: VendorServer, client: Client
 ) -> None:
     server.script = [Reply(payloads.PER_MINUTE)]
-    threading.Timer(0.2, client.stop.set).start()
+    client.stop_at_first_notice = True
     with pytest.raises(StoppedError):
         client.fetch()
     until = client.notices[0].until
@@ -309,7 +315,7 @@ def test_the_vendors_word_on_when_to_ask_again_comes_first(
 ) -> None:
     later = format_datetime(datetime.now(UTC).replace(year=2100), usegmt=True)
     server.script = [Reply(status=429, headers={"Retry-After": later})]
-    threading.Timer(0.2, client.stop.set).start()
+    client.stop_at_first_notice = True
     with pytest.raises(StoppedError):
         client.fetch()
     until = client.notices[0].until

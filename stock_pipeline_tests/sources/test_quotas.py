@@ -127,7 +127,7 @@ def test_processes_that_ask_at_once_share_a_quota(tmp_path: Path) -> None:
         subprocess.Popen(
             [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
         )
-        for _ in range(3)
+        for _ in range(2)
     ]
     assert sum(int(process.communicate(timeout=60)[0]) for process in running) == 50
 
