@@ -69,7 +69,8 @@ def name_problems(settings: Settings) -> list[Problem]:
             near, known = did_you_mean(name, list(SOURCES)), ", ".join(SOURCES)
             sentence = f"sources.{name} is no source{near}; sources: {known}."
             problems.append((("sources", name), sentence))
-    sources = sorted({feed.source for feed in settings.feeds.values()})
+    # Bars name their vendor, and else are of their feed's source.
+    sources = sorted({feed.source for feed in settings.feeds.values()} | set(SOURCES))
     for index, source in enumerate(settings.source_precedence):
         if source not in sources:
             near, known = did_you_mean(source, sources), ", ".join(sources)

@@ -182,7 +182,10 @@ def _bar_messages(symbol: str, interval: str, prices: Prices) -> Iterator[Messag
     now = datetime.now(UTC)
     length = _INTERVALS[interval].length
     last_trade = meta.get("regularMarketTime")
-    closing = meta["currentTradingPeriod"]["regular"]["end"]
+    # Funds have no session: their day ends with the date.
+    session = (meta.get("currentTradingPeriod") or {}).get("regular") or {}
+    closing = session.get("end")
+    today = (closing or now.astimezone(frame.index[0].tzinfo)).date()
     columns = ["Open", "High", "Low", "Close", "Adj Close", "Volume"]
     for start, (*ohlc, adjusted, volume) in zip(
         frame.index, frame[columns].itertuples(index=False), strict=True
@@ -190,7 +193,8 @@ def _bar_messages(symbol: str, interval: str, prices: Prices) -> Iterator[Messag
         if any(pd.isna(price) for price in ohlc):
             continue
         if interval == "1d":
-            complete, live = start.date() < closing.date() or now >= closing, False
+            complete = start.date() < today or (closing is not None and now >= closing)
+            live = False
         else:
             complete = start + length <= now
             flat = volume == 0 and len(set(ohlc)) == 1

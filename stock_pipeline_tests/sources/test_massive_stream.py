@@ -233,8 +233,13 @@ def test_a_plan_without_the_stream_ends_it(tmp_path: Path, rest: VendorServer) -
 def test_a_second_connection_of_the_key_waits_for_the_first(
     tmp_path: Path, rest: VendorServer
 ) -> None:
-    taken_already = [{"ev": "status", "status": "max_connections", "message": "Maximum number"}]
-    with stream_vendor(lambda line: line.send(taken_already), plays([bar(minute(0))])) as line:
+    def refuse(line: Line) -> None:
+        line.send(CONNECTED)
+        line.hear()
+        line.send([{"ev": "status", "status": "max_connections", "message": "Maximum number"}])
+        line.wait_for_end()
+
+    with stream_vendor(refuse, plays([bar(minute(0))])) as line:
         massive, take = stream(line, rest, tmp_path)
         assert starts(take(1)) == [minute(0)]
     [sentence] = massive.told.sentences("wait")

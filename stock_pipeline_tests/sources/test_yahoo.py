@@ -146,6 +146,22 @@ def test_daily_bars_have_adjusted_closes_and_today_only_when_its_session_is_over
     assert [tuple(row[n] for n in names) for row in decoded(messages, "bar")] == expected
 
 
+def test_without_a_session_the_day_ends_with_its_date(tmp_path: Path) -> None:
+    days = [date(2020, 8, 28), datetime.now(NEW_YORK).date()]
+    answer = chart(
+        [daily(day) for day in days],
+        [(10, 12, 9, 11, 0)] * 2,
+        market_time=CLOSE,
+        regular=(OPEN, CLOSE),
+        granularity="1d",
+        adjusted=[11, 11],
+    )
+    del answer["chart"]["result"][0]["meta"]["currentTradingPeriod"]
+    with yahoo_server(charts(answer)) as server:
+        [row] = decoded(Yahoo(server, tmp_path).ask(), "bar")
+    assert row["trade_date"] == days[0]
+
+
 def test_old_prices_divided_by_splits_keep_their_digits(tmp_path: Path) -> None:
     answer = chart(
         [daily(date(1985, 10, 1))],
