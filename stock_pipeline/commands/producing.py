@@ -181,7 +181,7 @@ def run(settings: Settings, job: Job) -> int:
                 console.status("") as live,
             ):
                 pace = "as they come" if job.stream else f"every {job.every:g} s"
-                line.say(f"{job.request.what} of {job.source} to topic {job.topic}, {pace}.")
+                line.say(f"Sends {job.request.what} of {job.source} to topic {job.topic}, {pace}.")
                 while not fetching.over:
                     sent += publisher.send(fetching.take())
                     live.update(escape(line.text(sent, publisher.delivered)))
@@ -196,7 +196,7 @@ def run(settings: Settings, job: Job) -> int:
     if publisher:
         typer.echo(
             f"{publisher.delivered:,} messages of {job.source} delivered to topic {job.topic}"
-            f"{f', {line.skipped:,} times nothing came' if line.skipped else ''}.",
+            f"{f'; {line.skipped:,} skipped, see above' if line.skipped else ''}.",
             err=True,
         )
     if failure:
