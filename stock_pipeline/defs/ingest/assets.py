@@ -38,7 +38,6 @@ GRAIN = {
     "index_daily": "one daily bar",
 }
 
-
 #: Columns that only bronze and quarantine have, or that mean something else there.
 COLUMNS = {
     "event_time": "When the trade happened, by its source, UTC.",
@@ -162,8 +161,8 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
                     results = [run_batch(planner, name, plan, config.attempt, context.run.run_id)]
                 except TopicChangedError as error:
                     # The sensor turns the topic's check red by this: it reads no record itself.
-                    tags = {TOPIC_CHANGED_TAG: str(error)}
-                    context.instance.add_run_tags(context.run.run_id, tags)
+                    said = {TOPIC_CHANGED_TAG: str(error)}
+                    context.instance.add_run_tags(context.run.run_id, said)
                     raise
         yield from _report(context, bronze, quarantine, results)
 
