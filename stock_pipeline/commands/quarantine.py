@@ -32,6 +32,7 @@ def list_(
     feed: FeedOption = None, reason: ReasonOption = None, as_json: JsonOption = False
 ) -> None:
     """Count rejects that wait, by feed, batch and reason."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
@@ -46,7 +47,7 @@ def list_(
                 {
                     "feed": name,
                     "batch": found.decision.plan.seq,
-                    "planned_at": found.decision.plan.planned_at.isoformat(" ", "seconds"),
+                    "planned_at": found.decision.plan.planned_at.isoformat(" ", "minutes"),
                     "reason": code,
                     "rejects": count,
                     "partial": partial,
@@ -59,10 +60,11 @@ def list_(
     if not lines:
         typer.echo("No rejects wait.")
         return
-    table = Table("feed", "batch", "planned (UTC)", "reason", "rejects", "of a document")
+    # The time of planning is left out: with it the table does not fit 80 characters.
+    table = Table("feed", "batch", "reason", "rejects", "is", box=SIMPLE_HEAD)
     for line in lines:
-        cells = [str(value) for value in line.values()]
-        table.add_row(*cells[:-1], "part" if line["partial"] else "whole")
+        cells = [str(line[name]) for name in ("feed", "batch", "reason", "rejects")]
+        table.add_row(*cells, "part of a document" if line["partial"] else "a whole record")
     Console().print(table)
 
 
