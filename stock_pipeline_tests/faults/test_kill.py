@@ -24,7 +24,7 @@ from stock_pipeline.settings import project_root
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline_tests.faults.tally import TALLY
 
-KILLS = int(os.environ.get("STOCK_PIPELINE_PROCESS_KILLS", "12"))
+KILLS = int(os.environ.get("STOCK_PIPELINE_PROCESS_KILLS", "6"))
 RECORDS_PER_SECOND = 100
 FEEDS = {
     "trades": {
