@@ -60,24 +60,29 @@ class StreamVendor:
         self.requests: list[Request] = []
         self.lines: list[Line] = []
         self._plays = plays
+        self._of: dict[ServerConnection, Play] = {}
         self._lock = threading.Lock()
 
-    def process_request(self, _: ServerConnection, request: Request) -> Response | None:
-        """An HTTP status where a play is a number."""
+    def process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Give the connection the next play: an HTTP status where that is a number.
+
+        Here, not in `handle`, which a client that hangs up at once and connects again may overtake.
+        """
         with self._lock:
             self.requests.append(request)
-            if not self._plays or not isinstance(self._plays[0], int):
+            play = self._plays.pop(0)
+            if not isinstance(play, int):
+                self._of[connection] = play
                 return None
-            status = http.HTTPStatus(self._plays.pop(0))
+            status = http.HTTPStatus(play)
         return Response(status.value, status.phrase, Headers({"Content-Length": "0"}), b"")
 
     def handle(self, connection: ServerConnection) -> None:
-        """Play the next one."""
+        """Play what the connection was given."""
         line = Line(connection)
         with self._lock:
             self.lines.append(line)
-            play = self._plays.pop(0)
-        assert callable(play)
+            play = self._of.pop(connection)
         play(line)
 
 
