@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,10 @@ from pydantic import Field
 
 from stock_pipeline.settings_base import Section
 from stock_pipeline.settings_source import SettingsError
+
+
+#: What AWS takes in the name or the ARN of a secret.
+_SECRET_ID = r"^[A-Za-z0-9/_+=.@:-]{1,2048}$"
 
 
 class SecretsSettings(Section):
@@ -20,7 +25,11 @@ class SecretsSettings(Section):
     """
 
     #: Name or ARN; its text is a JSON object such as {"kafka.sasl_password": "..."}.
-    secret_id: str | None = Field(default=None, min_length=1)
+    secret_id: str | None = Field(
+        default=None,
+        pattern=_SECRET_ID,
+        description="a name or an ARN of letters, digits and /_+=.@:-",
+    )
     #: The local profile asks its emulator; others ask AWS.
     endpoint_url: str | None = Field(
         default=None, pattern=r"^https?://[^/\s]+/?$", description="http://host:port"
@@ -39,7 +48,8 @@ def read_secret(settings: Mapping[str, Any], place: str) -> dict[str, str]:
     """
     secrets = _section(settings, "secrets")
     secret_id = secrets.get("secret_id")
-    if not secret_id or not isinstance(secret_id, str):
+    # What is wrong with another one, the validation of all settings says.
+    if not isinstance(secret_id, str) or not re.fullmatch(_SECRET_ID, secret_id):
         return {}
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -109,6 +109,10 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
         FEED.replace("source: s", 'source: "a\\u202e"'),
         "app_config.yaml:2: feeds.a.s",
     ),
+    "hidden secret": (
+        FEED + 'secrets: {secret_id: "\\ud7fc"}',
+        "app_config.yaml:4: secrets.secret_id must be text (a name or an ARN of letters",
+    ),
     "large": (
         FEED + "# " + "x" * 300_000,
         "app_config.yaml: has 300,072 bytes; settings take 262,144",
