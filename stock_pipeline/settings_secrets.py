@@ -12,9 +12,8 @@ from pydantic import Field
 from stock_pipeline.settings_base import Section
 from stock_pipeline.settings_source import SettingsError
 
-
 #: What AWS takes in the name or the ARN of a secret.
-_SECRET_ID = r"^[A-Za-z0-9/_+=.@:-]{1,2048}$"
+_NAME_OR_ARN = r"^[A-Za-z0-9/_+=.@:-]{1,2048}$"
 
 
 class SecretsSettings(Section):
@@ -27,7 +26,7 @@ class SecretsSettings(Section):
     #: Name or ARN; its text is a JSON object such as {"kafka.sasl_password": "..."}.
     secret_id: str | None = Field(
         default=None,
-        pattern=_SECRET_ID,
+        pattern=_NAME_OR_ARN,
         description="a name or an ARN of letters, digits and /_+=.@:-",
     )
     #: The local profile asks its emulator; others ask AWS.
@@ -49,7 +48,7 @@ def read_secret(settings: Mapping[str, Any], place: str) -> dict[str, str]:
     secrets = _section(settings, "secrets")
     secret_id = secrets.get("secret_id")
     # What is wrong with another one, the validation of all settings says.
-    if not isinstance(secret_id, str) or not re.fullmatch(_SECRET_ID, secret_id):
+    if not isinstance(secret_id, str) or not re.fullmatch(_NAME_OR_ARN, secret_id):
         return {}
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -30,8 +30,8 @@ from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
 from stock_pipeline_tests.apache_kafka import EAGER, NOT_ON_APACHE, Node, require_apache
 
-# Everywhere the examples that CI takes, the same in each run. What has not been tried yet is the work
-# of `make fuzz` and of `pytest --hypothesis-profile=default`.
+# Everywhere the examples that CI takes, the same in each run. What nobody has tried is for
+# `make fuzz` and `pytest --hypothesis-profile=default`.
 hypothesis.settings.load_profile("ci")
 
 STACK_FIXTURES = {"local_stack", "stack", "broker", "ministack_endpoint", "apache_broker"}
