@@ -48,7 +48,7 @@ def ingest_once() -> dict[str, float]:
     """Plan and ingest everything that waits, in this process; seconds, records, peak megabytes."""
     import dagster  # noqa: F401 - a run has it in memory too
 
-    from stock_pipeline.defs.ingest.assets import run_batch
+    from stock_pipeline.defs.ingest.batch import run_batch
     from stock_pipeline.resources.planner import Planner
 
     settings = get_settings()

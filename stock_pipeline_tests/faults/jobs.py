@@ -27,7 +27,7 @@ import kafka
 import kafka.admin  # noqa: F401
 import pyarrow.dataset  # noqa: F401
 
-from stock_pipeline.defs.ingest.assets import run_batch
+from stock_pipeline.defs.ingest.batch import run_batch
 from stock_pipeline.lib.schemas import GOLD_TABLES
 from stock_pipeline.resources import batch_files
 from stock_pipeline.resources.athena import AthenaRunner
@@ -197,6 +197,16 @@ class Job:
     def alive(self) -> bool:
         """Whether it still runs, or is stopped."""
         return self._process.is_alive()
+
+    def result(self) -> Any:
+        """What it returned.
+
+        Raises:
+            AssertionError: It failed.
+        """
+        ended = self.wait()
+        assert not ended.error, ended.trace
+        return ended.result
 
     def wait(self, seconds: float = 300) -> Ended:
         """How it ended.

@@ -133,7 +133,7 @@ def _running(plan: Plan) -> Attempt:
 def test_a_batch_that_crosses_midnight_is_one_object_however_late_it_is_retried(
     settings_for, lake, broker, produce
 ):
-    from stock_pipeline.defs.ingest.assets import run_batch
+    from stock_pipeline.defs.ingest.batch import run_batch
 
     settings = settings_for(NEW_YORK)
     topic = settings.feeds["trades"].topic

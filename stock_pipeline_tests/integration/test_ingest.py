@@ -11,7 +11,8 @@ import dagster as dg
 import pytest
 
 from stock_pipeline.commands.where import locate
-from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name, run_batch
+from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name
+from stock_pipeline.defs.ingest.batch import run_batch
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.offsets import TopicChangedError
 from stock_pipeline.lib.schemas import TRADES

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from stock_pipeline.defs.ingest.assets import run_batch
+from stock_pipeline.defs.ingest.batch import run_batch
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision
 from stock_pipeline.lib.due import BUILD_ORDER

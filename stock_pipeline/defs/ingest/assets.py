@@ -3,14 +3,13 @@
 Without postponed annotations: Dagster reads the config's type from the function itself.
 """
 
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from stock_pipeline.defs.explained import explained
+from stock_pipeline.defs.ingest.batch import ingest_what_waits, run_batch
 from stock_pipeline.defs.kafka.assets import OWNERS, topic_key
 from stock_pipeline.defs.table_columns import DESCRIPTIONS
 from stock_pipeline.lib.losses import loss_sentences
@@ -19,11 +18,7 @@ from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.settings import FeedSettings, get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.lib.batches import Plan
-    from stock_pipeline.resources.batch_files import Reader
     from stock_pipeline.resources.ingest import Ingested
-    from stock_pipeline.resources.offset_log import OffsetLog
-    from stock_pipeline.resources.planner import Planner
 
 #: Share of rejected offsets in a batch above which the quarantine check warns.
 REJECT_SHARE_TO_WARN = 0.05
@@ -146,7 +141,7 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
         with explained("a batch without decision stays planned and is asked for again by itself"):
             planner = Planner(get_settings())
             if config.seq is None:
-                results = list(_ingest_what_waits(planner, name, context.run.run_id))
+                results = list(ingest_what_waits(planner, name, context.run.run_id))
                 if not results:
                     context.log.info("nothing waiting")
             else:
@@ -167,90 +162,6 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
         yield from _report(context, bronze, quarantine, results)
 
     return ingest_feed
-
-
-def run_batch(
-    planner: "Planner", name: str, plan: "Plan", attempt: int, run_id: str
-) -> tuple["Ingested", float]:
-    """Ingest one planned batch; returns what became of it and the seconds that it took."""
-    from stock_pipeline.lib.decode import Decoder
-    from stock_pipeline.resources.ingest import ingest
-    from stock_pipeline.resources.kafka import KafkaUnavailableError
-
-    feed = planner.settings.feeds[name]
-    started = time.perf_counter()
-
-    def poll() -> Any:
-        offsets = planner.kafka.topic_offsets([plan.topic])[plan.topic]
-        if offsets is None:
-            raise KafkaUnavailableError(
-                f"Topic {plan.topic} does not exist, of which batch {plan.seq} was planned; "
-                "nothing was read. Create it, or adopt the new one: "
-                f"stock-pipeline feed adopt {name}"
-            )
-        return offsets
-
-    decoder = Decoder(
-        feed.format,
-        feed.source,
-        feed.calendar or "XNYS",
-        [(rule.pattern, rule.calendar) for rule in planner.settings.calendars],
-        feed.max_message_bytes,
-    )
-    log = planner.logs[name]
-    with _reader(planner, log, plan) as reader:
-        done = ingest(
-            log,
-            plan,
-            log.state(),
-            reader,
-            poll,
-            decoder,
-            feed.format,
-            attempt=f"{attempt}-{run_id[:8]}",
-            run_id=run_id,
-        )
-    return done, time.perf_counter() - started
-
-
-@contextmanager
-def _reader(planner: "Planner", log: "OffsetLog", plan: "Plan") -> Iterator["Reader"]:
-    """Kafka, or for rejects that come back the quarantine object of their batch."""
-    from stock_pipeline.resources.kafka import RangeReader
-    from stock_pipeline.resources.quarantine import QuarantineReader
-
-    if plan.offsets is not None:
-        old = log.commit_of(plan.replay_of[0])
-        if old is None or old.decision.quarantine_key is None:
-            raise dg.Failure(
-                f"Batch {plan.seq} of feed {plan.feed} replays rejects of batch "
-                f"{plan.replay_of[0]}, whose commit or quarantine object is gone: restore it, the "
-                "batch is asked for again.",
-                allow_retries=False,
-            )
-        yield QuarantineReader(log.lake, old.decision.quarantine_key, plan.offsets)
-        return
-    with closing(RangeReader(planner.settings.kafka, plan.topic)) as reader:
-        yield reader
-
-
-def _ingest_what_waits(
-    planner: "Planner", name: str, run_id: str
-) -> Iterator[tuple["Ingested", float]]:
-    feed = planner.settings.feeds[name]
-    while True:
-        tick = planner.tick(
-            name,
-            planner.poll()[feed.topic],
-            lambda plan: [],  # noqa: ARG005 - a person asks: undecided batches run again now
-            force=True,
-        )
-        if tick.problem:
-            raise dg.Failure(tick.problem, allow_retries=False)
-        if not tick.requests:
-            return
-        for request in tick.requests:
-            yield run_batch(planner, name, request.plan, request.attempt, run_id)
 
 
 def _report(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stock_pipeline.defs.ingest.assets import run_batch
+from stock_pipeline.defs.ingest.batch import run_batch
 from stock_pipeline.lib.batches import Decision
 from stock_pipeline.resources.kafka import KafkaUnavailableError
 from stock_pipeline.resources.lake import Lake

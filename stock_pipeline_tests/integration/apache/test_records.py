@@ -264,6 +264,6 @@ def plan_one(planner: Planner, topic: str) -> Any:
 
 
 def decide(planner: Planner, request: Any) -> Any:
-    from stock_pipeline.defs.ingest.assets import run_batch
+    from stock_pipeline.defs.ingest.batch import run_batch
 
     return run_batch(planner, "trades", request.plan, request.attempt, "run")[0]

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from stock_pipeline.defs.ingest.assets import run_batch
+from stock_pipeline.defs.ingest.batch import run_batch
 from stock_pipeline.resources.diagnosis_kafka import kafka_findings
 from stock_pipeline.resources.kafka import KafkaAccessError, RangeReader
 from stock_pipeline.resources.planner import Planner

@@ -9,7 +9,7 @@ import dagster as dg
 import pytest
 
 from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.defs.ingest.assets import run_batch
+from stock_pipeline.defs.ingest.batch import run_batch
 from stock_pipeline.resources.diagnosis_kafka import kafka_findings
 from stock_pipeline.resources.kafka_iam import IamToken
 from stock_pipeline.resources.planner import Planner

@@ -1,0 +1,119 @@
+"""Running batches: one that the sensor planned, or all that wait when a person asks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:
+    from stock_pipeline.lib.batches import Plan
+    from stock_pipeline.lib.offsets import TopicOffsets
+    from stock_pipeline.resources.batch_files import Reader
+    from stock_pipeline.resources.ingest import Ingested
+    from stock_pipeline.resources.offset_log import OffsetLog
+    from stock_pipeline.resources.planner import Planner
+
+
+def run_batch(
+    planner: Planner, name: str, plan: Plan, attempt: int, run_id: str
+) -> tuple[Ingested, float]:
+    """Ingest one planned batch; returns what became of it and the seconds that it took.
+
+    Args:
+        planner: Has the feed's log and the connections.
+        name: Name of the feed.
+        plan: The batch.
+        attempt: Number of this attempt at it.
+        run_id: Dagster's run.
+
+    Raises:
+        TopicChangedError: The topic was truncated or recreated; nothing was written.
+        KafkaUnavailableError: The brokers broke off, or the topic is gone; nothing was decided.
+        DiskFullError: No room for the temporary files; nothing was decided.
+        dg.Failure: The rejects that were to come back are gone from quarantine.
+    """
+    from stock_pipeline.lib.decode import Decoder
+    from stock_pipeline.resources.ingest import ingest
+    from stock_pipeline.resources.kafka import KafkaUnavailableError
+
+    feed = planner.settings.feeds[name]
+    started = time.perf_counter()
+
+    def poll() -> TopicOffsets:
+        offsets = planner.kafka.topic_offsets([plan.topic])[plan.topic]
+        if offsets is None:
+            raise KafkaUnavailableError(
+                f"Topic {plan.topic} does not exist, of which batch {plan.seq} was planned; "
+                "nothing was read. Create it, or adopt the new one: "
+                f"stock-pipeline feed adopt {name}"
+            )
+        return offsets
+
+    decoder = Decoder(
+        feed.format,
+        feed.source,
+        feed.calendar or "XNYS",
+        [(rule.pattern, rule.calendar) for rule in planner.settings.calendars],
+        feed.max_message_bytes,
+    )
+    log = planner.logs[name]
+    with _reader(planner, log, plan) as reader:
+        done = ingest(
+            log,
+            plan,
+            log.state(),
+            reader,
+            poll,
+            decoder,
+            feed.format,
+            attempt=f"{attempt}-{run_id[:8]}",
+            run_id=run_id,
+        )
+    return done, time.perf_counter() - started
+
+
+@contextmanager
+def _reader(planner: Planner, log: OffsetLog, plan: Plan) -> Iterator[Reader]:
+    """Kafka, or for rejects that come back the quarantine object of their batch."""
+    from stock_pipeline.resources.kafka import RangeReader
+    from stock_pipeline.resources.quarantine import QuarantineReader
+
+    if plan.offsets is not None:
+        old = log.commit_of(plan.replay_of[0])
+        if old is None or old.decision.quarantine_key is None:
+            raise dg.Failure(
+                f"Batch {plan.seq} of feed {plan.feed} replays rejects of batch "
+                f"{plan.replay_of[0]}, whose commit or quarantine object is gone: restore it, the "
+                "batch is asked for again.",
+                allow_retries=False,
+            )
+        yield QuarantineReader(log.lake, old.decision.quarantine_key, plan.offsets)
+        return
+    with closing(RangeReader(planner.settings.kafka, plan.topic)) as reader:
+        yield reader
+
+
+def ingest_what_waits(planner: Planner, name: str, run_id: str) -> Iterator[tuple[Ingested, float]]:
+    """Plan what waits whatever the triggers say, and run it, until nothing waits.
+
+    Raises:
+        dg.Failure: The feed stands still until somebody acts.
+    """
+    feed = planner.settings.feeds[name]
+    while True:
+        tick = planner.tick(
+            name,
+            planner.poll()[feed.topic],
+            lambda plan: [],  # noqa: ARG005 - a person asks: undecided batches run again now
+            force=True,
+        )
+        if tick.problem:
+            raise dg.Failure(tick.problem, allow_retries=False)
+        if not tick.requests:
+            return
+        for request in tick.requests:
+            yield run_batch(planner, name, request.plan, request.attempt, run_id)
