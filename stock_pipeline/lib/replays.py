@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from stock_pipeline.lib.batches import Decision, OffsetRange, Plan
-from stock_pipeline.lib.offsets import LogState, TopicOffsets
+from stock_pipeline.lib.log_state import LogState
+from stock_pipeline.lib.offsets import TopicOffsets
 
 
 class ReplayError(Exception):

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 
 from stock_pipeline.lib.batches import OffsetRange, Plan
 from stock_pipeline.lib.decode import DECODER_VERSION
+from stock_pipeline.lib.log_state import LogState
 from stock_pipeline.lib.offsets import (
-    LogState,
     TopicChangedError,
     TopicOffsets,
     Triggers,

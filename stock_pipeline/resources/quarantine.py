@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import Decision, OffsetRange
-from stock_pipeline.lib.offsets import LogState
+from stock_pipeline.lib.log_state import LogState
 from stock_pipeline.lib.replays import replayed_offsets
 from stock_pipeline.lib.schemas import QUARANTINE, RECORDS
 from stock_pipeline.resources.lake import Lake

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 
 from stock_pipeline.lib.batches import Commit, Plan
 from stock_pipeline.lib.decode import DECODER_VERSION
-from stock_pipeline.lib.offsets import LogState, TopicOffsets
+from stock_pipeline.lib.log_state import LogState
+from stock_pipeline.lib.offsets import TopicOffsets
 from stock_pipeline.lib.replays import ReplayError, requeue, supersede
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.resources.quarantine import OpenRejects

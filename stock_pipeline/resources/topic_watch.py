@@ -6,8 +6,9 @@ import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 
+from stock_pipeline.lib.log_state import LogState
 from stock_pipeline.lib.losses import loss_sentences
-from stock_pipeline.lib.offsets import LogState, TopicChangedError, TopicOffsets, check_topic
+from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.lib.topic_health import Findings, first_unread
 from stock_pipeline.resources.ingest import check_anchors
 from stock_pipeline.resources.kafka import KafkaControl, RangeReader

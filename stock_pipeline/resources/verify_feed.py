@@ -12,7 +12,8 @@ from datetime import date
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import Commit, Plan
 from stock_pipeline.lib.due import touches_of
-from stock_pipeline.lib.offsets import LogState, TopicOffsets
+from stock_pipeline.lib.log_state import LogState
+from stock_pipeline.lib.offsets import TopicOffsets
 from stock_pipeline.lib.verify import Check, Finding, Kind, Ledger, LogChecker, counted
 from stock_pipeline.resources.kafka import RangeReader
 from stock_pipeline.resources.lake import Lake

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from stock_pipeline.defs.catalog.assets import decide
 from stock_pipeline.lib.batches import Plan
 from stock_pipeline.lib.decode import DECODER_VERSION
-from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets, Triggers, fold, plan_next
+from stock_pipeline.lib.log_state import fold
+from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets, Triggers, plan_next
 from stock_pipeline.lib.sessions import dates_of
 from stock_pipeline.resources.planner import Attempt, Planner, next_attempt, triggers_of
 from stock_pipeline_tests.conftest import TEST_BROKER

@@ -8,15 +8,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from stock_pipeline.lib.batches import OffsetRange, Plan
+from stock_pipeline.lib.log_state import LogState, fold
 from stock_pipeline.lib.offsets import (
-    LogState,
     PartitionOffsets,
     TopicChangedError,
     TopicOffsets,
     Triggers,
     adopt,
-    checkpoint_of,
-    fold,
     lag,
     plan_next,
 )
@@ -140,19 +138,6 @@ def test_an_adopted_topic_is_read_from_its_beginning_in_a_new_incarnation():
     assert planned(state, topic(9, topic_id="b"), now=later).ranges == {
         0: OffsetRange(start=0, end=9)
     }
-
-
-def test_a_missing_plan_stops_the_fold():
-    plan = planned(LogState("f"), topic(9))
-    with pytest.raises(ValueError, match="has no plan 0, but has 7"):
-        fold("f", None, [plan.model_copy(update={"seq": 7})], {})
-
-
-def test_a_checkpoint_waits_for_pending_batches():
-    assert checkpoint_of(replace(KNOWN, pending=(planned(LogState("f"), topic(9)),))) is None
-    checkpoint = checkpoint_of(KNOWN)
-    assert checkpoint
-    assert fold("f", checkpoint, [], {}) == KNOWN
 
 
 def test_lag_counts_what_no_plan_covers():

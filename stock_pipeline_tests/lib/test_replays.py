@@ -7,15 +7,8 @@ from datetime import datetime
 import pytest
 
 from stock_pipeline.lib.batches import Commit, Decision, OffsetRange, PartitionCount, Plan
-from stock_pipeline.lib.offsets import (
-    LogState,
-    PartitionOffsets,
-    TopicOffsets,
-    Triggers,
-    checkpoint_of,
-    fold,
-    plan_next,
-)
+from stock_pipeline.lib.log_state import LogState, checkpoint_of, fold
+from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets, Triggers, plan_next
 from stock_pipeline.lib.replays import ReplayError, outcome, replayed_offsets, requeue, supersede
 
 NOW = datetime(2026, 11, 21)

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from stock_pipeline.lib import topic_health
 from stock_pipeline.lib.batches import OffsetRange, Plan
-from stock_pipeline.lib.offsets import LogState, PartitionOffsets, TopicOffsets
+from stock_pipeline.lib.log_state import LogState
+from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.lib.topic_health import Findings, first_unread, topic_problems
 
 

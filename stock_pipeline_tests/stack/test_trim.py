@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from stock_pipeline.lib.batches import OffsetRange
-from stock_pipeline.lib.offsets import LogState
+from stock_pipeline.lib.log_state import LogState
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.stack import trim
 from stock_pipeline.stack.trim import KEPT_RECORDS, Trimmer, deletable_below

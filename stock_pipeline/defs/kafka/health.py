@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from stock_pipeline.lib.offsets import LogState, TopicOffsets
+from stock_pipeline.lib.log_state import LogState
+from stock_pipeline.lib.offsets import TopicOffsets
 from stock_pipeline.lib.topic_health import Findings, topic_problems
 from stock_pipeline.settings import FeedSettings
 

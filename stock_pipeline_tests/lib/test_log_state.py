@@ -1,0 +1,36 @@
+"""The offset log folded into a state, and the state as a checkpoint."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from stock_pipeline.lib.batches import OffsetRange, Plan
+from stock_pipeline.lib.log_state import LogState, checkpoint_of, fold
+
+NOW = datetime(2026, 11, 20, 15, 0)
+KNOWN = LogState(
+    "f", next_seq=1, next_offsets={0: 50}, last_planned_at=NOW, decided_through=0, topic_id="a"
+)
+PLAN = Plan(
+    feed="f",
+    topic="t",
+    seq=0,
+    planned_at=NOW,
+    decoder_version="1",
+    ranges={0: OffsetRange(start=0, end=9)},
+)
+
+
+def test_a_missing_plan_stops_the_fold():
+    with pytest.raises(ValueError, match="has no plan 0, but has 7"):
+        fold("f", None, [PLAN.model_copy(update={"seq": 7})], {})
+
+
+def test_a_checkpoint_waits_for_pending_batches():
+    assert checkpoint_of(replace(KNOWN, pending=(PLAN,))) is None
+    checkpoint = checkpoint_of(KNOWN)
+    assert checkpoint
+    assert fold("f", checkpoint, [], {}) == KNOWN
