@@ -109,11 +109,6 @@ def table_prefix(layer: str, table: str) -> str:
     return f"{_safe(layer)}/{_safe(table)}/"
 
 
-def partition_key_of_day(day: date) -> str:
-    """Partition folder of a day: `trade_date=2026-11-20`."""
-    return f"trade_date={day.isoformat()}"
-
-
 def table_object_key(layer: str, table: str, partition_column: str, partition: str) -> str:
     """Key of the one object of a silver or gold partition.
 

@@ -54,6 +54,11 @@ class Triggers:
     max_batches_in_flight: int
 
 
+def recreated(state: LogState, offsets: TopicOffsets) -> bool:
+    """Whether both sides know the topic's id, and it is not the one that was read before."""
+    return bool(state.topic_id and offsets.topic_id and state.topic_id != offsets.topic_id)
+
+
 def check_topic(state: LogState, topic: str, offsets: TopicOffsets) -> None:
     """Refuse a topic that cannot be the one whose offsets were read before (I5).
 
@@ -61,7 +66,7 @@ def check_topic(state: LogState, topic: str, offsets: TopicOffsets) -> None:
         TopicChangedError: Another topic id, a vanished partition, or an end below what was read.
     """
     adopt = f"Nothing was read; to go on with it as it is: stock-pipeline feed adopt {state.feed}"
-    if state.topic_id and offsets.topic_id and state.topic_id != offsets.topic_id:
+    if recreated(state, offsets):
         raise TopicChangedError(
             f"Topic {topic} was recreated: its id is {offsets.topic_id}, the log's last plan saw "
             f"{state.topic_id}. {adopt}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from stock_pipeline.lib.batches import Decision, OffsetRange, Plan
+from stock_pipeline.lib.batches import Decision, OffsetRange, Plan, Replay
+from stock_pipeline.lib.intervals import with_numbers
 from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.offsets import TopicOffsets
+from stock_pipeline.lib.offsets import TopicOffsets, recreated
 
 
 class ReplayError(Exception):
@@ -41,21 +42,18 @@ def supersede(
             f"Batch {seq} of feed {feed} came from quarantine, not from Kafka: its rejects can be "
             f"replayed again (stock-pipeline quarantine replay {feed}), nothing was planned."
         )
-    for replay in state.replays:
-        if replay.of == seq and replay.offsets is None and replay.replaced is not False:
-            done = "was replaced" if replay.replaced else "is being replaced"
-            raise ReplayError(
-                f"Batch {seq} of feed {feed} {done} by batch {replay.seq}: name that one to read "
-                "its records once more. Nothing was planned."
-            )
+    if replay := _replacement(state, seq):
+        done = "was replaced" if replay.replaced else "is being replaced"
+        raise ReplayError(
+            f"Batch {seq} of feed {feed} {done} by batch {replay.seq}: name that one to read "
+            "its records once more. Nothing was planned."
+        )
     if replayed_offsets(state, seq):
         raise ReplayError(
             f"Rejects of batch {seq} of feed {feed} came back from quarantine already: reading the "
             "whole batch again would bring them twice. Nothing was planned."
         )
-    if old.plan.incarnation != state.incarnation or (
-        state.topic_id and offsets.topic_id and state.topic_id != offsets.topic_id
-    ):
+    if old.plan.incarnation != state.incarnation or recreated(state, offsets):
         raise ReplayError(
             f"Batch {seq} of feed {feed} was read from an earlier life of topic {old.plan.topic}, "
             "whose records Kafka no longer has. Nothing was planned, its rows stay."
@@ -94,21 +92,20 @@ def requeue(
         ReplayError: The whole batch was replaced, or is being read again.
     """
     seq = old.plan.seq
-    for replay in state.replays:
-        if replay.of == seq and replay.offsets is None and replay.replaced is not False:
-            raise ReplayError(
-                f"Batch {seq} of feed {state.feed} was read again as batch {replay.seq}: replay "
-                "the rejects of that one. Nothing was planned."
-            )
+    if replay := _replacement(state, seq):
+        raise ReplayError(
+            f"Batch {seq} of feed {state.feed} was read again as batch {replay.seq}: replay "
+            "the rejects of that one. Nothing was planned."
+        )
     settled = replayed_offsets(state, seq)
     open_rejects = {
         partition: fresh
         for partition, offsets in sorted(rejects.items())
-        if (fresh := sorted(set(offsets) - settled.get(partition, set())))
+        if (fresh := set(offsets) - settled.get(partition, set()))
     }
     if not open_rejects:
         return None
-    exact = {p: runs(offsets) for p, offsets in open_rejects.items()}
+    exact = {p: _exact(offsets) for p, offsets in open_rejects.items()}
     ranges = {p: OffsetRange(start=r[0].start, end=r[-1].end) for p, r in exact.items()}
     return _plan(state, old, ranges, exact, decoder_version, now)
 
@@ -148,15 +145,14 @@ def outcome(decision: Decision) -> str:
     )
 
 
-def runs(offsets: Iterable[int]) -> tuple[OffsetRange, ...]:
-    """Offsets as half-open ranges without a gap, in order."""
-    ranges: list[OffsetRange] = []
-    for offset in sorted(set(offsets)):
-        if ranges and ranges[-1].end == offset:
-            ranges[-1] = OffsetRange(start=ranges[-1].start, end=offset + 1)
-        else:
-            ranges.append(OffsetRange(start=offset, end=offset + 1))
-    return tuple(ranges)
+def _replacement(state: LogState, seq: int) -> Replay | None:
+    """The replay that replaced a whole batch, or is about to; None without one."""
+    whole = (r for r in state.replays if r.of == seq and r.offsets is None)
+    return next((r for r in whole if r.replaced is not False), None)
+
+
+def _exact(offsets: Iterable[int]) -> tuple[OffsetRange, ...]:
+    return tuple(OffsetRange(start=start, end=end) for start, end in with_numbers((), offsets))
 
 
 def _plan(
