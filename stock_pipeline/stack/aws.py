@@ -27,8 +27,8 @@ def is_ready(endpoint_url: str) -> bool:
 def aws_process(home: Path, port: int, *, enforce: bool = False) -> ProcessSpec:
     """MiniStack on a loopback port, with its state below `home`/aws.
 
-    S3 objects are on disk at once; Glue is saved on SIGTERM only, Athena's workgroups not always:
-    provisioning makes both again at every start.
+    S3 objects are on disk at once; Glue and the bucket's policies are saved on SIGTERM only,
+    Athena's workgroups not always: provisioning makes them again at every start and restart.
 
     Args:
         home: Folder of the local state.

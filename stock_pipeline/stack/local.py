@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack import aws
@@ -13,8 +16,8 @@ from stock_pipeline.stack.apache import apache_process
 from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.broker import broker_process
 from stock_pipeline.stack.ports import LOOPBACK
-from stock_pipeline.stack.processes import Child, ProcessSpec
-from stock_pipeline.stack.provision import provision
+from stock_pipeline.stack.processes import Child, ProcessError, ProcessSpec
+from stock_pipeline.stack.provision import provision, provision_aws
 from stock_pipeline.stack.supervisor import Supervisor
 
 CRAWLER_MODULE = "stock_pipeline.stack.crawler"
@@ -98,7 +101,8 @@ class LocalStack:
 
     def start_aws(self) -> Child:
         """Start the AWS emulator and wait for it."""
-        return self.supervisor.start(aws_process(self.home, self.settings.ports.aws))
+        spec = aws_process(self.home, self.settings.ports.aws)
+        return self.supervisor.start(replace(spec, restored=self._restore_aws))
 
     def start_crawler(self) -> Child:
         """Start the crawler double, which does what Glue's crawlers do; the emulator's do not."""
@@ -110,6 +114,15 @@ class LocalStack:
     def provision(self) -> None:
         """Make topics, bucket, catalogue and workgroup."""
         provision(self.settings)
+
+    def _restore_aws(self) -> None:
+        try:
+            provision_aws(self.settings)
+        except (BotoCoreError, ClientError) as error:
+            raise ProcessError(
+                "The AWS emulator is back, but catalogue and workgroup could not be made again "
+                f"({type(error).__name__}); it is tried again."
+            ) from error
 
     def stop(self) -> None:
         """Stop everything, the last started first."""

@@ -37,6 +37,8 @@ class ProcessSpec:
         working_directory: Where it runs; ours by default.
         ready: Says whether it serves; asked until it does or `ready_seconds` are over.
         stop_seconds: Between SIGTERM and SIGKILL.
+        restored: Makes again what it forgot when it died. Called when it is ready after a restart;
+            a ProcessError is shown, and it is called again.
         runs_once: Exit code 0 is success, not a reason to start it again.
         noise: Log lines with any of these are left out when the log is quoted.
     """
@@ -48,6 +50,7 @@ class ProcessSpec:
     ready: Callable[[], bool] | None = None
     ready_seconds: float = 30.0
     stop_seconds: float = 10.0
+    restored: Callable[[], None] | None = None
     runs_once: bool = False
     noise: tuple[str, ...] = ()
 

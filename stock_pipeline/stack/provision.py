@@ -32,6 +32,15 @@ def provision(settings: Settings) -> None:
         feed.topic: (feed.partitions, feed.retention_minutes) for feed in settings.feeds.values()
     }
     ensure_topics(settings.kafka, topics)
+    provision_aws(settings)
+
+
+def provision_aws(settings: Settings) -> None:
+    """Make bucket, catalogue, crawlers and workgroup.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refused.
+    """
     ensure_bucket(settings.aws)
     Catalogue(settings, Lake(settings.aws)).ensure()
     ensure_workgroup(settings)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stock_pipeline.stack import watchdog
-from stock_pipeline.stack.processes import Child, ProcessSpec
+from stock_pipeline.stack.processes import Child, ProcessError, ProcessSpec
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 60.0
@@ -38,6 +38,7 @@ class _Supervised:
     started_at: float
     backoff: Backoff = field(default_factory=Backoff)
     waits: bool = False
+    forgetful: bool = False
     done: bool = False
 
 
@@ -96,18 +97,21 @@ class Supervisor:
         return name in self._children and self._children[name].done
 
     def check(self) -> None:
-        """Start again what has ended and whose back-off is over. Returns at once."""
+        """Start again what has ended and whose back-off is over, and restore what is ready."""
         for name, supervised in self._children.items():
             child = supervised.child
             child.bound_log()
-            if supervised.done or child.is_alive:
+            if supervised.done:
                 continue
             now = self._clock()
-            if not supervised.waits:
+            if child.is_alive:
+                self._restore(supervised, now)
+            elif not supervised.waits:
                 self._after_end(supervised, now)
             elif now >= supervised.backoff.retry_at:
                 self._launch(child)
                 supervised.started_at, supervised.waits = now, False
+                supervised.forgetful = child.spec.restored is not None
                 self._notify(f"{name} was started again.")
 
     def stop(self, name: str) -> None:
@@ -139,6 +143,20 @@ class Supervisor:
             f"{child.spec.name} ended with exit code {child.return_code}; it is started again in "
             f"{supervised.backoff.retry_at - now:.1f} s. Its log: {child.log}"
         )
+
+    def _restore(self, supervised: _Supervised, now: float) -> None:
+        spec = supervised.child.spec
+        if not supervised.forgetful or spec.restored is None or now < supervised.backoff.retry_at:
+            return
+        if spec.ready is not None and not spec.ready():
+            return
+        try:
+            spec.restored()
+        except ProcessError as error:
+            supervised.backoff = supervised.backoff.after_end(now, 0.0)
+            self._notify(str(error))
+        else:
+            supervised.forgetful = False
 
     def _launch(self, child: Child) -> None:
         self._tell_watchdog(child.start())

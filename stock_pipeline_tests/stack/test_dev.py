@@ -11,9 +11,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import SecretStr
 
 from stock_pipeline.commands.dev import status_line
 from stock_pipeline.commands.status import FeedStatus
+from stock_pipeline.resources.aws_session import aws_client
+from stock_pipeline.settings import AwsSettings
+from stock_pipeline.stack.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from stock_pipeline.stack.broker import is_ready
 from stock_pipeline.stack.ports import LOOPBACK, free_port, is_free
 from stock_pipeline_tests.stack.test_supervisor import until
@@ -102,6 +107,35 @@ def test_topics_outlive_a_stop_and_a_dead_broker_is_started_again(start_dev, por
         until(lambda: is_ready(f"{LOOPBACK}:{ports['kafka']}"))
         dev.terminate()
         assert dev.wait(60) == 0
+
+
+@pytest.mark.integration
+def test_what_a_killed_aws_emulator_forgets_is_made_again(start_dev, ports):
+    dev = start_dev("--no-dagster", "--no-simulator")
+    read_until(dev, "is up")
+    children = subprocess.run(
+        ["pgrep", "-P", str(dev.pid), "-f", "ministack"], capture_output=True, text=True
+    )
+    os.kill(int(children.stdout), signal.SIGKILL)
+    read_until(dev, "aws was started again")
+
+    aws = AwsSettings(
+        endpoint_url=f"http://{LOOPBACK}:{ports['aws']}",
+        access_key_id=SecretStr(ACCESS_KEY_ID),
+        secret_access_key=SecretStr(SECRET_ACCESS_KEY),
+    )
+
+    def has_workgroup() -> bool:
+        try:
+            aws_client("athena", aws).get_work_group(WorkGroup="stock_pipeline")
+        except (ClientError, BotoCoreError):
+            return False
+        return True
+
+    until(has_workgroup, seconds=60)
+    assert aws_client("glue", aws).get_crawlers()["Crawlers"]
+    blocked = aws_client("s3", aws).get_public_access_block(Bucket=aws.bucket)
+    assert all(blocked["PublicAccessBlockConfiguration"].values())
 
 
 @pytest.mark.integration

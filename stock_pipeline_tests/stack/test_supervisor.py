@@ -225,3 +225,24 @@ time.sleep(60)
 
     until(lambda: not runs(child) and not runs(grandchild))
     process.stdout.close()
+
+
+def test_what_a_killed_child_forgot_is_made_again_as_often_as_it_takes(supervisor, notices):
+    made: list[bool] = []
+
+    def restored() -> None:
+        made.append(len(made) == 1)
+        if not made[-1]:
+            raise ProcessError("Not yet; it is tried again.")
+
+    child = supervisor.start(ProcessSpec("forgetful", SLEEP, restored=restored))
+    supervisor.check()
+    assert made == []
+    os.kill(child.pid, signal.SIGKILL)
+    until(lambda: not child.is_alive)
+
+    until(lambda: supervisor.check() or made == [False, True])
+    supervisor.check()
+
+    assert made == [False, True]
+    assert notices[-1] == "Not yet; it is tried again."
