@@ -19,24 +19,28 @@ from pydantic import (
 
 from stock_pipeline.settings_aws import AwsSettings
 from stock_pipeline.settings_base import Section, broken
+from stock_pipeline.settings_feeds import FeedSettings
 from stock_pipeline.settings_kafka import KafkaSecurity, KafkaSettings
-from stock_pipeline.settings_rules import feed_problems, name_problems
-from stock_pipeline.settings_secrets import SecretsSettings, read_secret
-from stock_pipeline.settings_source import (
+from stock_pipeline.settings_layers import (
     KeyPath,
     Layers,
     SettingsError,
     dotenv_lines,
     file_text,
 )
+from stock_pipeline.settings_local import PortSettings, SimulatorSettings
+from stock_pipeline.settings_rules import feed_problems, name_problems
+from stock_pipeline.settings_secrets import SecretsSettings, read_secret
 from stock_pipeline.settings_sources import SourceSettings
 
 __all__ = [
     "AwsSettings",
+    "FeedSettings",
     "KafkaSecurity",
     "KafkaSettings",
     "Settings",
     "SettingsError",
+    "SimulatorSettings",
     "get_settings",
     "home",
     "load_settings",
@@ -46,18 +50,8 @@ __all__ = [
 #: STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS sets kafka.bootstrap_servers.
 ENVIRONMENT_PREFIX = "STOCK_PIPELINE__"
 
-MessageFormat = Literal["trade", "bar", "alpha_vantage_intraday", "index_daily"]
-Port = Annotated[int, Field(ge=1, le=65535)]
 #: A year's volatilities read bars of two years before it, which holds 500 sessions.
 WindowDays = Annotated[int, Field(ge=2, le=500)]
-
-
-class PortSettings(Section):
-    """Loopback ports of the local profile."""
-
-    kafka: Port = 29092
-    aws: Port = 24566
-    dagster: Port = 3000
 
 
 class CatalogSettings(Section):
@@ -85,33 +79,6 @@ class AthenaSettings(Section):
     usd_per_tebibyte: float = Field(default=5.0, ge=0)
 
 
-class FeedSettings(Section):
-    """One Kafka topic and how to read it."""
-
-    topic: str = Field(
-        pattern=r"^[A-Za-z0-9._-]{1,249}$",
-        description="letters, digits, '.', '_' and '-', as Kafka allows",
-    )
-    format: MessageFormat
-    #: Written to the `source` column of its bars.
-    source: str = Field(
-        pattern=r"^[^\s\p{C}]([^\p{C}]{0,62}[^\s\p{C}])?$",
-        description="1 to 64 characters that show, no space around",
-    )
-    calendar: str | None = Field(default=None, description="Exchange calendar, else XNYS.")
-    partitions: int = Field(default=1, ge=1, le=1000)
-    retention_minutes: int = Field(default=7 * 24 * 60, ge=1)
-    #: A check is red when unread records have less than this share of the retention left.
-    loss_warning_share: float = Field(default=0.25, gt=0, lt=1)
-    min_records: int = Field(default=50_000, ge=1)
-    max_wait_seconds: float = Field(default=10.0, ge=0)
-    max_records: int = Field(default=1_000_000, ge=1)
-    max_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
-    max_message_bytes: int = Field(default=4 * 1024 * 1024, ge=1)
-    max_batches_in_flight: int = Field(default=2, ge=1, le=100)
-    deadline_seconds: int = Field(default=600, ge=10)
-
-
 class CalendarRule(Section):
     """Symbols that match the pattern (fnmatch) follow this exchange calendar."""
 
@@ -134,24 +101,6 @@ class RefreshSettings(Section):
 
     min_interval_seconds: int = Field(default=30, ge=1)
     max_partitions: int = Field(default=400, ge=1)
-
-
-class SimulatorSettings(Section):
-    """The market simulator that `dev` starts."""
-
-    feed: str = "stock_live_feed"
-    enabled: bool = True
-    seed: int = 7
-    symbols: tuple[str, ...] = Field(
-        default=("SIM-ALPHA", "SIM-BETA", "SIM-GAMMA", "SIM-DELTA", "SIM-OMEGA"), min_length=1
-    )
-    records_per_second: float = Field(default=20, gt=0, le=50_000)
-    history_hours: float = Field(default=6, ge=0)
-    history_records_per_second: float = Field(default=1, gt=0, le=50_000)
-    malformed_share: float = Field(default=0.002, ge=0, le=1)
-    late_share: float = Field(default=0.01, ge=0, le=1)
-    out_of_order_share: float = Field(default=0.02, ge=0, le=1)
-    duplicate_share: float = Field(default=0.01, ge=0, le=1)
 
 
 class Settings(Section):

@@ -9,8 +9,10 @@ from typing import Any
 
 from pydantic import Field
 
+from stock_pipeline.settings_aws import AwsSettings
 from stock_pipeline.settings_base import Section
-from stock_pipeline.settings_source import SettingsError
+from stock_pipeline.settings_layers import SettingsError
+from stock_pipeline.settings_local import PortSettings
 
 #: What AWS takes in the name or the ARN of a secret.
 _NAME_OR_ARN = r"^[A-Za-z0-9/_+=.@:-]{1,2048}$"
@@ -88,7 +90,7 @@ def _client(settings: Mapping[str, Any], endpoint_url: Any) -> Any:
 
     aws, local = _section(settings, "aws"), settings.get("profile", "local") == "local"
     if local and not endpoint_url:
-        port = _section(settings, "ports").get("aws", 24566)
+        port = _section(settings, "ports").get("aws", PortSettings().aws)
         endpoint_url = aws.get("endpoint_url") or f"http://127.0.0.1:{port}"
     names = ("access_key_id", "secret_access_key", "session_token")
     keys = {f"aws_{name}": str(aws[name]) for name in names if aws.get(name)}
@@ -96,7 +98,7 @@ def _client(settings: Mapping[str, Any], endpoint_url: Any) -> Any:
         keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} | keys
     return botocore.session.Session(profile=aws.get("profile")).create_client(
         "secretsmanager",
-        region_name=aws.get("region", "us-east-1"),
+        region_name=aws.get("region", AwsSettings().region),
         endpoint_url=endpoint_url,
         config=Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3}),
         **keys,

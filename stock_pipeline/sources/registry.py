@@ -29,7 +29,7 @@ def source_kind(name: str) -> SourceKind:
     Raises:
         UsageError: There is none.
     """
-    from stock_pipeline.settings_source import did_you_mean
+    from stock_pipeline.settings_layers import did_you_mean
     from stock_pipeline.sources.source import UsageError
 
     if name not in SOURCES:
