@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from stock_pipeline.defs.automation import REFRESH_KEY, REFRESH_TAG
+from stock_pipeline.defs.by_the_clock import schedule
 from stock_pipeline.settings import get_settings
 
 #: Finished runs, their events included, are kept this long unless something shows them as its last.
@@ -59,13 +60,12 @@ def _after_close(calendar: str) -> tuple[str, str]:
 
 def _schedule(calendar: str) -> dg.ScheduleDefinition:
     cron, timezone = _after_close(calendar)
-    return dg.ScheduleDefinition(
-        name=f"after_close_{calendar.replace('/', '_').lower()}",
-        job=roll_up_job,
-        cron_schedule=cron,
-        execution_timezone=timezone,
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Roll the day up after the close of {calendar}, in the exchange's time zone.",
+    return schedule(
+        f"after_close_{calendar.replace('/', '_').lower()}",
+        roll_up_job,
+        cron,
+        f"Roll the day up after the close of {calendar}, in the exchange's time zone.",
+        timezone,
     )
 
 
@@ -156,10 +156,4 @@ def maintenance() -> None:
     prune_runs(after=write_checkpoints())
 
 
-nightly = dg.ScheduleDefinition(
-    name="nightly_maintenance",
-    job=maintenance,
-    cron_schedule="30 3 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-)
+nightly = schedule("nightly_maintenance", maintenance, "30 3 * * *")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from stock_pipeline.defs.by_the_clock import schedule
 from stock_pipeline.defs.catalog.assets import CATALOG_KEY, in_progress
 from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.ingest.metadata import markdown_table
@@ -170,13 +171,11 @@ athena_job = dg.define_asset_job(
     tags={"dagster/max_retries": "0"},
 )
 
-athena_parity_hourly = dg.ScheduleDefinition(
-    name="athena_parity_hourly",
-    job=athena_job,
-    cron_schedule="7 * * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every hour: Athena against DuckDB for the newest partitions.",
+athena_parity_hourly = schedule(
+    "athena_parity_hourly",
+    athena_job,
+    "7 * * * *",
+    "Every hour: Athena against DuckDB for the newest partitions.",
 )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from stock_pipeline.defs.by_the_clock import schedule
 from stock_pipeline.defs.catalog.assets import CATALOG_KEY
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.table_events import asset_key
@@ -228,13 +229,9 @@ verify_job = dg.define_asset_job(
     tags={"dagster/max_retries": "0"},
 )
 
-nightly_verify = dg.ScheduleDefinition(
-    name="nightly_verify",
-    job=verify_job,
-    cron_schedule="30 4 * * *",
-    execution_timezone="UTC",
-    default_status=dg.DefaultScheduleStatus.RUNNING,
-    description=(
-        f"Every night: the batches of the last {NIGHTLY_DAYS} days and all that was made from them."
-    ),
+nightly_verify = schedule(
+    "nightly_verify",
+    verify_job,
+    "30 4 * * *",
+    f"Every night: the batches of the last {NIGHTLY_DAYS} days and all that was made from them.",
 )
