@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import statistics
-import sys
-import time
 from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.figures import figure, median_of_three, tell
 from stock_pipeline.lib.bars import bars_from_trades, replace_minutes
 from stock_pipeline.lib.checks import violations
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, TIMESTAMP, TRADES
@@ -69,26 +66,19 @@ def main() -> list[dict[str, object]]:
     batch = trades(BATCH, start, BATCH_MINUTES, 2_000_000 + BATCH)
     reaching = pa.concat_tables([before, batch])
     minute = int(np.datetime64(OPEN, "m").astype(int)) + start
-    seconds: list[float] = []
-    for _ in range(3):
-        started = time.perf_counter()
+
+    def absorb() -> pa.Table:
         fresh = bars_from_trades(reaching, "trades", sessions)
         made = replace_minutes(day, fresh, [(minute, minute + BATCH_MINUTES)], "trades")
         found = violations(BARS_INTRADAY_TABLE, made)
-        seconds.append(time.perf_counter() - started)
         if found or made.num_rows < SYMBOLS * SESSION_MINUTES * 0.9:
             raise SystemExit(f"The day was not made: {made.num_rows} rows, {found}.")
-    value = statistics.median(seconds)
-    return [
-        {
-            "name": "1-minute bars of a day, 500 symbols, absorbing a batch of 100,000 trades",
-            "value": round(value, 2),
-            "unit": "s",
-            "budget": f"<= {BUDGET_SECONDS}",
-            "holds": value <= BUDGET_SECONDS,
-        }
-    ]
+        return made
+
+    _, seconds = median_of_three(absorb)
+    name = "1-minute bars of a day, 500 symbols, absorbing a batch of 100,000 trades"
+    return [figure(name, seconds, "s", most=BUDGET_SECONDS)]
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main()) + "\n")
+    tell(main())

@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from benchmarks.figures import figure
 from benchmarks.local_stack import local_stack
 from stock_pipeline.resources.kafka_clients import librdkafka_options
 from stock_pipeline.settings import KafkaSettings, get_settings
@@ -82,21 +83,10 @@ def main() -> list[dict[str, object]]:
             rates.append(measured["records"] / measured["seconds"])
             memory.append(measured["megabytes"])
     broker, least = BROKERS[settings.broker]
+    name = f"ingest, {RECORDS:,} JSON trades of 100 bytes, {broker}"
     return [
-        {
-            "name": f"ingest, {RECORDS:,} JSON trades of 100 bytes, {broker}",
-            "value": round(max(rates)),
-            "unit": "records/s",
-            "budget": f">= {least:,}",
-            "holds": max(rates) >= least,
-        },
-        {
-            "name": "peak memory of an ingest run",
-            "value": round(max(memory)),
-            "unit": "MB",
-            "budget": f"<= {BUDGET_MEGABYTES}",
-            "holds": max(memory) <= BUDGET_MEGABYTES,
-        },
+        figure(name, round(max(rates)), "records/s", least=least),
+        figure("peak memory of an ingest run", round(max(memory)), "MB", most=BUDGET_MEGABYTES),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
@@ -12,6 +11,7 @@ import time
 
 import numpy as np
 
+from benchmarks.figures import figure, tell
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import get_settings
@@ -53,17 +53,10 @@ def main() -> list[dict[str, object]]:
         finally:
             dev.send_signal(signal.SIGINT)
             dev.wait(90)
-    p95 = float(np.percentile(seconds, 95))
-    return [
-        {
-            "name": f"event in Kafka to row in bronze, p95 of {len(seconds):,} rows",
-            "value": round(p95, 1),
-            "unit": "s",
-            "budget": f"<= {BUDGET_SECONDS}",
-            "holds": p95 <= BUDGET_SECONDS,
-        }
-    ]
+    p95 = round(float(np.percentile(seconds, 95)), 1)
+    name = f"event in Kafka to row in bronze, p95 of {len(seconds):,} rows"
+    return [figure(name, p95, "s", most=BUDGET_SECONDS)]
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main()) + "\n")
+    tell(main())

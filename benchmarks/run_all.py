@@ -1,7 +1,7 @@
 """Runs every benchmark in a process of its own and writes the numbers into the README.
 
-A benchmark is a module here with `main() -> list[dict]` that prints what it returns as its last
-line of JSON; each entry has `name`, `value`, `unit`, `budget` and `holds`.
+A benchmark is a module here with `main() -> list[...]` that prints what it returns as its last line
+of JSON; each entry is a `benchmarks.figures.figure`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ RESULTS = ROOT / "docs" / "measurements" / "bench.json"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 COMMAND = "make bench"
-#: Not benchmarks: they run for an hour, or drive a browser.
-OTHERS = {"soak", "screenshots", "run_all", "__main__", "__init__"}
 
 
 class BenchmarkError(Exception):
@@ -55,11 +53,11 @@ def run() -> int:
 
 
 def benchmarks(folder: Path) -> list[str]:
-    """Names of the modules that are benchmarks."""
+    """Names of the modules that are benchmarks; a soak's `main` returns an exit code."""
     return sorted(
         file.stem
         for file in folder.glob("*.py")
-        if file.stem not in OTHERS and "\ndef main(" in file.read_text(encoding="utf-8")
+        if "\ndef main() -> list[" in file.read_text(encoding="utf-8")
     )
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-import sys
 import time
 
+from benchmarks.figures import figure, tell
 from benchmarks.local_stack import local_stack
 
 BUDGET_MILLISECONDS = 400
@@ -28,17 +27,11 @@ def main() -> list[dict[str, object]]:
             result = plan_batches(context)
             seconds.append(time.perf_counter() - started)
             cursor = getattr(result, "cursor", None)
-    milliseconds = statistics.median(seconds[1:]) * 1000
+    milliseconds = round(statistics.median(seconds[1:]) * 1000, 1)
     return [
-        {
-            "name": "sensor tick, 4 feeds, nothing to do",
-            "value": round(milliseconds, 1),
-            "unit": "ms",
-            "budget": f"<= {BUDGET_MILLISECONDS}",
-            "holds": milliseconds <= BUDGET_MILLISECONDS,
-        }
+        figure("sensor tick, 4 feeds, nothing to do", milliseconds, "ms", most=BUDGET_MILLISECONDS)
     ]
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main()) + "\n")
+    tell(main())

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import statistics
-import sys
-import time
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.figures import figure, median_of_three, tell
 from stock_pipeline.lib.schemas import SILVER_BARS_DAILY
 from stock_pipeline.lib.volatility import volatility_daily
 
@@ -62,24 +59,14 @@ def main() -> list[dict[str, object]]:
     """Median of three, each with the EWMA state of the year before."""
     table = bars()
     state = {f"S{number:05d}": (1e-4 + number / 1e9, 90.0) for number in range(SYMBOLS)}
-    seconds: list[float] = []
-    for _ in range(3):
-        started = time.perf_counter()
-        made, _ = volatility_daily(table, YEAR, WINDOWS, 0.94, ("vendor_bars",), state)
-        seconds.append(time.perf_counter() - started)
+    (made, _), seconds = median_of_three(
+        lambda: volatility_daily(table, YEAR, WINDOWS, 0.94, ("vendor_bars",), state)
+    )
     if made.num_rows != SYMBOLS * SESSIONS * len(WINDOWS):
         raise SystemExit(f"{made.num_rows} rows were made, not every bar's of every window.")
-    value = statistics.median(seconds)
-    return [
-        {
-            "name": "volatility_daily, 5,000 symbols x 1 year, four windows",
-            "value": round(value, 2),
-            "unit": "s",
-            "budget": f"<= {BUDGET_SECONDS}",
-            "holds": value <= BUDGET_SECONDS,
-        }
-    ]
+    name = "volatility_daily, 5,000 symbols x 1 year, four windows"
+    return [figure(name, seconds, "s", most=BUDGET_SECONDS)]
 
 
 if __name__ == "__main__":
-    sys.stdout.write(json.dumps(main()) + "\n")
+    tell(main())
