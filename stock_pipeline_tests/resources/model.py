@@ -5,6 +5,7 @@ The real ones run in the integration tests; here thousands of histories a second
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import io
 import json
@@ -43,6 +44,7 @@ class ModelLake:
         self.overwritten: list[str] = []
         #: Called once, just before the next write of a bronze object: a rival that is faster.
         self.before_bronze: Callable[[], None] | None = None
+        self._coordinates: dict[str, list[tuple[int, int]]] = {}
 
     def uri(self, key: str) -> str:
         return f"s3://{self.bucket}/{key}"
@@ -110,6 +112,14 @@ class ModelLake:
 
     def table(self, key: str) -> pa.Table:
         return pq.read_table(io.BytesIO(self.objects[key]))
+
+    def coordinates(self, key: str) -> builtins.list[tuple[int, int]]:
+        """(partition, offset) of each row; kept, since objects are never overwritten."""
+        if key not in self._coordinates:
+            table = self.table(key)
+            columns = (table["kafka_partition"].to_pylist(), table["kafka_offset"].to_pylist())
+            self._coordinates[key] = [*zip(*columns, strict=True)]
+        return self._coordinates[key]
 
 
 class ModelTopic:
