@@ -32,11 +32,12 @@ from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics, ensure_workgroup
 from stock_pipeline_tests.faults.fault_kinds import PASSING
 from stock_pipeline_tests.faults.killing import FEEDS, RandomKills, payloads, run_all
+from stock_pipeline_tests.faults.load import repeating
 from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
 from stock_pipeline_tests.faults.truth import (
-    assert_equal_to_a_run_without_faults,
     assert_every_offset_once,
+    assert_lost_and_doubled_nothing,
 )
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,8 +140,7 @@ def disturb(
                 if time.monotonic() > ends or stop.is_set():
                     break
         run_all(settings, here, proxy)
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, here / "undisturbed")
+    assert_lost_and_doubled_nothing(settings, here)
     return killer.errors
 
 
@@ -150,24 +150,16 @@ def producing(settings: Settings) -> Iterator[None]:
     from confluent_kafka import Producer
 
     producer = Producer({"bootstrap.servers": settings.kafka.bootstrap_servers})
-    topic, done = settings.feeds["trades"].topic, threading.Event()
+    topic = settings.feeds["trades"].topic
 
-    def send() -> None:
-        for number in count():
-            for payload in payloads(number // 50 % 300, number, count=4):
-                producer.produce(topic, payload, partition=number % 2)
-            producer.poll(0)
-            if done.wait(0.4):
-                return
+    def send(number: int) -> None:
+        for payload in payloads(number // 50 % 300, number, count=4):
+            producer.produce(topic, payload, partition=number % 2)
+        producer.poll(0)
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
+    with repeating(send, seconds=0.4):
         yield
-    finally:
-        done.set()
-        thread.join()
-        producer.flush()
+    producer.flush()
 
 
 def write(

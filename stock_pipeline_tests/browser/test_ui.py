@@ -23,7 +23,7 @@ import pytest
 
 from stock_pipeline.settings import project_root
 from stock_pipeline.stack.ports import free_port
-from stock_pipeline_tests.faults.test_kill import wait_until
+from stock_pipeline_tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 

@@ -1,10 +1,36 @@
-"""Prints at the end of a session what was done to the pipeline, and what came of it."""
+"""A proxy and settings for fault tests; at the end, what was done to the pipeline, as figures."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
+from stock_pipeline.settings import Settings
+from stock_pipeline_tests.faults.killing import settings_of
+from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
+
+
+@pytest.fixture
+def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
+    """A proxy before the AWS emulator, without a fault yet."""
+    with FaultProxy(ministack_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture(scope="module")
+def module_proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
+    """The same, for what all tests of a module share."""
+    with FaultProxy(ministack_endpoint) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def settings(settings_for, lake, broker) -> Settings:
+    """Of one feed, for jobs."""
+    return settings_of(settings_for)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

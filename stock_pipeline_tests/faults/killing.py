@@ -16,6 +16,8 @@ from typing import Any
 
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import Settings
+from stock_pipeline.stack.provision import ensure_workgroup
+from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.faults.calls import Call
 from stock_pipeline_tests.faults.jobs import STAGES, Ended, Job
 from stock_pipeline_tests.faults.proxy import Exchange, Fault, FaultProxy
@@ -34,6 +36,16 @@ FEEDS = {
 }
 FIRST_DAY_MS = 1_767_225_600_000  # 2026-01-01
 DAY_MS = 86_400_000
+
+
+def settings_of(
+    settings_for: SettingsFor, changes: Mapping[str, Any] | None = None, **sections: Any
+) -> Settings:
+    """Settings of the feed, with these changes, whose catalogue needs no crawler."""
+    feeds = {"trades": FEEDS["trades"] | dict(changes or {})}
+    settings = settings_for(feeds, catalog={"method": "partitions"}, **sections)
+    ensure_workgroup(settings)
+    return settings
 
 
 def trade(number: int, day: int, **changes: Any) -> bytes:

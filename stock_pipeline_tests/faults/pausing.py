@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from stock_pipeline.settings import Settings
-from stock_pipeline_tests.faults.jobs import Ended, Job
+from stock_pipeline_tests.faults.jobs import Job
 from stock_pipeline_tests.faults.killing import Point, through
 from stock_pipeline_tests.faults.proxy import Exchange, FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
@@ -53,9 +53,9 @@ class Zombie:
             os.kill(self._job.pid, signal.SIGCONT)
         self._woken.set()
 
-    def wait(self) -> Ended:
-        """How it ended."""
-        return self._job.wait()
+    def result(self) -> Any:
+        """What its job returned; fails as `Job.result` does."""
+        return self._job.result()
 
 
 @contextmanager

@@ -9,9 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,20 +21,19 @@ from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import project_root
 from stock_pipeline.stack.ports import free_port
+from stock_pipeline_tests.faults import killing
+from stock_pipeline_tests.faults.load import repeating
 from stock_pipeline_tests.faults.tally import TALLY
+from stock_pipeline_tests.waiting import wait_until
 
 KILLS = int(os.environ.get("STOCK_PIPELINE_PROCESS_KILLS", "6"))
 RECORDS_PER_SECOND = 100
 FEEDS = {
-    "trades": {
-        "format": "trade",
-        "source": "trades",
-        "calendar": "24/7",
-        "partitions": 2,
+    "trades": killing.FEEDS["trades"]
+    | {
         "max_wait_seconds": 1,
         "min_records": 1000,
         "max_records": 2000,
-        "max_batches_in_flight": 4,
         # A killed run is believed to live until its deadline.
         "deadline_seconds": 20,
     }
@@ -105,13 +103,6 @@ def command_line(pid: int) -> bytes:
         return b""
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.1)
-
-
 @pytest.fixture
 def dagster_processes(tmp_path: Path) -> Iterator[Dagster]:
     dagster = Dagster(tmp_path)
@@ -119,7 +110,7 @@ def dagster_processes(tmp_path: Path) -> Iterator[Dagster]:
     dagster.stop()
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2700)
 def test_killing_our_processes_at_random_loses_and_doubles_nothing(
     settings_for, lake: Lake, broker: str, dagster_processes: Dagster
 ):
@@ -128,30 +119,26 @@ def test_killing_our_processes_at_random_loses_and_doubles_nothing(
     settings = settings_for(FEEDS, simulator={"feed": "trades", "enabled": False})
     topic = settings.feeds["trades"].topic
     producer = Producer({"bootstrap.servers": broker, "linger.ms": 50})
-    done = threading.Event()
     produced = 0
 
-    def load() -> None:
+    def send(_: int) -> None:
         nonlocal produced
-        while not done.wait(0.1):
-            for _ in range(RECORDS_PER_SECOND // 10):
-                trade = {
-                    "symbol": "SIM-A",
-                    "time": int(time.time() * 1000),
-                    "price": 100,
-                    "size": 1,
-                    "trade_id": str(produced),
-                }
-                producer.produce(topic, json.dumps(trade), partition=produced % 2)
-                produced += 1
-            producer.poll(0)
+        for _ in range(RECORDS_PER_SECOND // 10):
+            trade = {
+                "symbol": "SIM-A",
+                "time": int(time.time() * 1000),
+                "price": 100,
+                "size": 1,
+                "trade_id": str(produced),
+            }
+            producer.produce(topic, json.dumps(trade), partition=produced % 2)
+            produced += 1
+        producer.poll(0)
 
-    thread = threading.Thread(target=load)
-    thread.start()
     planner = Planner(settings)
     log = planner.logs["trades"]
     chance = random.Random(20261121)
-    try:
+    with repeating(send, seconds=0.1):
         dagster_processes.keep_running()
         wait_until(lambda: log.state().decided_through >= 0, "a first decided batch", 300)
         killed = {"run": 0, "daemon": 0, "code server": 0}
@@ -171,10 +158,7 @@ def test_killing_our_processes_at_random_loses_and_doubles_nothing(
                 dagster_processes.processes[target].kill()
                 dagster_processes.processes[target].wait()
             killed[target] += 1
-    finally:
-        done.set()
-        thread.join()
-        producer.flush()
+    producer.flush()
     dagster_processes.keep_running()
 
     def drained() -> bool:
@@ -184,7 +168,7 @@ def test_killing_our_processes_at_random_loses_and_doubles_nothing(
         assert offsets is not None
         return not state.pending and not sum(lag(state, offsets).values())
 
-    wait_until(drained, "everything decided", 600)
+    wait_until(drained, "everything decided", 1800)
     seen: dict[int, list[int]] = {0: [], 1: []}
     trade_ids: list[str] = []
     for entry in lake_entries(lake, settings.aws.bucket, "bronze/trades/"):

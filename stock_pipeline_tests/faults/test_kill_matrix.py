@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -25,29 +22,18 @@ from stock_pipeline_tests.faults.killing import (
     run,
     run_all,
 )
+from stock_pipeline_tests.faults.load import repeating
 from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.truth import (
     assert_equal_to_a_run_without_faults,
     assert_every_offset_once,
+    assert_lost_and_doubled_nothing,
 )
 
 SEED = 20261121
 RANDOM_KILLS = int(os.environ.get("STOCK_PIPELINE_KILLS", "200"))
 #: After so many rounds without a kill the points that are left cannot be reached.
 MOST_IDLE_ROUNDS = 3
-
-
-@pytest.fixture
-def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
-    with FaultProxy(ministack_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def settings(settings_for, lake, broker) -> Settings:
-    settings = settings_for(FEEDS, catalog={"method": "partitions"})
-    ensure_workgroup(settings)
-    return settings
 
 
 @pytest.mark.timeout(1200)
@@ -70,33 +56,18 @@ def test_killed_between_any_two_steps_it_loses_and_doubles_nothing(
     assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
 
 
-@contextmanager
-def producing(produce: Produce, topic: str) -> Iterator[None]:
-    """Sends records all the time, a new day of them every few seconds."""
-    done = threading.Event()
-
-    def send() -> None:
-        for number in count():
-            produce(topic, list(payloads(number // 20, number, count=3)), number % 2)
-            if done.wait(0.2):
-                return
-
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
 @pytest.mark.timeout(1200 + 20 * RANDOM_KILLS)
 def test_killed_at_random_under_load_it_loses_and_doubles_nothing(
     settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path
 ):
     killer = RandomKills(settings, tmp_path, proxy, random.Random(SEED))
-    killed = 0
-    with producing(produce, settings.feeds["trades"].topic):
+    killed, topic = 0, settings.feeds["trades"].topic
+
+    def send(number: int) -> None:
+        """A new day every few seconds."""
+        produce(topic, list(payloads(number // 20, number, count=3)), number % 2)
+
+    with repeating(send, seconds=0.2):
         for rounds in count(1):
             killed += killer.round()
             if rounds % 10 == 0:
@@ -104,8 +75,7 @@ def test_killed_at_random_under_load_it_loses_and_doubles_nothing(
             if killed >= RANDOM_KILLS:
                 break
     run_all(settings, tmp_path, proxy)
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+    assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
 @pytest.mark.timeout(600)

@@ -20,12 +20,6 @@ from stock_pipeline_tests.faults.proxy import FaultProxy
 
 
 @pytest.fixture
-def proxy(ministack_endpoint: str):
-    with FaultProxy(ministack_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 def client(lake: Lake, proxy: FaultProxy):
     """The bucket through the proxy, by a client that tries once."""
     import boto3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import cycle
@@ -13,7 +13,6 @@ import pytest
 
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.settings import Settings
-from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.conftest import Produce
 from stock_pipeline_tests.faults.calls import Call
 from stock_pipeline_tests.faults.fault_kinds import (
@@ -24,12 +23,19 @@ from stock_pipeline_tests.faults.fault_kinds import (
     hang,
 )
 from stock_pipeline_tests.faults.jobs import STAGES, Ended, Job
-from stock_pipeline_tests.faults.killing import FEEDS, Point, payloads, run, run_all, through
+from stock_pipeline_tests.faults.killing import (
+    Point,
+    payloads,
+    run,
+    run_all,
+    settings_of,
+    through,
+)
 from stock_pipeline_tests.faults.proxy import Fault, FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
 from stock_pipeline_tests.faults.truth import (
-    assert_equal_to_a_run_without_faults,
     assert_every_offset_once,
+    assert_lost_and_doubled_nothing,
 )
 
 CONFLICT = answer(409, "ConditionalRequestConflict")
@@ -66,18 +72,8 @@ def lasting(over: threading.Event) -> list[Lasting]:
 
 
 @pytest.fixture
-def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
-    with FaultProxy(ministack_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 def settings(settings_for, lake, broker) -> Settings:
-    settings = settings_for(
-        FEEDS, catalog={"method": "partitions"}, aws={"request_timeout_seconds": 1.0}
-    )
-    ensure_workgroup(settings)
-    return settings
+    return settings_of(settings_for, aws={"request_timeout_seconds": 1.0})
 
 
 def once_a_step(stage: str, faults: Callable[[], Fault]) -> Fault:
@@ -117,10 +113,8 @@ def test_faults_that_pass_are_ridden_out_at_every_step(
             # A client waits about half a second before it tries again: only the second time.
             if day:
                 proxy.add(once_a_step(stage, lambda: next(kinds)))
-            ended = Job(stage, through(patient, proxy), tmp_path).wait()
-            assert not ended.error, ended.trace
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+            Job(stage, through(patient, proxy), tmp_path).result()
+    assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
 def versions(settings: Settings) -> dict[str, str]:
@@ -166,8 +160,7 @@ def test_faults_that_last_are_said_in_a_sentence_and_nothing_is_half_done(
         assert "nothing was lost" in how.error
     assert versions(settings) == before
     run_all(settings, tmp_path, proxy)
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+    assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
 @pytest.mark.timeout(300)
@@ -178,14 +171,12 @@ def test_the_planner_says_what_the_store_refuses_and_goes_on_when_it_is_mended(
     monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", proxy.url)
     refused = proxy.add(answer(403, "AccessDenied"), operation="PutObject", key="/plan/")
     behind = through(settings, proxy)
-    said = Job("daemon", behind, tmp_path, ticks=1).wait()
-    assert not said.error, said.trace
-    assert "does not allow s3:PutObject" in said.result[0]
-    assert "nothing was planned or lost" in said.result[0]
+    (said,) = Job("daemon", behind, tmp_path, ticks=1).result()
+    assert "does not allow s3:PutObject" in said
+    assert "nothing was planned or lost" in said
     assert refused.hits == 1
     proxy.mend()
-    said = Job("daemon", behind, tmp_path, ticks=1).wait()
-    assert not said.error, said.trace
+    Job("daemon", behind, tmp_path, ticks=1).result()
     assert_every_offset_once(settings)
 
 

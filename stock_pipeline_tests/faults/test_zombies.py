@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stock_pipeline.settings import Settings
-from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.conftest import Produce
 from stock_pipeline_tests.faults.fault_kinds import cut_after
 from stock_pipeline_tests.faults.jobs import STAGES, Job
 from stock_pipeline_tests.faults.killing import (
-    FEEDS,
     Point,
     payloads,
     points_at,
     run,
     run_all,
+    settings_of,
     through,
 )
 from stock_pipeline_tests.faults.pausing import zombies
 from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
 from stock_pipeline_tests.faults.truth import (
-    assert_equal_to_a_run_without_faults,
     assert_every_offset_once,
+    assert_lost_and_doubled_nothing,
 )
 
 #: Payloads that make one batch.
@@ -34,17 +32,8 @@ BATCH = 10
 
 
 @pytest.fixture
-def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
-    with FaultProxy(ministack_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 def settings(settings_for, lake, broker) -> Settings:
-    feeds = {"trades": FEEDS["trades"] | {"max_records": BATCH, "max_batches_in_flight": 100}}
-    settings = settings_for(feeds, catalog={"method": "partitions"})
-    ensure_workgroup(settings)
-    return settings
+    return settings_of(settings_for, {"max_records": BATCH, "max_batches_in_flight": 100})
 
 
 def points_of(stage: str, settings: Settings, folder: Path, proxy: FaultProxy) -> list[Point]:
@@ -82,10 +71,9 @@ def test_a_run_that_wakes_after_its_successors_decision_changes_nothing(
         for zombie in asleep:
             zombie.wake()
         for zombie in asleep:
-            assert not zombie.wait().error
+            zombie.result()
     assert run("refresh", settings, tmp_path, proxy).result == 0
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+    assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
 @pytest.mark.timeout(900)
@@ -110,13 +98,11 @@ def test_whoever_wakes_late_at_any_step_loses_and_doubles_nothing(
         assert_every_offset_once(settings)
         for zombie in asleep:
             zombie.wake()
-            ended = zombie.wait()
-            assert not ended.error, ended.trace
+            zombie.result()
     if stage == "plan":
         # What a late planner planned is asked for.
         run_all(settings, tmp_path, proxy)
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+    assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
 @pytest.mark.timeout(600)
@@ -134,10 +120,8 @@ def test_refreshes_of_the_same_partitions_race_to_the_same_tables(
         folder.mkdir()
         racing.append(Job("refresh", settings, folder))
     for job in racing:
-        ended = job.wait()
-        assert not ended.error, ended.trace
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+        job.result()
+    assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
 @pytest.mark.timeout(600)
@@ -150,11 +134,9 @@ def test_daemons_with_storages_of_their_own_plan_and_ingest_one_feed(
     for number in range(1, 8):
         produce(topic, list(payloads(0, 100 * number)), number % 2)
     for job in daemons:
-        ended = job.wait()
-        assert not ended.error, ended.trace
+        job.result()
     run_all(settings, tmp_path, proxy)
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+    assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
 @pytest.mark.timeout(600)
@@ -165,16 +147,14 @@ def test_an_old_batch_run_again_during_a_new_one_changes_nothing(
     for number in range(3):
         produce(topic, list(payloads(0, 100 * number)))
     run("plan", settings, tmp_path, proxy)
-    assert not Job("ingest", settings, tmp_path, seq=0).wait().error
+    Job("ingest", settings, tmp_path, seq=0).result()
     racing = [
         Job("ingest", settings, tmp_path, seq=seq, newer_decoder=seq == 0) for seq in (0, 1, 0, 2)
     ]
     for job in racing:
-        ended = job.wait()
-        assert not ended.error, ended.trace
+        job.result()
     run_all(settings, tmp_path, proxy)
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+    assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
 @pytest.mark.timeout(600)
@@ -196,11 +176,9 @@ def test_writes_whose_answers_are_lost_are_done_once(
                 return new
 
             rule = proxy.add(cut_after, first)
-            ended = Job(stage, through(settings, proxy), tmp_path).wait()
-            assert not ended.error, ended.trace
+            Job(stage, through(settings, proxy), tmp_path).result()
             TALLY.faults += rule.hits
             lost |= {call.step for call in proxy.calls if call.writes}
     assert any(step.startswith("PutObject bronze") for step in lost)
     assert any(step.startswith("PutObject gold") for step in lost)
-    assert_every_offset_once(settings)
-    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
+    assert_lost_and_doubled_nothing(settings, tmp_path)

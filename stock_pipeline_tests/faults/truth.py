@@ -68,15 +68,21 @@ def assert_every_offset_once(settings: Settings, feed: str = FEED, *, drained: b
     assert commits.keys() == set(range(state.next_seq))
 
 
+def assert_lost_and_doubled_nothing(settings: Settings, folder: Path) -> None:
+    """Every offset is there once, and every table as it is without faults."""
+    assert_every_offset_once(settings)
+    assert_equal_to_a_run_without_faults(settings, folder / "undisturbed")
+
+
 def assert_equal_to_a_run_without_faults(settings: Settings, folder: Path) -> None:
     """Bronze, quarantine, silver and gold row by row those of another lake, made undisturbed."""
     aws = settings.aws.model_copy(update={"bucket": f"{settings.aws.bucket}-undisturbed"})
     undisturbed = settings.model_copy(update={"aws": aws})
     ensure_bucket(aws)
     folder.mkdir(exist_ok=True)
-    while _result("plan", undisturbed, folder):
-        _result("ingest", undisturbed, folder)
-    _result("refresh", undisturbed, folder)
+    while Job("plan", undisturbed, folder).result():
+        Job("ingest", undisturbed, folder).result()
+    Job("refresh", undisturbed, folder).result()
     ours, theirs = Lake(settings.aws), Lake(aws)
     for feed in settings.feeds:
         for prefix in (layout.bronze_prefix(feed), layout.quarantine_prefix(feed)):
@@ -90,12 +96,6 @@ def assert_equal_to_a_run_without_faults(settings: Settings, folder: Path) -> No
             got = ours.read_table(key)[0].replace_schema_metadata(None)
             expected = theirs.read_table(key)[0].replace_schema_metadata(None)
             assert got == expected, key
-
-
-def _result(stage: str, settings: Settings, folder: Path) -> int:
-    ended = Job(stage, settings, folder).wait()
-    assert not ended.error, ended.trace
-    return int(ended.result)
 
 
 def _offsets(table: pa.Table) -> list[tuple[int, int]]:

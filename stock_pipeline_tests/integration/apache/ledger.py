@@ -144,6 +144,15 @@ class Load:
             self._thread.join()
         self._producer.flush(120)
 
+    def assert_arrived(self, settings: Settings) -> None:
+        """What the broker acknowledged, and nothing else, is in bronze once, where it said."""
+        assert not self.failed
+        found = ledger(settings)
+        where = {r["trade_id"]: (r["kafka_partition"], r["kafka_offset"]) for r in found.rows}
+        assert where == self.acknowledged
+        assert len(found.rows) == len(where)
+        assert found.total("lost") == found.total("holes") == 0
+
     def _send(self) -> None:
         number = 0
         # A pause paces the load; it waits for nothing.

@@ -87,12 +87,7 @@ def test_a_leader_that_is_lost_under_load_costs_no_record(
         ingest_until(settings, finished.is_set)
         person.join()
     apache_cluster.nodes[1].start()
-    assert not load.failed
-    found = ledger(settings)
-    where = {row["trade_id"]: (row["kafka_partition"], row["kafka_offset"]) for row in found.rows}
-    assert where == load.acknowledged
-    assert len(found.rows) == len(where)
-    assert found.total("lost") == found.total("holes") == 0
+    load.assert_arrived(settings)
 
 
 def test_an_unclean_election_that_forgets_records_stops_the_feed(

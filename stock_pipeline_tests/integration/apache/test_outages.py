@@ -64,12 +64,7 @@ def test_what_a_broker_acknowledged_before_it_was_gone_is_read_once(
         failures = ingest_until(settings, finished.is_set)
         person.join()
     assert failures, "we never met the outage"
-    assert not load.failed
-    found = ledger(settings)
-    where = {row["trade_id"]: (row["kafka_partition"], row["kafka_offset"]) for row in found.rows}
-    assert where == load.acknowledged
-    assert len(found.rows) == len(where)
-    assert found.total("lost") == found.total("holes") == 0
+    load.assert_arrived(settings)
 
 
 def test_a_frozen_broker_is_waited_for_and_the_batch_is_read_whole(
