@@ -6,10 +6,12 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stock_pipeline.lib.decode import Decoded
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
 from stock_pipeline_tests.fuzz.campaign import Campaign
 from stock_pipeline_tests.fuzz.mutate import Mutator
@@ -115,10 +117,13 @@ def test_the_properties_notice_a_lost_and_a_doubled_record() -> None:
     payloads: list[bytes | None] = [VALID["trade"], VALID["trade"], b"x"]
     tested = subject("trade")
     decoded = tested.check(payloads)
-    lost = type(decoded)(decoded.rows.slice(1), decoded.rejects)
-    changed = type(decoded)(decoded.rows, decoded.rejects.slice(0, 0))
-    for wrong in (lost, changed):
-        with pytest.raises(BrokenError, match="lost"):
+    rows, rejects = decoded.rows, decoded.rejects
+    for said, wrong in (
+        ("lost", Decoded(rows.slice(1), rejects)),
+        ("lost", Decoded(rows, rejects.slice(0, 0))),
+        ("rejected twice", Decoded(rows, pa.concat_tables([rejects, rejects]))),
+    ):
+        with pytest.raises(BrokenError, match=said):
             tested.judge(payloads, records(payloads), wrong, 0)
 
 

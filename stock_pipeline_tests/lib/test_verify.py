@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 
 import pyarrow as pa
@@ -155,8 +156,6 @@ def test_an_adoption_begins_anew_and_a_replay_is_no_part_of_the_chain():
     ],
 )
 def test_numbers_of_a_decision_that_do_not_add_up_are_told(changes, words):
-    import re
-
     made = plan(0, {0: (0, 10)})
     assert list(miscounts(decision(made))) == []
     assert any(re.search(words, s) for s in miscounts(decision(made, **changes)))
