@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
-import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
 from stock_pipeline.stack.supervisor import Supervisor
 from stock_pipeline_tests.faults.fault_kinds import hook
 from stock_pipeline_tests.faults.proxy import FaultProxy
+from stock_pipeline_tests.waiting import wait_until
 
 LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries {
   locationOrLoadError { __typename } } } } }"""
@@ -47,13 +48,8 @@ INSTANCE = {
 }
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = 400) -> Any:
-    """Wait for a condition and return what it gave."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.1)
-    return found
+#: Dagster starts processes for whatever it does: on a busy machine that takes minutes.
+until = partial(wait_until, seconds=400)
 
 
 @dataclass
@@ -130,7 +126,7 @@ class RunningDagster:
     def start(self) -> None:
         """Start it and wait until it has loaded our code."""
         self.supervisor.start(self.spec)
-        until(self.code_is_loaded, "the code location", 180)
+        until(self.code_is_loaded, "the code location")
 
     def stop(self) -> None:
         """Stop it and all that it has started."""
@@ -220,6 +216,25 @@ class RunningDagster:
     def keys(self, prefix: str) -> list[str]:
         """Keys below a prefix."""
         return [entry.key for entry in self.lake.list(prefix)]
+
+
+@contextmanager
+def dagster_of_module(
+    proxy: FaultProxy,
+    environment: Mapping[str, str],
+    folder: Path,
+    feeds: Mapping[str, Mapping[str, Any]],
+    **sections: Any,
+) -> Iterator[RunningDagster]:
+    """One that all tests of a module share; its AWS emulator is behind the proxy."""
+    changed = {"STOCK_PIPELINE_HOME": str(folder), "STOCK_PIPELINE__AWS__ENDPOINT_URL": proxy.url}
+    with settings_of_module(folder, feeds, **sections) as settings:
+        dagster = RunningDagster(folder, settings, {**environment, **changed})
+        try:
+            dagster.start()
+            yield dagster
+        finally:
+            dagster.stop()
 
 
 def offsets_by_object(dagster: RunningDagster, feed: str) -> list[int]:

@@ -19,9 +19,9 @@ from stock_pipeline_tests.faults.running_dagster import (
     RELOAD,
     Hold,
     RunningDagster,
+    dagster_of_module,
     hold,
     offsets_by_object,
-    settings_of_module,
     until,
 )
 from stock_pipeline_tests.integration.test_ingest import trade
@@ -56,25 +56,13 @@ RECORDS = [b"{"] + [trade(n) for n in range(19)]
 
 
 @pytest.fixture(scope="module")
-def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
-    with FaultProxy(ministack_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
 def dagster(
-    broker: str, proxy: FaultProxy, local_stack, tmp_path_factory: pytest.TempPathFactory
+    broker: str, module_proxy: FaultProxy, local_stack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningDagster]:
     folder = tmp_path_factory.mktemp("cancel")
-    environment = local_stack.environment | {
-        "STOCK_PIPELINE_HOME": str(folder),
-        "STOCK_PIPELINE__AWS__ENDPOINT_URL": proxy.url,
-    }
-    with settings_of_module(folder, FEEDS, refresh={"min_interval_seconds": 1}) as settings:
-        dagster = RunningDagster(folder, settings, environment)
-        dagster.start()
+    environment, refresh = local_stack.environment, {"min_interval_seconds": 1}
+    with dagster_of_module(module_proxy, environment, folder, FEEDS, refresh=refresh) as dagster:
         yield dagster
-        dagster.stop()
 
 
 def held_run(dagster: RunningDagster, feed: str, held: Hold) -> str:
@@ -100,9 +88,9 @@ def every_offset_is_seen_once(dagster: RunningDagster, feed: str, records: int) 
 
 @pytest.mark.timeout(1500)
 def test_a_run_cancelled_in_the_ui_at_any_step_shows_nothing_half_and_its_batch_comes_again(
-    dagster: RunningDagster, proxy: FaultProxy, produce
+    dagster: RunningDagster, module_proxy: FaultProxy, produce
 ):
-    holds = {feed: hold_at(proxy, feed) for feed in STEPS}
+    holds = {feed: hold_at(module_proxy, feed) for feed in STEPS}
     for feed in STEPS:
         produce(dagster.settings.feeds[feed].topic, RECORDS)
     runs: dict[str, str] = {}
@@ -129,10 +117,10 @@ def test_a_run_cancelled_in_the_ui_at_any_step_shows_nothing_half_and_its_batch_
 
 @pytest.mark.timeout(1500)
 def test_a_run_past_its_deadline_is_ended_by_run_monitoring_and_asked_for_again(
-    dagster: RunningDagster, proxy: FaultProxy, produce
+    dagster: RunningDagster, module_proxy: FaultProxy, produce
 ):
     # Every attempt is held, so that none can end by itself before its deadline.
-    held = hold(proxy, "PutObject", "^bronze/deadline/")
+    held = hold(module_proxy, "PutObject", "^bronze/deadline/")
     produce(dagster.settings.feeds["deadline"].topic, RECORDS)
     until(lambda: dagster.runs(feed="deadline", batch="0"), "a run")
     run = dagster.runs(feed="deadline", batch="0")[0].dagster_run.run_id
@@ -149,17 +137,17 @@ def test_a_run_past_its_deadline_is_ended_by_run_monitoring_and_asked_for_again(
 
 @pytest.mark.timeout(1500)
 def test_a_refresh_cancelled_in_the_ui_shows_nothing_half_and_is_requested_again(
-    dagster: RunningDagster, proxy: FaultProxy, produce
+    dagster: RunningDagster, module_proxy: FaultProxy, produce
 ):
     day = "trade_date=2025-06-02"
     start = int(datetime(2025, 6, 2, 12, tzinfo=UTC).timestamp() * 1000)
-    before = hold(proxy, "PutObject", f"^silver/bars_intraday/{day}/")
+    before = hold(module_proxy, "PutObject", f"^silver/bars_intraday/{day}/")
     produce(
         dagster.settings.feeds["refreshed"].topic,
         [trade(n, time=start + n * 60_000) for n in range(30)],
     )
     until(before.arrived.is_set, "a refresh at its first PUT")
-    after = hold(proxy, "PutObject", f"^gold/volatility_intraday/{day}/", after=True)
+    after = hold(module_proxy, "PutObject", f"^gold/volatility_intraday/{day}/", after=True)
     for held in (before, after):
         until(held.arrived.is_set, "a refresh")
         run = dagster.runs(refresh="true")[-1].dagster_run.run_id
@@ -181,9 +169,9 @@ def test_a_refresh_cancelled_in_the_ui_shows_nothing_half_and_is_requested_again
 
 @pytest.mark.timeout(1500)
 def test_the_code_server_may_be_reloaded_or_killed_during_a_run(
-    dagster: RunningDagster, proxy: FaultProxy, produce
+    dagster: RunningDagster, module_proxy: FaultProxy, produce
 ):
-    reloaded = hold_at(proxy, "reloaded")
+    reloaded = hold_at(module_proxy, "reloaded")
     produce(dagster.settings.feeds["reloaded"].topic, RECORDS)
     run = held_run(dagster, "reloaded", reloaded)
     dagster.graphql(RELOAD)
@@ -191,7 +179,7 @@ def test_the_code_server_may_be_reloaded_or_killed_during_a_run(
     until(lambda: dagster.status(run) == "SUCCESS", "the run of the old code server")
     every_offset_is_seen_once(dagster, "reloaded", len(RECORDS))
 
-    killed = hold_at(proxy, "killed-server")
+    killed = hold_at(module_proxy, "killed-server")
     produce(dagster.settings.feeds["killed-server"].topic, RECORDS)
     run = held_run(dagster, "killed-server", killed)
     # The one before the reload ends when its runs have.

@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import urllib.request
+from collections.abc import Iterator
 
 import pytest
 
-from stock_pipeline.stack.children import dagster_process, ui_is_ready
-from stock_pipeline.stack.code_location import reload_unreachable_locations
-from stock_pipeline.stack.ports import free_port
-from stock_pipeline.stack.supervisor import Supervisor
-from stock_pipeline_tests.stack.test_supervisor import until
-
-LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries {
-  locationOrLoadError { __typename } } } } }"""
+from stock_pipeline_tests.faults.running_dagster import RunningDagster, until
 
 
 @pytest.fixture
-def dagster(broker, ministack_endpoint, local_stack, settings_for, tmp_path):
-    settings_for()
-    port = free_port()
-    supervisor = Supervisor(tmp_path / "logs", lambda _: None)
-    supervisor.start(dagster_process(tmp_path, port, local_stack.environment))
-    yield supervisor, f"http://127.0.0.1:{port}"
-    supervisor.stop_all()
+def dagster(
+    broker, ministack_endpoint, local_stack, settings_for, tmp_path
+) -> Iterator[RunningDagster]:
+    dagster = RunningDagster(tmp_path, settings_for(), local_stack.environment)
+    try:
+        dagster.start()
+        yield dagster
+    finally:
+        dagster.stop()
 
 
-def code_is_loaded(url: str) -> bool:
-    if not ui_is_ready(url):
-        return False
-    request = urllib.request.Request(
-        f"{url}/graphql",
-        data=json.dumps({"query": LOCATION}).encode(),
-        headers={"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        workspace = json.load(answer)["data"]["workspaceOrError"]
-    kinds = [entry["locationOrLoadError"] for entry in workspace["locationEntries"]]
-    return kinds == [{"__typename": "RepositoryLocation"}]
-
-
-def process_of(supervisor: Supervisor, command: str) -> int | None:
-    """The process of this session whose command line contains the text."""
-    session = str(supervisor.child("dagster").pid)
-    found = subprocess.run(["pgrep", "-s", session, "-f", command], capture_output=True, text=True)
-    return int(found.stdout.split()[0]) if found.stdout else None
-
-
-@pytest.mark.timeout(600)
-def test_dagster_comes_back_whichever_of_its_processes_is_killed(dagster):
-    supervisor, url = dagster
-    until(lambda: code_is_loaded(url), 120)
-
+@pytest.mark.timeout(2400)
+def test_dagster_comes_back_whichever_of_its_processes_is_killed(dagster: RunningDagster):
     for command in (
         "dagster_webserver",
         "dagster._daemon",
@@ -63,12 +32,12 @@ def test_dagster_comes_back_whichever_of_its_processes_is_killed(dagster):
         "dagster code-server",
         "dagster dev",
     ):
-        killed = process_of(supervisor, command)
+        killed = dagster.processes_of(command)[0]
         os.kill(killed, signal.SIGKILL)
 
         def is_back(command: str = command, killed: int = killed) -> bool:
-            supervisor.check()
-            reload_unreachable_locations(url)
-            return process_of(supervisor, command) not in {None, killed} and code_is_loaded(url)
+            dagster.keep_running()
+            found = dagster.processes_of(command)
+            return bool(found) and found[0] != killed and dagster.code_is_loaded()
 
-        until(is_back, 120)
+        until(is_back, f"another {command}")

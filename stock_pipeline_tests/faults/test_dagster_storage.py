@@ -13,9 +13,9 @@ import pytest
 from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.running_dagster import (
     RunningDagster,
+    dagster_of_module,
     hold,
     offsets_by_object,
-    settings_of_module,
     until,
 )
 from stock_pipeline_tests.integration.test_ingest import trade
@@ -25,25 +25,13 @@ FEEDS = {"locked": FEED, "deleted": FEED}
 
 
 @pytest.fixture(scope="module")
-def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
-    with FaultProxy(ministack_endpoint) as proxy:
-        yield proxy
-
-
-@pytest.fixture(scope="module")
 def dagster(
-    broker: str, proxy: FaultProxy, local_stack, tmp_path_factory: pytest.TempPathFactory
+    broker: str, module_proxy: FaultProxy, local_stack, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[RunningDagster]:
     folder = tmp_path_factory.mktemp("storage")
-    environment = local_stack.environment | {
-        "STOCK_PIPELINE_HOME": str(folder),
-        "STOCK_PIPELINE__AWS__ENDPOINT_URL": proxy.url,
-    }
-    with settings_of_module(folder, FEEDS) as settings:
-        dagster = RunningDagster(folder, settings, environment)
-        dagster.start()
+    environment = local_stack.environment
+    with dagster_of_module(module_proxy, environment, folder, FEEDS) as dagster:
         yield dagster
-        dagster.stop()
 
 
 def databases(home: Path) -> list[Path]:
@@ -64,10 +52,10 @@ def locked(files: list[Path]) -> Iterator[None]:
 
 @pytest.mark.timeout(1500)
 def test_a_locked_database_delays_batches_and_loses_none(
-    dagster: RunningDagster, proxy: FaultProxy, produce
+    dagster: RunningDagster, module_proxy: FaultProxy, produce
 ):
     topic = dagster.settings.feeds["locked"].topic
-    held = hold(proxy, "PutObject", "^bronze/locked/")
+    held = hold(module_proxy, "PutObject", "^bronze/locked/")
     produce(topic, [trade(n) for n in range(10)])
     until(held.arrived.is_set, "a run before its decision")
     logged = dagster.supervisor.child("dagster").log
@@ -86,13 +74,13 @@ def test_a_locked_database_delays_batches_and_loses_none(
 
 @pytest.mark.timeout(1500)
 def test_dagsters_storage_deleted_under_a_run_loses_no_progress(
-    dagster: RunningDagster, proxy: FaultProxy, produce
+    dagster: RunningDagster, module_proxy: FaultProxy, produce
 ):
     topic = dagster.settings.feeds["deleted"].topic
     produce(topic, [trade(n) for n in range(10)])
     until(lambda: dagster.is_drained("deleted", 10), "a first batch")
 
-    held = hold(proxy, "PutObject", "^bronze/deleted/")
+    held = hold(module_proxy, "PutObject", "^bronze/deleted/")
     produce(topic, [trade(n) for n in range(10, 20)])
     until(held.arrived.is_set, "a run before its decision")
     delete_storage(dagster.home)
