@@ -33,6 +33,7 @@ class OffsetLog:
         self.lake = lake
         self.feed = feed
         self._checkpoint: Checkpoint | None = None
+        self._looked_for_checkpoint = False
         self._plans: dict[int, Plan] = {}
         self._commits: dict[int, Commit] = {}
 
@@ -42,23 +43,35 @@ class OffsetLog:
         Raises:
             ValueError: A plan is missing from the sequence.
         """
-        if self._checkpoint is None:
+        # Once: one that a rival writes later says nothing that plans and commits do not.
+        if not self._looked_for_checkpoint:
             self._checkpoint = self._latest_checkpoint()
-        through = self._checkpoint.seq if self._checkpoint else -1
+            self._looked_for_checkpoint = True
+        through = self._through
         # Commits first: a plan may appear between the two listings, a commit without its plan
         # may not.
         self._read_new(layout.commit_prefix(self.feed), through, self._commits, Commit)
         self._read_new(layout.plan_prefix(self.feed), through, self._plans, Plan)
-        plans = [self._plans[seq] for seq in sorted(self._plans) if seq > through]
+        return self.known_state()
+
+    def known_state(self) -> LogState:
+        """The log as `state` saw it, and what was written here since; asks the store nothing."""
+        plans = [self._plans[seq] for seq in sorted(self._plans) if seq > self._through]
         return fold(self.feed, self._checkpoint, plans, self._commits)
+
+    @property
+    def _through(self) -> int:
+        return self._checkpoint.seq if self._checkpoint else -1
 
     def put_plan(self, plan: Plan) -> bool:
         """Write a plan; False when another writer has that sequence number.
 
         A PUT whose answer was lost, and was repeated, meets its own object: that is a success.
         """
-        key = layout.plan_key(self.feed, plan.seq)
-        return self._put_once(key, plan)
+        won = self._put_once(layout.plan_key(self.feed, plan.seq), plan)
+        if won:
+            self._plans[plan.seq] = plan
+        return won
 
     def put_commit(self, commit: Commit) -> None:
         """Write the index entry of a decision; one that is there already says the same."""
@@ -66,11 +79,11 @@ class OffsetLog:
 
     def plan_of(self, seq: int) -> Plan | None:
         """The plan with this sequence number, None where there is none."""
-        return self._get(layout.plan_key(self.feed, seq), Plan)
+        return self._plans.get(seq) or self._get(layout.plan_key(self.feed, seq), Plan)
 
     def commit_of(self, seq: int) -> Commit | None:
         """The commit with this sequence number, None where the batch is undecided."""
-        return self._get(layout.commit_key(self.feed, seq), Commit)
+        return self._commits.get(seq) or self._get(layout.commit_key(self.feed, seq), Commit)
 
     def commits(self, after: int = -1) -> Iterator[Commit]:
         """Commits with a sequence number above `after`, in order; later ones may be missing yet."""

@@ -204,7 +204,8 @@ class Planner:
                     return plan
                 break
             won = log.put_plan(plan)
-            state = tick.state = log.state()
+            # Whoever loses has to see the rival's plan.
+            state = tick.state = log.known_state() if won else log.state()
             if won:
                 planned.append(plan)
                 tick.requests.append(Request(plan, 1))

@@ -15,6 +15,7 @@ from dagster._core.remote_origin import (
 )
 
 from stock_pipeline.defs.ingest import sensor
+from stock_pipeline.defs.ingest.batch import run_batch
 from stock_pipeline.lib.batches import Plan
 from stock_pipeline.resources.planner import next_attempt
 from stock_pipeline.settings import get_settings
@@ -87,6 +88,41 @@ def test_a_plan_whose_run_never_started_is_asked_for_again(
     tick(instance)
     again = tick(instance)
     assert [r.run_key for r in again.run_requests or []] == ["trades-0-1"]
+
+
+def test_a_tick_reads_no_object_that_it_wrote_or_read_and_lists_a_log_once(
+    settings_for, lake, broker, produce, instance
+):
+    feed = {
+        "format": "trade",
+        "calendar": "24/7",
+        "min_records": 1,
+        "max_records": 2,
+        "max_batches_in_flight": 3,
+    }
+    settings = settings_for({"trades": feed})
+    planner = sensor._planner()
+    first = tick(instance)
+    asked: list[str] = []
+    planner.lake.client.meta.events.register(
+        "before-parameter-build.s3",
+        lambda model, **_: asked.append(model.name),
+    )
+    idle = tick(instance, first.cursor)
+    assert asked == ["ListObjectsV2"] * 2
+    asked.clear()
+    produce(settings.feeds["trades"].topic, [trade(n) for n in range(6)])
+    busy = tick(instance, idle.cursor)
+    plans = [planner.logs["trades"].plan_of(n) for n in range(3)]
+    assert len(busy.run_requests or []) == 3
+    assert asked == ["ListObjectsV2"] * 2 + ["PutObject"] * 3
+    for plan in plans:
+        assert plan
+        run_batch(planner, "trades", plan, 1, "run")
+    asked.clear()
+    tick(instance, busy.cursor)
+    # The commit of the last batch is new; those before it were read while it ran.
+    assert asked == ["ListObjectsV2", "GetObject", "ListObjectsV2"]
 
 
 def test_a_missing_topic_is_named_and_stops_no_other_feed(

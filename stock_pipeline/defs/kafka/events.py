@@ -50,8 +50,10 @@ def topic_events(
         KafkaUnavailableError: The brokers do not answer.
     """
     key, now = dg.AssetKey(["kafka", feed.topic]), time.time()
+    seconds_left = None
     if tick.state is not None:
         findings = _findings(watch, log, feed, tick, changed, memory, now)
+        seconds_left = findings.seconds_left
         for result in check_results(feed, tick.state, tick.offsets, findings):
             # Seconds and minutes in a sentence are no news.
             verdict = [result.passed, "".join(filter(str.isalpha, result.description or ""))]
@@ -68,7 +70,7 @@ def topic_events(
     since = now - memory.get("observed", 0.0)
     if tick.offsets and (tick.requests or abs(since) > OBSERVE_EVERY_SECONDS):
         memory["observed"] = now
-        yield dg.AssetObservation(key, metadata=_observation(watch, feed, tick))
+        yield dg.AssetObservation(key, metadata=_observation(watch, feed, tick, seconds_left))
 
 
 def _findings(
@@ -106,7 +108,9 @@ def _findings(
     )
 
 
-def _observation(watch: TopicWatch, feed: FeedSettings, tick: FeedTick) -> dict[str, Any]:
+def _observation(
+    watch: TopicWatch, feed: FeedSettings, tick: FeedTick, seconds: float | None
+) -> dict[str, Any]:
     partitions = tick.offsets.partitions if tick.offsets else {}
     metadata: dict[str, Any] = {
         "lag": sum(tick.waiting.values()),
@@ -115,7 +119,8 @@ def _observation(watch: TopicWatch, feed: FeedSettings, tick: FeedTick) -> dict[
         "tick": tick.sentence,
     }
     if tick.state is not None and tick.offsets is not None:
-        seconds = watch.seconds_until_loss(feed, tick.state, tick.offsets)
+        if seconds is None:
+            seconds = watch.seconds_until_loss(feed, tick.state, tick.offsets)
         if seconds is not None:
             metadata["seconds_until_retention_deletes_unread"] = round(seconds)
     return metadata
