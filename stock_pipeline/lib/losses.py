@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from stock_pipeline.lib.batches import Commit
+
+#: A loss keeps its topic's check red for so long; its commit tells of it for ever.
+LOSS_SHOWN = timedelta(days=1)
 
 
 def loss_sentences(commit: Commit | None, incarnation: int | None = None) -> list[str]:

@@ -129,11 +129,12 @@ def _topics(
             finding = Finding(
                 label,
                 "warning",
-                f"Topic {feed.topic} has {there} partitions, the settings say {feed.partitions}.",
+                f"Topic {feed.topic} has {there} of the {feed.partitions} partitions in the settings.",
                 "Add partitions to the topic, or correct the setting; all of them are read.",
             )
         else:
-            finding = Finding(label, "ok", f"topic {feed.topic}, {there} partitions")
+            counted = f"{there} partition{'s' if there > 1 else ''}"
+            finding = Finding(label, "ok", f"topic {feed.topic}, {counted}")
         findings.append(finding)
     return findings
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.losses import loss_sentences
+from stock_pipeline.lib.losses import LOSS_SHOWN, loss_sentences
 from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.lib.topic_health import Findings, first_unread
 from stock_pipeline.resources.ingest import check_anchors
@@ -17,8 +17,6 @@ from stock_pipeline.settings import FeedSettings
 
 #: A topic's retention is asked for again after this.
 ASK_RETENTION_SECONDS = 300.0
-#: For how long losses are told of, and in how many of the last batches they are looked for.
-LOSS_SHOWN = timedelta(days=1)
 LAST_BATCHES = 200
 
 

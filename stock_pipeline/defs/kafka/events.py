@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.kafka.health import check_results
-from stock_pipeline.lib.losses import loss_sentences
+from stock_pipeline.lib.losses import LOSS_SHOWN, loss_sentences
 from stock_pipeline.lib.topic_health import Findings, blocked
 from stock_pipeline.settings import FeedSettings
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 #: An idle topic is observed this often; a busy one with every plan.
 OBSERVE_EVERY_SECONDS = 300.0
-#: A loss keeps its check red for so long; its commit tells of it for ever.
-LOSS_SHOWN_SECONDS = 86_400.0
 #: Commits that one tick looks through for losses at most.
 MOST_COMMITS = 100
 
@@ -98,7 +96,7 @@ def _findings(
         losses["recent"] += [[now, s] for s in loss_sentences(commit, state.incarnation)]
     losses["through"] = state.decided_through
     losses["recent"] = [
-        loss for loss in losses["recent"][-20:] if abs(now - loss[0]) < LOSS_SHOWN_SECONDS
+        loss for loss in losses["recent"][-20:] if abs(now - loss[0]) < LOSS_SHOWN.total_seconds()
     ]
     return Findings(
         seconds_left=watch.seconds_left(feed, state, offsets),
