@@ -129,7 +129,7 @@ def _topics(
             finding = Finding(
                 label,
                 "warning",
-                f"Topic {feed.topic} has {there} of the {feed.partitions} partitions in the settings.",
+                f"Topic {feed.topic} has {there} of the settings' {feed.partitions} partitions.",
                 "Add partitions to the topic, or correct the setting; all of them are read.",
             )
         else:
