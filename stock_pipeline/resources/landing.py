@@ -1,0 +1,110 @@
+"""Landed history in the lake: CSV objects, replaced by compare-and-swap, and read as bars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pyarrow as pa
+
+from stock_pipeline.lib import history, layout
+from stock_pipeline.lib.layout import Landed
+from stock_pipeline.resources.lake import Lake, ObjectNotFoundError, PreconditionFailedError
+from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline.settings import Settings
+
+#: How often an object is merged again because another run was first.
+MOST_TRIES = 10
+#: Formats whose messages are bars of vendors, as history is.
+BAR_FORMATS = ("bar", "alpha_vantage_intraday")
+
+
+class LandedDamagedError(Exception):
+    """What lies at the key of a landed object cannot be read."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A landed object after a fetch.
+
+    Attributes:
+        key: Where it is.
+        rows: All that it holds, LANDING.
+        bytes: Its size; 0 where there is none.
+        etag: Its version; None where there is no object, since nothing ever came.
+        changed: Whether this fetch wrote it.
+        fresh: Bars that are new or changed.
+    """
+
+    key: str
+    rows: pa.Table
+    bytes: int
+    etag: str | None
+    changed: bool
+    fresh: int
+
+
+def read_landed(lake: Lake, key: str) -> tuple[pa.Table, str, int]:
+    """Rows (LANDING), ETag and bytes of a landed object.
+
+    Raises:
+        ObjectNotFoundError: Nothing is there.
+        LandedDamagedError: It is no CSV of ours.
+    """
+    body, etag = lake.get(key)
+    try:
+        return history.from_csv(body), etag, len(body)
+    except history.NotLandedError as error:
+        raise LandedDamagedError(
+            f"{lake.uri(key)} cannot be read as landed history ({error}); it stays as it is, and so"
+            " do the bars made from it before. Restore it from the bucket's versions, or delete it"
+            " and backfill its partition again."
+        ) from None
+
+
+def keep(lake: Lake, landed: Landed, fetched: pa.Table) -> Kept:
+    """Merge what was fetched into its object; nothing is written when nothing is new.
+
+    Args:
+        lake: Where it is kept.
+        landed: Which object.
+        fetched: LANDING rows of it.
+
+    Raises:
+        LandedDamagedError: What is there cannot be read.
+        PreconditionFailedError: Other runs replaced it at every try.
+    """
+    key = layout.landing_key(landed)
+    for last_try in [False] * (MOST_TRIES - 1) + [True]:
+        try:
+            was, etag, size = read_landed(lake, key)
+        except ObjectNotFoundError:
+            was, etag, size = history.LANDING.empty_table(), None, 0
+        rows = history.merged(was, fetched)
+        if rows.equals(was):
+            return Kept(key, rows, size, etag, changed=False, fresh=0)
+        body = history.to_csv(rows)
+        try:
+            written = lake.replace(key, body, etag)
+        except PreconditionFailedError:
+            if last_try:
+                raise
+            continue
+        told_before = {tuple(row.values()) for row in was.to_pylist()}
+        fresh = sum(tuple(row.values()) not in told_before for row in rows.to_pylist())
+        return Kept(key, rows, len(body), written, changed=True, fresh=fresh)
+    raise AssertionError("the last try returns or raises")
+
+
+def tell_changed(lake: Lake) -> None:
+    """Let those who watch landed objects list them again."""
+    lake.put(layout.LANDING_MARK, uuid4().hex.encode())
+
+
+def live_incarnation(settings: Settings, lake: Lake) -> int:
+    """The latest life of the topics that carry vendors' bars; 1 without any.
+
+    What is fetched now is known later than all that these lives have said so far.
+    """
+    feeds = [name for name, feed in settings.feeds.items() if feed.format in BAR_FORMATS]
+    return max((OffsetLog(lake, feed).state().incarnation for feed in feeds), default=1)
