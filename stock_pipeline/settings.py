@@ -20,7 +20,7 @@ from pydantic import (
 from stock_pipeline.settings_aws import AwsSettings
 from stock_pipeline.settings_base import Section, broken
 from stock_pipeline.settings_kafka import KafkaSecurity, KafkaSettings
-from stock_pipeline.settings_rules import feed_problems, name_problems
+from stock_pipeline.settings_rules import feed_problems, fetch_problems, name_problems
 from stock_pipeline.settings_secrets import SecretsSettings, read_secret
 from stock_pipeline.settings_source import (
     KeyPath,
@@ -29,7 +29,7 @@ from stock_pipeline.settings_source import (
     dotenv_lines,
     file_text,
 )
-from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.settings_sources import PollSettings, SourceSettings, StreamSettings
 
 __all__ = [
     "AwsSettings",
@@ -46,7 +46,15 @@ __all__ = [
 #: STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS sets kafka.bootstrap_servers.
 ENVIRONMENT_PREFIX = "STOCK_PIPELINE__"
 
-MessageFormat = Literal["trade", "bar", "alpha_vantage_intraday", "index_daily"]
+MessageFormat = Literal[
+    "trade",
+    "bar",
+    "alpha_vantage_intraday",
+    "index_daily",
+    "corporate_action",
+    "alpha_vantage_news",
+    "news",
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 #: A year's volatilities read bars of two years before it, which holds 500 sessions.
 WindowDays = Annotated[int, Field(ge=2, le=500)]
@@ -172,6 +180,8 @@ class Settings(Section):
     athena: AthenaSettings = AthenaSettings()
     feeds: dict[str, FeedSettings] = Field(min_length=1)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
+    polls: dict[str, PollSettings] = Field(default_factory=dict)
+    streams: dict[str, StreamSettings] = Field(default_factory=dict)
     calendars: tuple[CalendarRule, ...] = ()
     source_precedence: tuple[str, ...] = ()
     volatility: VolatilitySettings = VolatilitySettings()
@@ -224,7 +234,7 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
-        problems = [*feed_problems(self.feeds), *name_problems(self)]
+        problems = [*feed_problems(self.feeds), *name_problems(self), *fetch_problems(self)]
         if problems:
             raise broken(problems)
         return self

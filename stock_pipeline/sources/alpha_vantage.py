@@ -66,6 +66,7 @@ class AlphaVantage:
     def __init__(self, context: Context) -> None:
         self._context, self._settings = context, context.settings
         self._http = HttpClient(context, VENDOR, ZONE)
+        self.quotas = self._http.quotas
 
     def fetch(self, request: Request) -> Iterator[Message]:
         """One document a symbol; of intraday history one a symbol and month."""

@@ -29,7 +29,7 @@ class CsvRows:
     """Options: file, format, sample (true or false), seed, every (seconds a row), limit (rows)."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._context, self.quotas = context, None
 
     def fetch(self, request: Request) -> Iterator[Message]:
         """Rows of the file, of these symbols or of all."""

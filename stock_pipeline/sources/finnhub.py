@@ -38,7 +38,7 @@ class Finnhub:
     """See `SOURCE`."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._context, self.quotas = context, None
         key = context.settings.api_key
         self._key = key.get_secret_value() if key else ""
         self._symbols: tuple[str, ...] = ()

@@ -59,6 +59,7 @@ class Yahoo:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._client = YahooClient(context)
+        self.quotas = self._client.quotas
         self._only_new = OnlyNew()
 
     def fetch(self, request: Request) -> Iterator[Message]:

@@ -17,9 +17,15 @@ def topic_key(feed: FeedSettings) -> dg.AssetKey:
     return dg.AssetKey(["kafka", feed.topic])
 
 
+def poll_key(name: str) -> dg.AssetKey:
+    """Asset key of a poll, which sends to its feed's topic."""
+    return dg.AssetKey(["polls", name])
+
+
 topics = [
     dg.AssetSpec(
         topic_key(feed),
+        deps=[poll_key(p) for p, poll in get_settings().polls.items() if poll.feed == name],
         group_name="kafka",
         kinds={"kafka"},
         owners=OWNERS,
