@@ -19,6 +19,7 @@ from pydantic import (
 
 from stock_pipeline.settings_aws import AwsSettings
 from stock_pipeline.settings_base import Section, broken
+from stock_pipeline.settings_history import HistorySettings, history_problems
 from stock_pipeline.settings_kafka import KafkaSecurity, KafkaSettings
 from stock_pipeline.settings_rules import feed_problems, fetch_problems, name_problems
 from stock_pipeline.settings_secrets import SecretsSettings, read_secret
@@ -30,6 +31,7 @@ from stock_pipeline.settings_source import (
     file_text,
 )
 from stock_pipeline.settings_sources import PollSettings, SourceSettings, StreamSettings
+from stock_pipeline.sources.registry import SOURCES
 
 __all__ = [
     "AwsSettings",
@@ -182,6 +184,9 @@ class Settings(Section):
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
     polls: dict[str, PollSettings] = Field(default_factory=dict)
     streams: dict[str, StreamSettings] = Field(default_factory=dict)
+    history: dict[str, HistorySettings] = Field(default_factory=dict)
+    #: Share of a price by which a day's bar may differ from what was rolled up from trades.
+    daily_tolerance: float = Field(default=0.005, gt=0, lt=1)
     calendars: tuple[CalendarRule, ...] = ()
     source_precedence: tuple[str, ...] = ()
     volatility: VolatilitySettings = VolatilitySettings()
@@ -235,6 +240,7 @@ class Settings(Section):
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
         problems = [*feed_problems(self.feeds), *name_problems(self), *fetch_problems(self)]
+        problems += history_problems(self.history, SOURCES)
         if problems:
             raise broken(problems)
         return self

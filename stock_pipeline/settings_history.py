@@ -21,7 +21,7 @@ Symbol = Annotated[
 
 
 class HistorySettings(Section):
-    """What is fetched of one source, when asked for in the UI: one partition a symbol and period."""
+    """What is fetched of one source when asked for: one partition a symbol and period."""
 
     symbols: tuple[Symbol, ...] = Field(min_length=1)
     #: The asset `landing/<source>_daily`: a partition a year.

@@ -77,7 +77,7 @@ class Want:
 
     Attributes:
         batches: Sequence numbers of the batches given that touch the partition, per feed.
-        etags: Lake objects that it reads, key to ETag.
+        etags: Lake objects that it reads, landed ones too, key to ETag.
         state_before: Digest of the EWMA state taken over from an earlier year.
         definition: Digest of the SQL and settings.
     """
@@ -140,6 +140,21 @@ def batch_of(
     )
 
 
+@dataclass(frozen=True)
+class Landing:
+    """A landed object by the silver partitions that its bars belong to.
+
+    Attributes:
+        key: Its key.
+        etag: Its version.
+        touches: (table, partition) of each.
+    """
+
+    key: str
+    etag: str
+    touches: frozenset[tuple[str, str]]
+
+
 def is_due(want: Want, made: Made | None) -> bool:
     """Whether a partition would be made from something else now.
 
@@ -194,6 +209,7 @@ def want_all(
     batches: Iterable[Batch],
     objects: Mapping[str, Made],
     definition: str,
+    landings: Iterable[Landing] = (),
 ) -> Iterator[tuple[str, Want]]:
     """Each partition of a table that has an input or an object, and what it would be made from.
 
@@ -205,6 +221,7 @@ def want_all(
         batches: Decided batches; those that every object has examined may be left out.
         objects: Published silver and gold objects by key.
         definition: Digest of the table's SQL and settings.
+        landings: Landed objects.
     """
     prefix = layout.table_prefix(table.layer, table.name)
     existing = {layout.partition_of_key(key) for key in objects if key.startswith(prefix)}
@@ -227,6 +244,10 @@ def want_all(
         for key, made in objects.items():
             if key.startswith(days):
                 etags[layout.partition_of_key(key)[:4]][key] = made.etag
+    for landing in landings:
+        for name, partition in landing.touches:
+            if name == table.name:
+                etags[partition][landing.key] = landing.etag
     for partition in sorted({*existing, *seqs, *etags}):
         touching = {feed: tuple(sorted(found)) for feed, found in seqs[partition].items()}
         yield partition, _defined(Want(touching, etags[partition]), definition)
@@ -237,6 +258,7 @@ def due(
     objects: Mapping[str, Made],
     definitions: Mapping[str, str],
     settled: Mapping[str, str] | None = None,
+    landings: Sequence[Landing] = (),
 ) -> Iterator[tuple[TableSpec, str, Want]]:
     """Partitions to make, inputs before what reads them.
 
@@ -245,9 +267,11 @@ def due(
         objects: Published silver and gold objects by key; may be updated between two results.
         definitions: Digest of SQL and settings by table name.
         settled: By key, `Want.digest` of results that were refused or turned out to be empty.
+        landings: Landed objects.
     """
     for table in BUILD_ORDER:
-        for partition, want in want_all(table, batches, objects, definitions[table.name]):
+        wanted = want_all(table, batches, objects, definitions[table.name], landings)
+        for partition, want in wanted:
             key = key_of(table, partition)
             if not is_due(want, objects.get(key)):
                 continue

@@ -57,9 +57,7 @@ class NotLandedError(ValueError):
     """The bytes are no landed CSV."""
 
 
-def landed_rows(
-    bars: pa.Table, landed: Landed, fetched_at: datetime, incarnation: int
-) -> pa.Table:
+def landed_rows(bars: pa.Table, landed: Landed, fetched_at: datetime, incarnation: int) -> pa.Table:
     """Those of a vendor's bars that belong into an object, the last of bars that came twice.
 
     Args:
@@ -76,9 +74,10 @@ def landed_rows(
         & (pc.field("trade_date") >= pa.scalar(landed.first, pa.date32()))
         & (pc.field("trade_date") < pa.scalar(landed.end, pa.date32()))
     ).select(_GIVEN)
-    count = picked.num_rows
-    picked = picked.append_column("fetched_at", pa.repeat(pa.scalar(fetched_at, TIMESTAMP), count))
-    picked = picked.append_column("incarnation", pa.repeat(pa.scalar(incarnation, pa.int32()), count))
+    known = {"fetched_at": fetched_at, "incarnation": incarnation}
+    for name, value in known.items():
+        said = pa.scalar(value, LANDING.field(name).type)
+        picked = picked.append_column(name, pa.repeat(said, picked.num_rows))
     return merged(LANDING.empty_table(), picked.cast(LANDING))
 
 
@@ -153,7 +152,7 @@ def merged(was: pa.Table, fresh: pa.Table) -> pa.Table:
 
 def _key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """A day has one bar, whenever the vendor says that it begins."""
-    start = datetime.min if row["interval"] == DAILY else row["bar_start"]
+    start = "" if row["interval"] == DAILY else row["bar_start"].isoformat()
     return row["symbol"], row["trade_date"], start
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date
 from uuid import uuid4
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from stock_pipeline.lib import history, layout
 from stock_pipeline.lib.layout import Landed
@@ -19,7 +23,11 @@ MOST_TRIES = 10
 BAR_FORMATS = ("bar", "alpha_vantage_intraday")
 
 
-class LandedDamagedError(Exception):
+#: Memory that kept objects may take: a month of minutes is read for each of its days.
+CACHE_BYTES = 128 * 1024 * 1024
+
+
+class LandedDamagedError(ValueError):
     """What lies at the key of a landed object cannot be read."""
 
 
@@ -108,3 +116,66 @@ def live_incarnation(settings: Settings, lake: Lake) -> int:
     """
     feeds = [name for name, feed in settings.feeds.items() if feed.format in BAR_FORMATS]
     return max((OffsetLog(lake, feed).state().incarnation for feed in feeds), default=1)
+
+
+def is_landed(key: str) -> bool:
+    """Whether a key is that of a landed object."""
+    return key.startswith(layout.LANDING_PREFIX)
+
+
+class LandedReader:
+    """Reads landed objects for the builder of one run, each version once while it fits."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._kept: OrderedDict[tuple[str, str], pa.Table] = OrderedDict()
+
+    def new(
+        self, wanted: Mapping[str, str], used: Mapping[str, str], first: date, last: date
+    ) -> tuple[list[tuple[str, pa.Table]], dict[str, str]]:
+        """Bars to absorb, by source, and the ETag of every landed object that counts from now on.
+
+        Args:
+            wanted: What a partition would be made from, key to ETag.
+            used: What its kept rows were made from; empty when it is made anew.
+            first: First trade_date.
+            last: Last trade_date, included.
+
+        Returns:
+            (source, BARS) with one entry a source; ETags as they were when read.
+
+        Raises:
+            LandedDamagedError: One cannot be read.
+        """
+        parts: dict[str, list[pa.Table]] = {}
+        etags: dict[str, str] = {}
+        for key, landed in _landed_of(wanted):
+            if key in used:
+                etags[key] = wanted[key]
+                continue
+            try:
+                rows, etags[key] = self._read(key, wanted[key])
+            except ObjectNotFoundError:
+                # Removed since it was listed.
+                continue
+            inside = (pc.field("trade_date") >= pa.scalar(first, pa.date32())) & (
+                pc.field("trade_date") <= pa.scalar(last, pa.date32())
+            )
+            parts.setdefault(landed.source, []).append(rows.filter(inside))
+        return [(source, pa.concat_tables(tables)) for source, tables in parts.items()], etags
+
+    def _read(self, key: str, etag: str) -> tuple[pa.Table, str]:
+        if (key, etag) in self._kept:
+            self._kept.move_to_end((key, etag))
+            return self._kept[key, etag], etag
+        rows, etag, _ = read_landed(self.lake, key)
+        self._kept[key, etag] = history.bronze_rows(rows)
+        while sum(t.nbytes for t in self._kept.values()) > CACHE_BYTES and len(self._kept) > 1:
+            self._kept.popitem(last=False)
+        return self._kept[key, etag], etag
+
+
+def _landed_of(keys: Mapping[str, str]) -> Iterator[tuple[str, Landed]]:
+    for key in sorted(keys):
+        if landed := layout.landed_of_key(key):
+            yield key, landed
