@@ -49,11 +49,13 @@ class Notice:
             was asked for does not come. info: other.
         sentence: One, without secrets.
         until: When a wait ends, aware.
+        error: Why something is skipped, where that was an error.
     """
 
     kind: Literal["wait", "pause", "skipped", "info"]
     sentence: str
     until: datetime | None = None
+    error: SourceError | None = None
 
 
 class SourceError(Exception):
@@ -216,4 +218,4 @@ def each_symbol(
         try:
             yield from fetch(symbol)
         except SymbolError as error:
-            context.notify(Notice("skipped", str(error)))
+            context.notify(Notice("skipped", str(error), error=error))
