@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from stock_pipeline.defs.kafka.assets import poll_key
+from stock_pipeline.defs.kafka.assets import poll_key, topic_spec
 from stock_pipeline.defs.sources.assets import POLL_TAG, poll_asset
 from stock_pipeline.defs.sources.schedules import poll_schedule, skipped_because
 from stock_pipeline.settings import Settings, get_settings
@@ -241,18 +241,6 @@ def test_a_refusal_is_asked_again_a_day_later_or_after_a_click_that_goes_well(
     assert skipped_because("us", instance, now()) is None
 
 
-def test_the_topic_depends_on_its_polls(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import importlib
-
-    from stock_pipeline.defs.kafka import assets
-
-    try:
-        topics = importlib.reload(assets).topics
-        (topic,) = [spec for spec in topics if spec.metadata["feed"] == "documents"]
-        assert [dep.asset_key for dep in topic.deps] == [poll_key("us")]
-    finally:
-        monkeypatch.undo()
-        get_settings.cache_clear()
-        importlib.reload(assets)
+def test_the_topic_depends_on_its_polls(settings: Settings) -> None:
+    spec = topic_spec("documents", settings.feeds["documents"])
+    assert [dep.asset_key for dep in spec.deps] == [poll_key("us")]

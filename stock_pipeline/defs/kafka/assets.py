@@ -22,8 +22,9 @@ def poll_key(name: str) -> dg.AssetKey:
     return dg.AssetKey(["polls", name])
 
 
-topics = [
-    dg.AssetSpec(
+def topic_spec(name: str, feed: FeedSettings) -> dg.AssetSpec:
+    """The topic of a feed, below the polls that send to it."""
+    return dg.AssetSpec(
         topic_key(feed),
         deps=[poll_key(p) for p, poll in get_settings().polls.items() if poll.feed == name],
         group_name="kafka",
@@ -41,8 +42,9 @@ topics = [
             "retention_minutes": feed.retention_minutes,
         },
     )
-    for name, feed in get_settings().feeds.items()
-]
+
+
+topics = [topic_spec(name, feed) for name, feed in get_settings().feeds.items()]
 
 TOPIC_CHECKS = [
     dg.AssetCheckSpec(
