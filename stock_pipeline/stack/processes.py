@@ -38,6 +38,7 @@ class ProcessSpec:
         ready: Says whether it serves; asked until it does or `ready_seconds` are over.
         stop_seconds: Between SIGTERM and SIGKILL.
         runs_once: Exit code 0 is success, not a reason to start it again.
+        final_codes: Exit codes after which a new start would end in the same way.
         noise: Log lines with any of these are left out when the log is quoted.
     """
 
@@ -49,6 +50,7 @@ class ProcessSpec:
     ready_seconds: float = 30.0
     stop_seconds: float = 10.0
     runs_once: bool = False
+    final_codes: frozenset[int] = frozenset()
     noise: tuple[str, ...] = ()
 
 

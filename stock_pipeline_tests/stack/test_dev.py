@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_pipeline.commands.dev import status_line
+from stock_pipeline.commands.dev_overview import status_line
 from stock_pipeline.commands.status import FeedStatus
 from stock_pipeline.stack.broker import is_ready
 from stock_pipeline.stack.ports import LOOPBACK, free_port, is_free
