@@ -10,12 +10,12 @@ from pydantic import Field
 from stock_pipeline.settings_base import Section
 from stock_pipeline.settings_source import KeyPath, did_you_mean
 
-#: '|' divides the parts of a partition's name.
+#: Dagster names partitions by them.
 Symbol = Annotated[
     str,
     Field(
-        pattern=r"^[^\s\p{C}|]([^\p{C}|]{0,62}[^\s\p{C}|])?$",
-        description="1 to 64 characters that show, no '|', no space around",
+        pattern=r"^[^\s\p{C}|,\[\]]([^\p{C}|,\[\]]{0,62}[^\s\p{C}|,\[\]])?$",
+        description="1 to 64 characters that show, none of '|', ',', '[', ']', no space around",
     ),
 ]
 
@@ -48,6 +48,9 @@ def history_problems(
         if not wanted.daily and not wanted.intraday:
             sentence = f"history.{name} has neither daily nor intraday bars; remove it."
             problems.append((at, sentence))
+        if any("..." in symbol for symbol in wanted.symbols):
+            sentence = f"history.{name}.symbols must not hold '...': no partition can be named so."
+            problems.append(((*at, "symbols"), sentence))
         if len(set(wanted.symbols)) != len(wanted.symbols):
             sentence = f"history.{name}.symbols must not hold the same symbol twice."
             problems.append(((*at, "symbols"), sentence))

@@ -34,7 +34,7 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 def table_asset(
     table: TableSpec,
     *,
-    deps: Sequence[dg.AssetKey],
+    deps: Sequence[dg.AssetKey | dg.AssetDep],
     description: str,
     lineage: Mapping[str, Sequence[tuple[dg.AssetKey, str]]],
     warns_of_gaps: bool = False,

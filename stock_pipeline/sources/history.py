@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from stock_pipeline.lib.decode import Decoder
-from stock_pipeline.lib.schemas import RECORDS
+from stock_pipeline.lib.schemas import BARS, QUARANTINE, RECORDS
 from stock_pipeline.settings import Settings
 from stock_pipeline.sources.registry import open_source, source_kind
 from stock_pipeline.sources.source import (
@@ -37,6 +37,12 @@ class Fetched:
     bars: pa.Table
     rejects: pa.Table
     notices: tuple[Notice, ...]
+
+    @classmethod
+    def nothing(cls, why: str) -> Fetched:
+        """Nobody was asked."""
+        notices = (Notice("info", why),)
+        return cls(BARS.empty_table(), QUARANTINE.empty_table(), notices)
 
 
 class History:
@@ -69,9 +75,7 @@ class History:
             raise UsageError(f"Source {name} has no bars to fetch in batches; nothing was fetched.")
         self._options, self._notify = options, notify
         self._notices: list[Notice] = []
-        self._source = open_source(
-            settings, name, notify=self._hear, stop=threading.Event()
-        )
+        self._source = open_source(settings, name, notify=self._hear, stop=threading.Event())
         self._decoder = Decoder(message_format, name, calendar, rules, MOST_MESSAGE_BYTES)
 
     def fetch(self, symbol: str, interval: str, start: datetime, end: datetime) -> Fetched:
@@ -88,9 +92,7 @@ class History:
             SourceError: Nothing more can be fetched now; what of others came before is good.
         """
         self._notices = []
-        request = Request(
-            (symbol,), interval=interval, start=start, end=end, options=self._options
-        )
+        request = Request((symbol,), interval=interval, start=start, end=end, options=self._options)
         messages = list(self._source.fetch(request))
         unknown = next((n for n in self._notices if isinstance(n.error, BadSymbolError)), None)
         if unknown and not messages:

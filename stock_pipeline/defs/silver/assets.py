@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from stock_pipeline.defs.landing.assets import landing_deps
 from stock_pipeline.defs.table_assets import table_asset
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.settings import get_settings
@@ -24,12 +25,12 @@ _SAME = ("symbol", "open", "high", "low", "close", "volume")
 
 bars_intraday = table_asset(
     BARS_INTRADAY_TABLE,
-    deps=[*_BY_FORMAT["trades"], *_BY_FORMAT["bars"]],
+    deps=[*_BY_FORMAT["trades"], *_BY_FORMAT["bars"], *landing_deps(daily=False)],
     description=(
         "Grain: one bar of a symbol, interval, start and source; one partition a session date. "
         "Source: 1-minute bars of trades, each trade counted once however often or late it came, "
-        "and vendors' bars, of which the latest correction holds. Consumer: silver bars_daily and "
-        "gold volatility_intraday."
+        "and vendors' bars, live and from history, of which the latest correction holds. "
+        "Consumer: silver bars_daily and gold volatility_intraday."
     ),
     lineage={
         **{c: [(k, c) for k in _BY_FORMAT["bars"]] for c in _SAME},
@@ -43,11 +44,11 @@ bars_intraday = table_asset(
 
 bars_daily = table_asset(
     BARS_DAILY_TABLE,
-    deps=[INTRADAY, *_BY_FORMAT["daily"], *_BY_FORMAT["vendor"]],
+    deps=[INTRADAY, *_BY_FORMAT["daily"], *_BY_FORMAT["vendor"], *landing_deps(daily=True)],
     description=(
         "Grain: one session of a symbol and source; one partition a year. Source: vendors' daily "
-        "bars as they were last corrected, and the roll-up of intraday bars over the regular "
-        "session. Consumer: gold volatility_daily and daily_average_price."
+        "bars, live and from history, as they were last corrected, and the roll-up of intraday "
+        "bars over the regular session. Consumer: gold volatility_daily and daily_average_price."
     ),
     lineage={
         **{c: [(INTRADAY, c), *((k, c) for k in _BY_FORMAT["daily"])] for c in _SAME},
