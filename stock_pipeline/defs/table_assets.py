@@ -10,13 +10,14 @@ from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.table_columns import DESCRIPTIONS
 from stock_pipeline.defs.table_events import (
+    DAYS_AGREE,
     PUBLISHABLE,
     SESSIONS_COMPLETE,
     asset_key,
     check_evaluations,
     metadata_of,
 )
-from stock_pipeline.lib.schemas import TableSpec
+from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, TableSpec
 from stock_pipeline.settings import get_settings
 
 #: Days and years that a table may have; an instant may lie a little in the future.
@@ -66,6 +67,17 @@ def table_asset(
                 SESSIONS_COMPLETE,
                 asset=key,
                 description="Closed sessions of the exchange calendar have their bars.",
+            )
+        )
+    if table is BARS_DAILY_TABLE:
+        checks.append(
+            dg.AssetCheckSpec(
+                DAYS_AGREE,
+                asset=key,
+                description=(
+                    "Vendors' daily bars, of history too, differ by at most `daily_tolerance` from "
+                    "what trades or intraday bars of another source add up to."
+                ),
             )
         )
     column_lineage = dg.TableColumnLineage(

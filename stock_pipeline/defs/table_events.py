@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from stock_pipeline.resources.tables import Built
 
 PUBLISHABLE, SESSIONS_COMPLETE = "publishable", "sessions_complete"
+DAYS_AGREE = "days_agree_with_trades"
 
 #: Rows of a table in a check's metadata.
 MOST_ROWS = 20
@@ -96,7 +97,47 @@ def check_evaluations(settings: Settings, built: Built) -> list[dg.AssetCheckEva
                 partition=built.partition,
             )
         )
+    if built.table is BARS_DAILY_TABLE:
+        evaluations.append(_agreement(settings, built))
     return evaluations
+
+
+def _agreement(settings: Settings, built: Built) -> dg.AssetCheckEvaluation:
+    from stock_pipeline.lib.agreement import disagreements
+
+    tolerance = settings.daily_tolerance
+    found = disagreements(built.content, tolerance)
+    days = {(row["symbol"], row["trade_date"]) for row in found}
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(built.table),
+        check_name=DAYS_AGREE,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"{built.partition}: {len(days)} days differ by more than {tolerance:.3g} of the price "
+            f"from what trades add up to; {_worst(found[0])}"
+            if found
+            else f"{built.partition}: daily bars agree with roll-ups to {tolerance:.3g} of a price."
+        ),
+        metadata=(
+            {
+                "differences": dg.MetadataValue.table(
+                    [dg.TableRecord(row) for row in found[:MOST_ROWS]]
+                )
+            }
+            if found
+            else {}
+        ),
+        blocking=False,
+        partition=built.partition,
+    )
+
+
+def _worst(row: dict[str, Any]) -> str:
+    return (
+        f"most {row['symbol']} on {row['trade_date']}: {row['price']} {row['daily']:.6g} by "
+        f"{row['daily_source']}, {row['rolled_up']:.6g} by {row['rolled_up_source']}."
+    )
 
 
 def _gaps(settings: Settings, built: Built) -> list[dict[str, object]] | None:
@@ -107,7 +148,8 @@ def _gaps(settings: Settings, built: Built) -> list[dict[str, object]] | None:
     if built.table is BARS_INTRADAY_TABLE:
         return thin_sessions(built.content, now)
     if built.table is BARS_DAILY_TABLE:
-        defaults = {f.source: f.calendar or DEFAULT_CALENDAR for f in settings.feeds.values()}
+        named = {**settings.history, **{f.source: f for f in settings.feeds.values()}}
+        defaults = {source: s.calendar or DEFAULT_CALENDAR for source, s in named.items()}
         return missing_sessions(built.content, calendar_rules(settings), defaults, now)
     return None
 
