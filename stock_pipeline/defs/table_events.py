@@ -148,8 +148,11 @@ def _gaps(settings: Settings, built: Built) -> list[dict[str, object]] | None:
     if built.table is BARS_INTRADAY_TABLE:
         return thin_sessions(built.content, now)
     if built.table is BARS_DAILY_TABLE:
-        named = {**settings.history, **{f.source: f for f in settings.feeds.values()}}
-        defaults = {source: s.calendar or DEFAULT_CALENDAR for source, s in named.items()}
+        given = [
+            *((source, wanted.calendar) for source, wanted in settings.history.items()),
+            *((feed.source, feed.calendar) for feed in settings.feeds.values()),
+        ]
+        defaults = {source: calendar or DEFAULT_CALENDAR for source, calendar in given}
         return missing_sessions(built.content, calendar_rules(settings), defaults, now)
     return None
 

@@ -10,15 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import dagster as dg
-import pyarrow.compute as pc
 import pytest
 
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.layout import Landed, landing_key
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, VOLATILITY_DAILY_TABLE
 from stock_pipeline.resources.lake import Lake
-from stock_pipeline.resources.landing import read_landed
-from stock_pipeline_tests.resources.decided import bar, decide
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, VendorServer, vendor
 
 SYMBOLS = ("AAA", "BBB", "BRK.B")
