@@ -104,6 +104,7 @@ def check_evaluations(settings: Settings, built: Built) -> list[dg.AssetCheckEva
 
 def _agreement(settings: Settings, built: Built) -> dg.AssetCheckEvaluation:
     from stock_pipeline.lib.agreement import disagreements
+    from stock_pipeline.lib.verify import counted
 
     tolerance = settings.daily_tolerance
     found = disagreements(built.content, tolerance)
@@ -114,8 +115,8 @@ def _agreement(settings: Settings, built: Built) -> dg.AssetCheckEvaluation:
         passed=not found,
         severity=dg.AssetCheckSeverity.WARN,
         description=(
-            f"{built.partition}: {len(days)} days differ by more than {tolerance:.3g} of the price "
-            f"from what trades add up to; {_worst(found[0])}"
+            f"{built.partition}: {counted(len(days), 'day')} by more than {tolerance:.3g} of the "
+            f"price off what trades add up to; {_worst(found[0])}"
             if found
             else f"{built.partition}: daily bars agree with roll-ups to {tolerance:.3g} of a price."
         ),
