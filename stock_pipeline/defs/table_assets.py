@@ -39,6 +39,7 @@ def table_asset(
     description: str,
     lineage: Mapping[str, Sequence[tuple[dg.AssetKey, str]]],
     warns_of_gaps: bool = False,
+    every_session: bool = True,
 ) -> dg.AssetsDefinition:
     """The asset of a table; materializing a partition makes it anew from its inputs.
 
@@ -48,6 +49,7 @@ def table_asset(
         description: Grain, source and consumer.
         lineage: Per column the columns that it is computed from.
         warns_of_gaps: Whether it has the check `sessions_complete`.
+        every_session: Whether a table without anything new for days stands still.
     """
     key = asset_key(table)
     checks = [
@@ -98,7 +100,7 @@ def table_asset(
         owners=OWNERS,
         tags={"layer": table.layer},
         description=description,
-        freshness_policy=FRESHNESS,
+        freshness_policy=FRESHNESS if every_session else None,
         metadata={
             "dagster/column_schema": column_schema(table),
             "dagster/column_lineage": column_lineage,

@@ -14,27 +14,60 @@ from dataclasses import dataclass, field
 
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import Decision, MadeFrom, TradeDateSpan
+from stock_pipeline.lib.gold_reads import READS, YEARS_BEFORE, key_of, keys_read
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
+    NEWS_TABLE,
+    SENTIMENT_DAILY_TABLE,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
 )
 
+__all__ = [
+    "BUILD_ORDER",
+    "YEARS_READ",
+    "Batch",
+    "Landing",
+    "Made",
+    "Touch",
+    "Want",
+    "batch_of",
+    "due",
+    "is_due",
+    "key_of",
+    "state_year",
+    "touches_of",
+    "want_all",
+    "want_gold",
+]
+
 #: Tables in the order in which they are made: inputs first.
 BUILD_ORDER: tuple[TableSpec, ...] = (
     BARS_INTRADAY_TABLE,
     BARS_DAILY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
+    NEWS_TABLE,
     VOLATILITY_INTRADAY_TABLE,
     VOLATILITY_DAILY_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
+    SENTIMENT_DAILY_TABLE,
 )
 
-#: Years of daily bars that a year of volatility_daily reads: its own and the two before.
-YEARS_READ = 3
+#: Years of daily bars that a year of volatility_daily reads: its own and those before.
+YEARS_READ = YEARS_BEFORE + 1
+
+#: Formats whose rows all belong to a year of one silver table.
+_YEARLY = {
+    "index_daily": BARS_DAILY_TABLE,
+    "corporate_action": CORPORATE_ACTIONS_TABLE,
+    "alpha_vantage_news": NEWS_TABLE,
+    "news": NEWS_TABLE,
+}
 
 
 @dataclass(frozen=True)
@@ -108,14 +141,16 @@ def touches_of(message_format: str, trade_dates: Mapping[str, TradeDateSpan]) ->
     """
     intraday: list[Touch] = []
     daily: dict[str, int] = defaultdict(int)
+    yearly = _YEARLY.get(message_format)
     for day, span in trade_dates.items():
-        daily_rows = span.rows if message_format == "index_daily" else span.daily_rows
+        daily_rows = span.rows if yearly else span.daily_rows
         if daily_rows:
             daily[day[:4]] += daily_rows
         if span.rows > daily_rows:
             rows = span.rows - daily_rows
             intraday.append(Touch(BARS_INTRADAY_TABLE.name, day, rows, merged(span.minutes)))
-    return (*intraday, *(Touch(BARS_DAILY_TABLE.name, year, n) for year, n in daily.items()))
+    name = (yearly or BARS_DAILY_TABLE).name
+    return (*intraday, *(Touch(name, year, n) for year, n in daily.items()))
 
 
 def batch_of(
@@ -175,11 +210,6 @@ def is_due(want: Want, made: Made | None) -> bool:
     )
 
 
-def key_of(table: TableSpec, partition: str) -> str:
-    """Key of a partition's object."""
-    return layout.table_object_key(table.layer, table.name, table.partition_column, partition)
-
-
 def state_year(year: str, objects: Mapping[str, Made]) -> str | None:
     """The latest year before `year` whose volatility_daily exists; EWMA goes on from it."""
     prefix = layout.table_prefix(VOLATILITY_DAILY_TABLE.layer, VOLATILITY_DAILY_TABLE.name)
@@ -189,19 +219,13 @@ def state_year(year: str, objects: Mapping[str, Made]) -> str | None:
 
 def want_gold(table: TableSpec, partition: str, objects: Mapping[str, Made]) -> Want:
     """What a gold partition would be made from now; nothing while its own silver is missing."""
-    silver = BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
-    if key_of(silver, partition) not in objects:
+    reads = READS[table.name]
+    if key_of(reads[0].table, partition) not in objects:
         return Want()
-    if table is not VOLATILITY_DAILY_TABLE:
-        key = key_of(silver, partition)
-        return Want(etags={key: objects[key].etag})
-    years = [f"{int(partition) - back:04d}" for back in range(YEARS_READ)]
-    keys = [key_of(silver, year) for year in years]
-    before = state_year(partition, objects)
+    keys = [key for read in reads for key in keys_read(read, partition, objects)]
+    before = state_year(partition, objects) if table is VOLATILITY_DAILY_TABLE else None
     state = objects[key_of(table, before)].made_from.state_digest if before else ""
-    return Want(
-        etags={key: objects[key].etag for key in keys if key in objects}, state_before=state
-    )
+    return Want(etags={key: objects[key].etag for key in keys}, state_before=state)
 
 
 def want_all(
@@ -226,8 +250,8 @@ def want_all(
     prefix = layout.table_prefix(table.layer, table.name)
     existing = {layout.partition_of_key(key) for key in objects if key.startswith(prefix)}
     if table.layer == "gold":
-        silver = BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
-        inputs = layout.table_prefix(silver.layer, silver.name)
+        needed = READS[table.name][0].table
+        inputs = layout.table_prefix(needed.layer, needed.name)
         sources = {layout.partition_of_key(key) for key in objects if key.startswith(inputs)}
         for partition in sorted(sources):
             want = want_gold(table, partition, objects)

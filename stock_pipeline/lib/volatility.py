@@ -9,11 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.lib.gold_reads import READS, YEARS_BEFORE, no_rows
 from stock_pipeline.lib.schemas import (
     DAILY_AVERAGE_PRICE_TABLE,
     GOLD_DAILY_AVERAGE_PRICE,
+    GOLD_SENTIMENT_DAILY,
     GOLD_VOLATILITY_DAILY,
     GOLD_VOLATILITY_INTRADAY,
+    SENTIMENT_DAILY_TABLE,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
@@ -30,9 +33,6 @@ from stock_pipeline.lib.sql_files import (
 
 #: By symbol: EWMA variance per session (None before the first return), last adjusted close.
 State = Mapping[str, tuple[float | None, float]]
-
-#: Calendar years of bars before its own that a year of volatility_daily reads.
-YEARS_BEFORE = 2
 
 #: The least lambda: its powers over a year of daily bars stay within a double.
 LEAST_LAMBDA = 0.2
@@ -51,11 +51,15 @@ def volatility_daily(
     ewma_lambda: float,
     precedence: Sequence[str],
     state: State,
+    actions: pa.Table | None = None,
 ) -> tuple[pa.Table, dict[str, tuple[float | None, float]]]:
     """Volatility of a year's bars by trailing windows, annualised.
 
     A row exists where an estimator is defined, EWMA from the first return on; the others are NULL
     until their window is full, and range estimators in windows that hold a flat bar without volume.
+
+    Splits and dividends make the returns of bars without adjusted close, and splits also those of
+    bars that are older than the split.
 
     Args:
         bars: SILVER_BARS_DAILY of the year and the two before.
@@ -64,6 +68,7 @@ def volatility_daily(
         ewma_lambda: Decay a bar.
         precedence: Sources, the first one speaks where several have a symbol's date.
         state: EWMA state at the end of the year before.
+        actions: SILVER_CORPORATE_ACTIONS of the year and the two before.
 
     Returns:
         GOLD_VOLATILITY_DAILY, and the state at the end of this year of every symbol seen so far.
@@ -72,19 +77,21 @@ def volatility_daily(
         ValueError: A window is below 2, or lambda is below 0.2 or not below 1.
     """
     made, after = [GOLD_VOLATILITY_DAILY.empty_table()], dict(state)
+    others = {} if actions is None else {"actions": _with_year(actions, "ex_date")}
     for part in _by_symbols(bars):
         symbols = pc.unique(part["symbol"]).to_pylist()
         before = {symbol: state[symbol] for symbol in symbols if symbol in state}
         query = gold_sql(
             VOLATILITY_DAILY_TABLE.name,
             source_table="bars",
+            others={name: name for name in others},
             partition=str(year),
             windows=windows,
             ewma_lambda=ewma_lambda,
             precedence=precedence,
             state=before,
         )
-        with connection({"bars": _with_year(part)}) as con:
+        with connection({"bars": _with_year(part), **others}) as con:
             made.append(fetch(con, query, GOLD_VOLATILITY_DAILY))
             con.register("made", made[-1])
             ends = con.execute(
@@ -141,11 +148,42 @@ def daily_average_price(bars: pa.Table, year: int, precedence: Sequence[str]) ->
     return run(query, {"bars": _with_year(bars)}, GOLD_DAILY_AVERAGE_PRICE)
 
 
+def sentiment_daily(
+    news: pa.Table,
+    year: int,
+    volatility_daily: pa.Table,
+    volatility_intraday: pa.Table,
+) -> pa.Table:
+    """Mean sentiment of each symbol's news by session, beside its return and volatility.
+
+    Args:
+        news: SILVER_NEWS of the year.
+        year: The year.
+        volatility_daily: GOLD_VOLATILITY_DAILY of the year.
+        volatility_intraday: GOLD_VOLATILITY_INTRADAY with the ISO `trade_date` of its folders.
+
+    Returns:
+        GOLD_SENTIMENT_DAILY.
+    """
+    others = {
+        "volatility_daily": _with_year(volatility_daily),
+        "volatility_intraday": volatility_intraday,
+    }
+    query = gold_sql(
+        SENTIMENT_DAILY_TABLE.name,
+        source_table="news",
+        others={name: name for name in others},
+        partition=str(year),
+    )
+    return run(query, {"news": _with_year(news), **others}, GOLD_SENTIMENT_DAILY)
+
+
 def gold_sql(
     table: str,
     *,
     source_table: str,
     partition: str,
+    others: Mapping[str, str] | None = None,
     windows: Sequence[int] = (),
     ewma_lambda: float = 0.94,
     precedence: Sequence[str] = (),
@@ -157,6 +195,8 @@ def gold_sql(
         table: Name of the gold table.
         source_table: Quoted name of the silver table, which has its partition column as a string.
         partition: ISO date or four-digit year.
+        others: Quoted names of the other tables of `READS`, by parameter; what is left out has no
+            object and so no row.
         windows: Of volatility_daily: lengths in bars.
         ewma_lambda: Of volatility_daily: decay a bar.
         precedence: Sources in order.
@@ -173,6 +213,17 @@ def gold_sql(
         )
     if table == DAILY_AVERAGE_PRICE_TABLE.name:
         return render(table, source_table=source_table, year=text_literal(partition), rank=rank)
+    given = others or {}
+    if table == SENTIMENT_DAILY_TABLE.name:
+        missing = {r.parameter: no_rows(r.table) for r in READS[table][1:]}
+        return render(
+            table,
+            source_table=source_table,
+            year=text_literal(partition),
+            first_day=text_literal(f"{partition}-01-01"),
+            last_day=text_literal(f"{partition}-12-31"),
+            **{**missing, **given},
+        )
     if table != VOLATILITY_DAILY_TABLE.name:
         raise ValueError(f"{table} is no gold table.")
     if not windows or min(windows) < 2:
@@ -181,12 +232,16 @@ def gold_sql(
         raise ValueError(f"The EWMA lambda must be from {LEAST_LAMBDA} to below 1: {ewma_lambda}.")
     ordered = sorted(set(windows))
     pairs = sorted((state or {}).items())
+    years = {
+        "year": text_literal(partition),
+        "first_year": text_literal(f"{int(partition) - YEARS_BEFORE:04d}"),
+    }
     return render(
         table,
         source_table=source_table,
         rank=rank,
-        year=text_literal(partition),
-        first_year=text_literal(f"{int(partition) - YEARS_BEFORE:04d}"),
+        **years,
+        **_adjustment(given.get("actions"), rank, years),
         year_start=f"DATE '{partition}-01-01'",
         ewma_lambda=double_literal(ewma_lambda),
         longest=str(ordered[-1]),
@@ -222,6 +277,20 @@ def _by_symbols(bars: pa.Table) -> Iterator[pa.Table]:
         yield bars.filter(part) if len(symbols) > MOST_SYMBOLS else bars
 
 
+def _adjustment(actions: str | None, rank: str, years: Mapping[str, str]) -> dict[str, str]:
+    """What splits and dividends add to volatility_daily.sql: nothing where there are none."""
+    if actions is None:
+        return {"before": "", "carried": "", "adjustment": "", "priced": "linked"}
+    text = render("volatility_daily_actions", actions=actions, rank=rank, **years)
+    lags = {"date_before": "trade_date", "adjusted_before": "adjusted_close"}
+    return {
+        "before": "".join(f",\n        lag({c}) OVER by_date AS {n}" for n, c in lags.items()),
+        "carried": ", b.adjusted_close, b.adjusted_before, b.date_before",
+        "adjustment": text.rstrip(),
+        "priced": "adjusted",
+    }
+
+
 def _fragments(name: str, windows: Sequence[int]) -> str:
     return "".join(render(name, n=str(n), before=str(n - 1)).rstrip() for n in windows)
 
@@ -236,8 +305,8 @@ def _picks(windows: Sequence[int]) -> str:
     )
 
 
-def _with_year(bars: pa.Table) -> pa.Table:
+def _with_year(rows: pa.Table, column: str = "trade_date") -> pa.Table:
     """With the partition column that the table has in the lake."""
-    years = pc.dictionary_encode(pc.year(bars["trade_date"])).combine_chunks()
+    years = pc.dictionary_encode(pc.year(rows[column])).combine_chunks()
     texts = pc.utf8_lpad(years.dictionary.cast(pa.string()), 4, "0")
-    return bars.append_column("year", texts.take(years.indices))
+    return rows.append_column("year", texts.take(years.indices))

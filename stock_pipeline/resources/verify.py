@@ -16,7 +16,10 @@ from stock_pipeline.lib.offsets import TopicOffsets
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
+    NEWS_TABLE,
+    SENTIMENT_DAILY_TABLE,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
@@ -199,6 +202,11 @@ class _Verify:
             reading & existing[VOLATILITY_DAILY_TABLE.name]
         )
         found[DAILY_AVERAGE_PRICE_TABLE.name] = set(years)
+        told = found[CORPORATE_ACTIONS_TABLE.name]
+        reading = {f"{int(y) + n:04d}" for y in told for n in range(YEARS_READ)}
+        found[VOLATILITY_DAILY_TABLE.name] |= reading & existing[VOLATILITY_DAILY_TABLE.name]
+        read = found[VOLATILITY_DAILY_TABLE.name] & existing[SENTIMENT_DAILY_TABLE.name]
+        found[SENTIMENT_DAILY_TABLE.name] = found[NEWS_TABLE.name] | read
         return found
 
     def _uncompared(self, what: str, why: str, place: str) -> None:

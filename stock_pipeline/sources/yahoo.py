@@ -234,6 +234,6 @@ def _rounded(price: float, meta: Mapping[str, Any], digits: int = _PRICE_DIGITS)
 SOURCE = SourceKind(
     summary="Yahoo Finance: bars, last prices, splits and dividends; no key",
     open=Yahoo,
-    formats={"bars": "bar", "quote": "trade", "actions": None},
+    formats={"bars": "bar", "quote": "trade", "actions": "corporate_action"},
     defaults=SourceSettings(requests_per_second=2),
 )

@@ -1,4 +1,4 @@
-"""Silver: one truth per bar, by event time."""
+"""Silver: one truth per bar, corporate action and article, by event time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,12 @@ import dagster as dg
 
 from stock_pipeline.defs.landing.assets import landing_deps
 from stock_pipeline.defs.table_assets import table_asset
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
+    NEWS_TABLE,
+)
 from stock_pipeline.settings import get_settings
 
 INTRADAY = dg.AssetKey(["silver", "bars_intraday"])
@@ -19,6 +24,8 @@ _BY_FORMAT = {
         "bars": ("bar", "alpha_vantage_intraday"),
         "vendor": ("bar",),
         "daily": ("index_daily",),
+        "actions": ("corporate_action",),
+        "news": ("alpha_vantage_news", "news"),
     }.items()
 }
 _SAME = ("symbol", "open", "high", "low", "close", "volume")
@@ -58,4 +65,45 @@ bars_daily = table_asset(
         "mean_close": [(INTRADAY, "close")],
     },
     warns_of_gaps=True,
+)
+
+corporate_actions = table_asset(
+    CORPORATE_ACTIONS_TABLE,
+    deps=_BY_FORMAT["actions"],
+    description=(
+        "Grain: one split or dividend of a symbol, ex-date and source; one partition a year of the "
+        "ex-date. Source: what vendors told last. Consumer: gold volatility_daily, whose returns "
+        "they adjust: a split that arrives today makes the years due that read it."
+    ),
+    lineage={
+        "ex_date": [(k, "trade_date") for k in _BY_FORMAT["actions"]],
+        **{
+            c: [(k, c) for k in _BY_FORMAT["actions"]]
+            for c in ("symbol", "kind", "source", "ratio", "amount", "currency")
+        },
+    },
+    every_session=False,
+)
+
+_TEXT = [(k, c) for k in _BY_FORMAT["news"] for c in ("title", "summary")]
+_SCORES = [(k, c) for k in _BY_FORMAT["news"] for c in ("ticker_sentiment", "overall_sentiment")]
+
+news = table_asset(
+    NEWS_TABLE,
+    deps=_BY_FORMAT["news"],
+    description=(
+        "Grain: one article and symbol; one partition a year of the session that holds its "
+        "publication. Source: vendors' news as it was last sent; text without a vendor's score is "
+        "scored by VADER, and `score_from` says so. Consumer: gold sentiment_daily."
+    ),
+    lineage={
+        "published_at": [(k, "event_time") for k in _BY_FORMAT["news"]],
+        "sentiment": [*_SCORES, *_TEXT],
+        "score_from": _SCORES,
+        **{
+            c: [(k, c) for k in _BY_FORMAT["news"]]
+            for c in ("symbol", "url", "trade_date", "title", "summary", "publisher", "relevance")
+        },
+    },
+    every_session=False,
 )
