@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from stock_pipeline.lib import history
-from stock_pipeline.lib.batches import Plan
+from stock_pipeline.lib.batches import MadeFrom, Plan
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.layout import LANDING_PREFIX, Landed
 from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
@@ -26,7 +26,8 @@ from stock_pipeline.resources.landing import (
 )
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.resources.table_index import TableIndex
-from stock_pipeline.resources.tables import TableBuilder
+from stock_pipeline.resources.tables import TableBuilder, parquet
+from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.resources.decided import NOW, bar, decide, trade
 
@@ -254,6 +255,51 @@ def test_two_runs_that_land_the_same_object_lose_nothing_of_each_other(
     monkeypatch.setattr(Lake, "replace", late)
     kept = world.land(21.0, AFTER)
     assert kept.rows["close"].to_pylist() == [21.0, 20.0]
+
+
+def verified(world: World, **scope: Any) -> list[tuple[str, str]]:
+    """Kind and place of what `verify` finds in history and in what is made of it."""
+    report = verify(
+        world.settings,
+        world.lake,
+        Scope(broker=False, athena=False, grace_seconds=0.0, settle_seconds=0.5, **scope),
+        lambda step, done, total: None,
+    )
+    found = [(str(f.kind), f.place) for f in report.findings]
+    return [f for f in found if f[1].startswith((LANDING_PREFIX, "silver/", "gold/"))]
+
+
+def test_verify_reads_history_makes_silver_from_it_again_and_finds_what_is_wrong(
+    world: World,
+) -> None:
+    world.live(0, bar(datetime(2024, 5, 31), 10.0, "1d"), bar(AT, 10.0, "5m"))
+    kept = world.land(20.0, AFTER)
+    world.land(20.0, AFTER, MONTH)
+    world.make()
+    assert verified(world) == []
+    assert verified(world, first=date(2020, 1, 1)) == []
+    # Bars of another year, in the right form.
+    world.lake.put(kept.key, history.to_csv(kept.rows).replace(b"2024-05-31", b"2023-05-31"))
+    world.lake.put(f"{LANDING_PREFIX}notes.txt", b"hello")
+    assert sorted(verified(world)) == [
+        ("changed object", kept.key),
+        ("foreign object", f"{LANDING_PREFIX}notes.txt"),
+        ("stale silver", key_of(BARS_DAILY_TABLE, "2023")),
+        ("stale silver", key_of(BARS_DAILY_TABLE, "2024")),
+    ]
+
+
+def test_verify_finds_a_value_of_silver_that_history_does_not_give(world: World) -> None:
+    world.land(20.0, AFTER)
+    world.make()
+    key = key_of(BARS_DAILY_TABLE, "2024")
+    table, _ = world.lake.read_table(key)
+    made_from = MadeFrom.model_validate_json(world.lake.read_footer(key) or b"")
+    forged = table.to_pylist()
+    forged[0] |= {"close": 20.5, "high": 20.5}
+    changed = pa.Table.from_pylist(forged, BARS_DAILY_TABLE.schema)
+    world.lake.put(key, parquet(changed, made_from))
+    assert ("wrong silver", key) in verified(world)
 
 
 def test_a_day_by_history_is_compared_with_trades_and_the_difference_is_a_check(
