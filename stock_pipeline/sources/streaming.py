@@ -22,8 +22,9 @@ from stock_pipeline.sources.source import (
 )
 
 _logger = logging.getLogger("websockets.client")
-# Below, it writes parts of what is sent, so perhaps a part of the key, which no filter knows.
-_logger.setLevel(logging.INFO)
+# It writes parts of what is sent, so perhaps a part of the key, which no filter knows; and a
+# traceback for a vendor that answers no ping, which is a sentence here.
+_logger.setLevel(logging.CRITICAL)
 
 #: Frames that wait while the sender is busy, such as during a request for what was missed; where
 #: more wait, reading pauses, down to the vendor.

@@ -100,14 +100,21 @@ def test_two_batches_per_symbol_go_to_the_topic_as_they_came(settings: Settings)
         (Reply(status=429, headers={"Retry-After": "0"}), "answered 429, too many requests"),
         (Reply(status=503), "answered 503"),
         (Reply(payloads.PER_SECOND), "asked more than once a second"),
+        (Reply(payloads.BURST), "asked more than once a second"),
+        (Reply(payloads.PER_MINUTE), "asked too often in a minute"),
         (Reply(hang=True), "gave no whole answer within 1 s"),
         (Reply(DOCUMENT, cut_at=100), "cut the connection before its answer was whole"),
         (Reply(DOCUMENT[:-2]), "that are not JSON"),
     ],
 )
 def test_what_passes_is_told_and_every_document_arrives_once(
-    settings: Settings, server: VendorServer, reply: Reply, sentence: str
+    settings: Settings,
+    server: VendorServer,
+    reply: Reply,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("stock_pipeline.sources.alpha_vantage._MINUTE_SECONDS", 0.05)
     server.script = [reply]
     result = produce("--symbols", "IBM,MSFT", "--batches", "1")
     assert result.exit_code == 0, result.output
@@ -119,7 +126,8 @@ def test_what_passes_is_told_and_every_document_arrives_once(
     ("reply", "sentence", "code"),
     [
         (Reply(payloads.PER_DAY), "takes no more requests of this key today; the next may be", 1),
-        (Reply(payloads.PREMIUM_ENDPOINT), "to paying customers only", 1),
+        (Reply(payloads.PREMIUM_ENDPOINT), "to paying customers only", 2),
+        (Reply(payloads.PREMIUM_FEATURE), "to paying customers only", 2),
         (Reply(payloads.BAD_KEY), "does not know the key", 2),
         (Reply(payloads.UNKNOWN), "dear ***.", 1),
     ],
