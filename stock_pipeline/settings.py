@@ -21,6 +21,7 @@ from stock_pipeline.settings_aws import AwsSettings
 from stock_pipeline.settings_base import Section, broken
 from stock_pipeline.settings_history import HistorySettings, history_problems
 from stock_pipeline.settings_kafka import KafkaSecurity, KafkaSettings
+from stock_pipeline.settings_quality import QualitySettings
 from stock_pipeline.settings_rules import feed_problems, fetch_problems, name_problems
 from stock_pipeline.settings_secrets import SecretsSettings, read_secret
 from stock_pipeline.settings_source import (
@@ -191,6 +192,7 @@ class Settings(Section):
     source_precedence: tuple[str, ...] = ()
     volatility: VolatilitySettings = VolatilitySettings()
     refresh: RefreshSettings = RefreshSettings()
+    quality: QualitySettings = QualitySettings()
     simulator: SimulatorSettings = SimulatorSettings()
 
     @field_validator("kafka")

@@ -8,6 +8,7 @@ import dagster as dg
 
 from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
+from stock_pipeline.defs.quality.evaluations import quality_specs
 from stock_pipeline.defs.table_columns import DESCRIPTIONS
 from stock_pipeline.defs.table_events import (
     DAYS_AGREE,
@@ -82,6 +83,7 @@ def table_asset(
                 ),
             )
         )
+    checks += quality_specs(table, key)
     column_lineage = dg.TableColumnLineage(
         {
             column: [dg.TableColumnDep(asset_key=k, column_name=c) for k, c in sources]

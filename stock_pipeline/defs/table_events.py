@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from stock_pipeline.defs.preview import chart, preview
+from stock_pipeline.defs.quality.evaluations import quality_evaluations
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
 from stock_pipeline.settings import Settings
 
@@ -99,6 +100,8 @@ def check_evaluations(settings: Settings, built: Built) -> list[dg.AssetCheckEva
         )
     if built.table is BARS_DAILY_TABLE:
         evaluations.append(_agreement(settings, built))
+    key = asset_key(built.table)
+    evaluations += quality_evaluations(settings, built.table, key, built.partition, built.content)
     return evaluations
 
 
@@ -142,19 +145,16 @@ def _worst(row: dict[str, Any]) -> str:
 
 
 def _gaps(settings: Settings, built: Built) -> list[dict[str, object]] | None:
-    from stock_pipeline.lib.completeness import missing_sessions, thin_sessions
-    from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
+    from stock_pipeline.lib.completeness import lunch_breaks, missing_sessions, thin_sessions
+    from stock_pipeline.resources.table_sql import calendar_rules, source_calendars
 
     now = datetime.now(UTC).replace(tzinfo=None)
+    rules, defaults = calendar_rules(settings), source_calendars(settings)
     if built.table is BARS_INTRADAY_TABLE:
-        return thin_sessions(built.content, now)
+        day = date.fromisoformat(built.partition)
+        return thin_sessions(built.content, now, lunch_breaks(built.content, day, rules, defaults))
     if built.table is BARS_DAILY_TABLE:
-        given = [
-            *((source, wanted.calendar) for source, wanted in settings.history.items()),
-            *((feed.source, feed.calendar) for feed in settings.feeds.values()),
-        ]
-        defaults = {source: calendar or DEFAULT_CALENDAR for source, calendar in given}
-        return missing_sessions(built.content, calendar_rules(settings), defaults, now)
+        return missing_sessions(built.content, rules, defaults, now)
     return None
 
 

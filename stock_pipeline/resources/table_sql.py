@@ -16,6 +16,15 @@ def calendar_rules(settings: Settings) -> tuple[tuple[str, str], ...]:
     return tuple((rule.pattern, rule.calendar) for rule in settings.calendars)
 
 
+def source_calendars(settings: Settings) -> dict[str, str]:
+    """By source, the calendar of symbols that no rule matches."""
+    given = [
+        *((source, wanted.calendar) for source, wanted in settings.history.items()),
+        *((feed.source, feed.calendar) for feed in settings.feeds.values()),
+    ]
+    return {source: calendar or DEFAULT_CALENDAR for source, calendar in given}
+
+
 def table_definitions(settings: Settings) -> dict[str, str]:
     """Digest of SQL text and settings by table name."""
     return {table.name: sql_definition(table.name, **_of(settings, table)) for table in BUILD_ORDER}
