@@ -11,10 +11,12 @@ import pytest
 
 from stock_pipeline.lib import history
 from stock_pipeline.lib.batches import MadeFrom, Plan
+from stock_pipeline.lib.crawl import CrawlOptions, group
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.layout import LANDING_PREFIX, Landed
 from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.resources import table_index
+from stock_pipeline.resources.crawlers import TABLE_LEVEL, crawler_definitions
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.landing import (
     Kept,
@@ -318,3 +320,24 @@ def test_a_day_by_history_is_compared_with_trades_and_the_difference_is_a_check(
     assert "low 20 by bars, 10 by trades" in (check.description or "")
     rows = check.metadata["differences"].records
     assert {row.data["price"] for row in rows} == {"open", "high", "low", "close"}
+
+
+def test_no_crawler_reads_history_even_if_somebody_gives_it_the_whole_bucket(
+    world: World,
+) -> None:
+    targets = [
+        target
+        for crawler in crawler_definitions(world.settings)
+        for target in crawler["Targets"]["S3Targets"]
+    ]
+    assert not [t for t in targets if LANDING_PREFIX in t["Path"]]
+    world.land(20.0, AFTER)
+    world.make()
+    listed = [(e.key, e.etag) for e in world.lake.list("")]
+    whole = targets[0] | {"Path": f"s3://{world.lake.bucket}/"}
+    found = group(world.lake.bucket, "", listed, whole, CrawlOptions("", TABLE_LEVEL))
+    assert {table.table for table in found} == {
+        "bars_daily",
+        "daily_average_price",
+        "volatility_daily",
+    }
