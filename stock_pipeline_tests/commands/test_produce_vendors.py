@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +17,7 @@ from typer.testing import CliRunner
 from stock_pipeline.cli import app
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.local import LocalStack
-from stock_pipeline_tests.commands.test_produce import stored
+from stock_pipeline_tests.commands.producing import running, stopped, stored
 from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.sources import test_finnhub as finnhub
 from stock_pipeline_tests.sources import test_massive as massive
@@ -71,28 +68,6 @@ def seen(output: str) -> None:
     assert "Traceback" not in output
     for key in KEYS.values():
         assert key not in output
-
-
-@contextmanager
-def running(source: str, feed: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A `produce` as a process of its own."""
-    command = ["produce", "--source", source, "--feed", feed, *arguments]
-    with subprocess.Popen(
-        [sys.executable, "-m", "stock_pipeline", *command], stderr=subprocess.PIPE, text=True
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def stopped(process: subprocess.Popen[str]) -> str:
-    """End it as Ctrl-C does; what it said."""
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 0, said
-    seen(said)
-    return said
 
 
 def values(settings: Settings, feed: str) -> list[dict[str, Any]]:
@@ -230,9 +205,10 @@ def test_massives_trades_come_once_through_refused_and_cut_connections(vendors: 
     ):
         rest.script = [Reply(massive.TOO_OFTEN), Reply({"status": "OK", "results": missed})]
         settings = vendors(massive={"base_url": rest.url, "stream_url": line.url})
-        with running("massive", "trades", "--symbols", "AAPL") as process:
+        with running("--source", "massive", "--feed", "trades", "--symbols", "AAPL") as process:
             wait_until(lambda: len(stored(settings, "trades")) >= 5, "all trades")
             said = stopped(process)
+            seen(said)
     assert counted(settings, "trades", "trade_id") == {(str(n),): 1 for n in (1, 2, 3, 4, 5)}
     assert "5 messages of massive delivered" in said
     for sentence in (
@@ -263,12 +239,13 @@ def test_finnhubs_trades_come_once_through_every_fault(vendors: Address) -> None
         429, cut, finnhub.plays(finnhub.LIMIT), silent, finnhub.plays(finnhub.trade(124))
     ) as line:
         settings = vendors(finnhub={"stream_url": line.url})
-        with running("finnhub", "trades", "--symbols", "TSLA") as process:
+        with running("--source", "finnhub", "--feed", "trades", "--symbols", "TSLA") as process:
             try:
                 wait_until(lambda: len(stored(settings, "trades")) >= 5, "all trades")
             finally:
                 gone.set()
             said = stopped(process)
+            seen(said)
     found = [(value["price"], value["size"]) for value in values(settings, "trades")]
     assert found == [(122.09, 4), (122.09, 10), (122.1, 0.5), (123, 1), (124, 1)]
     for sentence in (
@@ -370,7 +347,9 @@ def test_a_broker_restart_costs_no_source_a_message(
             finnhub={"stream_url": line.url},
         )
         started = {
-            source: processes.enter_context(running(source, source, *arguments[source]))
+            source: processes.enter_context(
+                running("--source", source, "--feed", source, *arguments[source])
+            )
             for source in feeds
         }
 
@@ -388,6 +367,7 @@ def test_a_broker_restart_costs_no_source_a_message(
         wait_until(lambda: delivered(3, before), "messages after the restart")
         said = {source: stopped(process) for source, process in started.items()}
     for source, sentences in said.items():
+        seen(sentences)
         found = [record.value for record in stored(settings, source)]
         assert len(found) == len(set(found)), source
         assert f"{len(found):,} messages of {source} delivered" in sentences

@@ -15,7 +15,7 @@ from stock_pipeline.defs.kafka.assets import poll_key, topic_spec
 from stock_pipeline.defs.sources.assets import POLL_TAG, poll_asset
 from stock_pipeline.defs.sources.schedules import poll_schedule, skipped_because
 from stock_pipeline.settings import Settings, get_settings
-from stock_pipeline_tests.commands.test_produce import stored
+from stock_pipeline_tests.commands.producing import alpha_vantage_at, stored
 from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
@@ -40,11 +40,8 @@ def settings(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Settings:
-    monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv(KEY, payloads.KEY)
-    own = {"base_url": server.url, "requests_per_second": 50, "requests_per_day": 25}
-    own |= {"pause_seconds": 0.05, "answer_timeout_seconds": 1}
-    return settings_for(FEEDS, sources={"alpha_vantage": own}, polls={"us": POLL})
+    sources = alpha_vantage_at(server, tmp_path / "home", monkeypatch)
+    return settings_for(FEEDS, sources=sources, polls={"us": POLL})
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shlex
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +16,7 @@ from typer.testing import CliRunner
 from stock_pipeline.cli import app
 from stock_pipeline.settings import Settings, load_settings, project_root
 from stock_pipeline.sources import jobs
-from stock_pipeline_tests.commands.test_produce import stored
+from stock_pipeline_tests.commands.producing import alpha_vantage_at, running, stopped, stored
 from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.integration.test_sample_data import INDICES, needs_indices
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
@@ -38,8 +35,8 @@ SHORT_SECOND = 0.02
 
 @pytest.fixture
 def server() -> Iterator[VendorServer]:
-    with vendor(payloads.answer) as running:
-        yield running
+    with vendor(payloads.answer) as started:
+        yield started
 
 
 @pytest.fixture
@@ -50,10 +47,7 @@ def settings(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Settings:
-    monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__API_KEY", payloads.KEY)
-    own = {"base_url": server.url, "requests_per_second": 50}
-    return settings_for(FEEDS, sources={"alpha_vantage": own})
+    return settings_for(FEEDS, sources=alpha_vantage_at(server, tmp_path / "home", monkeypatch))
 
 
 def words(source: str) -> list[str]:
@@ -131,17 +125,6 @@ def until_stopped(
     command: list[str], folder: Path, settings: Settings, feed: str, records: int
 ) -> str:
     """Run it in the folder until the topic has so many records, end it by Ctrl-C; what it said."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "stock_pipeline", *command],
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-    ) as process:
-        try:
-            wait_until(lambda: len(stored(settings, feed)) >= records, f"{records} records")
-            process.send_signal(signal.SIGINT)
-            said = process.communicate(timeout=60)[1]
-        finally:
-            process.kill()
-    assert process.returncode == 0, said
-    return said
+    with running(*command[1:], folder=folder) as process:
+        wait_until(lambda: len(stored(settings, feed)) >= records, f"{records} records")
+        return stopped(process)
