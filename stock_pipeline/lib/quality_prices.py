@@ -80,7 +80,7 @@ def outliers(bars: BarSeries, limits: Limits, explained: Flags) -> list[Finding]
     """
     floor = limits.outlier_floor_daily if bars.daily else limits.outlier_floor_intraday
     least = limits.outlier_least_bars
-    score, far = robust_scores(bars, bars.returns, least)
+    score, far = robust_scores(bars, _of_wild_series(bars, bars.returns, floor), least)
     jumps = (np.abs(score) > limits.zscore) & (far > floor) & ~explained
     findings = []
     for row in np.flatnonzero(jumps):
@@ -101,7 +101,7 @@ def outliers(bars: BarSeries, limits: Limits, explained: Flags) -> list[Finding]
                 float(score[row]),
             )
         )
-    ranges = np.log(bars.high / bars.low)
+    ranges = _of_wild_series(bars, np.log(bars.high / bars.low), floor)
     score, far = robust_scores(bars, ranges, least)
     with np.errstate(invalid="ignore"):
         wide = (score > limits.zscore) & (far > floor) & ~explained & ~jumps
@@ -118,6 +118,14 @@ def outliers(bars: BarSeries, limits: Limits, explained: Flags) -> list[Finding]
         for row in np.flatnonzero(wide & ~np.append(False, jumps[:-1]))
     )
     return findings
+
+
+def _of_wild_series(bars: BarSeries, values: Floats, floor: float) -> Floats:
+    """NaN in series that cannot have an outlier: medians of quiet series need no sorting."""
+    with np.errstate(invalid="ignore"):
+        far = np.abs(values) > floor / 2
+    wild = np.bincount(bars.of[far], minlength=len(bars.keys)) > 0
+    return np.where(wild[bars.of], values, np.nan)
 
 
 def robust_scores(bars: BarSeries, values: Floats, least: int) -> tuple[Floats, Floats]:

@@ -20,8 +20,10 @@ _LOG_RATIOS = np.sort(np.log(np.concatenate([RATIOS, 1 / np.array(RATIOS)])))
 LEAST_DIVIDEND = 0.002
 #: A larger one is rather a dividend in another unit than the price's.
 MOST_DIVIDEND = 0.35
-#: Closes after a step that must lie at the new level for it to be a split.
+#: The median of so many closes before a step, and after it, must differ by the ratio too, up to
+#: this share of its log: a bar that is wrong alone, and the way back from it, are no splits.
 _STAYS = 3
+_NEAR = 0.4
 
 
 def split_errors(
@@ -177,9 +179,11 @@ def _split_steps(bars: BarSeries, limits: Limits, explained: Flags) -> tuple[Fla
     with np.errstate(invalid="ignore"):
         steps = (np.abs(overnight - logs) < limits.split_tolerance) & ~explained
     for row in np.flatnonzero(steps):
+        start = max(row - _STAYS, int(bars.first[bars.of[row]]))
         end = min(row + _STAYS, int(bars.first[bars.of[row] + 1]))
-        stays = float(np.median(np.log(bars.close[row:end] / bars.close[row - 1])))
-        steps[row] = abs(stays - logs[row]) < abs(logs[row]) / 2
+        before = float(np.median(np.log(bars.close[start:row])))
+        after = float(np.median(np.log(bars.close[row:end])))
+        steps[row] = abs(after - before - logs[row]) < _NEAR * abs(logs[row])
     return steps, logs
 
 

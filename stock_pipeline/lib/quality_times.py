@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 
 import numpy as np
 
@@ -196,6 +197,7 @@ def gaps(bars: BarSeries, limits: Limits, calendar_of: CalendarOf, now: datetime
     return findings
 
 
+@cache
 def _session_days(calendar: str) -> tuple[np.ndarray, np.datetime64]:
     table = dates_of(calendar)
     real = table["session_open"].is_valid()
