@@ -11,6 +11,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.redaction import hide_in_logs, redacted
 from stock_pipeline.sources.source import (
@@ -29,9 +30,37 @@ _logger.setLevel(logging.CRITICAL)
 #: Frames that wait while the sender is busy, such as during a request for what was missed; where
 #: more wait, reading pauses, down to the vendor.
 _WAITING_FRAMES = 4096
+_MOST_SHOWN = 160
 _LARGEST_FRAME = 16 * 1024 * 1024
 #: How soon a silent stream sees that the user wants an end, in seconds.
 _LOOK = 0.2
+
+
+class Speech:
+    """What the user is told of a vendor's stream, without the key.
+
+    Args:
+        context: Of the source.
+        vendor: For sentences.
+    """
+
+    def __init__(self, context: Context, vendor: str) -> None:
+        self._context, self._vendor = context, vendor
+        key = context.settings.api_key
+        self._secrets = [key.get_secret_value()] if key else []
+
+    def shown(self, said: str) -> str:
+        """Words of the vendor, fit to be shown: one line, short, without the key."""
+        return one_line(redacted(said, self._secrets))[:_MOST_SHOWN]
+
+    def left_out(self, why: str, thing: Any) -> None:
+        """Tell that something which the vendor sent is no message."""
+        shown = self.shown(json.dumps(thing))
+        self.skipped(f"{self._vendor} {why}; it was left out: {shown}")
+
+    def skipped(self, sentence: str) -> None:
+        """Tell that something does not come."""
+        self._context.notify(Notice("skipped", sentence))
 
 
 class Stream:
