@@ -47,11 +47,12 @@ class Speech:
     def __init__(self, context: Context, vendor: str) -> None:
         self._context, self._vendor = context, vendor
         key = context.settings.api_key
-        self._secrets = [key.get_secret_value()] if key else []
+        self._key = key.get_secret_value() if key else ""
+        hide_in_logs(self._key, _logger.name)
 
     def shown(self, said: str) -> str:
         """Words of the vendor, fit to be shown: one line, short, without the key."""
-        return one_line(redacted(said, self._secrets))[:_MOST_SHOWN]
+        return one_line(redacted(said, [self._key]))[:_MOST_SHOWN]
 
     def left_out(self, why: str, thing: Any) -> None:
         """Tell that something which the vendor sent is no message."""
@@ -85,9 +86,7 @@ class Stream:
     ) -> None:
         self._context, self._vendor, self._url = context, vendor, url
         self._open, self._read = open, read
-        key = context.settings.api_key
-        self._secrets = [key.get_secret_value()] if key else []
-        hide_in_logs("".join(self._secrets), _logger.name)
+        self._speech = Speech(context, vendor)
 
     def messages(self) -> Iterator[Message]:
         """All messages until the user wants an end.
@@ -146,9 +145,7 @@ class Stream:
         try:
             document = json.loads(frame)
         except ValueError:
-            self._context.notify(
-                Notice("skipped", f"{self._vendor} sent {len(frame):,} bytes that are not JSON.")
-            )
+            self._speech.skipped(f"{self._vendor} sent {len(frame):,} bytes that are not JSON.")
             return
         yield from self._read(document)
 
@@ -171,7 +168,7 @@ class Stream:
             return f"closed the connection{f' ({said})' if said else ''}"
         if isinstance(error, TimeoutError):
             return "gave no answer in time"
-        return f"cannot be reached ({type(error).__name__}: {redacted(str(error), self._secrets)})"
+        return f"cannot be reached ({type(error).__name__}: {self._speech.shown(str(error))})"
 
 
 def _frames(connection: ClientConnection, stop: Event) -> Iterator[str | bytes]:
