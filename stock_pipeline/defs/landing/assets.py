@@ -9,6 +9,7 @@ import dagster as dg
 
 from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
+from stock_pipeline.lib.history import LANDING
 from stock_pipeline.settings import get_settings
 from stock_pipeline.settings_history import HistorySettings
 
@@ -84,7 +85,15 @@ def landing_asset(source: str, wanted: HistorySettings, *, daily: bool) -> dg.As
         metadata={
             "source": source,
             "dagster/column_schema": dg.TableSchema(
-                [dg.TableColumn(name, description=text) for name, text in _COLUMNS.items()]
+                [
+                    dg.TableColumn(
+                        column.name,
+                        str(column.type),
+                        description=_COLUMNS[column.name],
+                        constraints=dg.TableColumnConstraints(nullable=column.nullable),
+                    )
+                    for column in LANDING
+                ]
             ),
         },
     )
