@@ -9,7 +9,7 @@ WITH days AS (
     WHERE n.year = {year}
     GROUP BY n.symbol, n.trade_date
 ),
-returns AS (
+moves AS (
     SELECT v.symbol, v.trade_date, max(v.log_return) AS log_return,
         max(CASE WHEN v.window_days = 20 THEN v.close_to_close END) AS close_to_close_20
     FROM {volatility_daily} v
@@ -29,6 +29,6 @@ SELECT d.symbol, d.trade_date, d.article_count,
         ELSE d.mean_sentiment END AS mean_sentiment,
     d.vader_share, r.log_return, r.close_to_close_20, s.realized_volatility
 FROM days d
-LEFT JOIN returns r ON r.symbol = d.symbol AND r.trade_date = d.trade_date
+LEFT JOIN moves r ON r.symbol = d.symbol AND r.trade_date = d.trade_date
 LEFT JOIN sessions s ON s.symbol = d.symbol AND s.trade_date = d.trade_date
 ORDER BY d.symbol, d.trade_date
