@@ -21,7 +21,7 @@ class QualitySettings(Section):
     #: Off, the checks are there and say nothing.
     enabled: bool = True
     zscore: float = Field(default=3.5, gt=0)
-    outlier_floor_daily: float = Field(default=0.12, ge=0)
+    outlier_floor_daily: float = Field(default=0.15, ge=0)
     outlier_floor_intraday: float = Field(default=0.05, ge=0)
     stale_sessions: int = Field(default=3, ge=2)
     stale_minutes: int = Field(default=60, ge=2)

@@ -62,7 +62,7 @@ class Limits:
     """Thresholds; the settings section `quality` explains each."""
 
     zscore: float = 3.5
-    outlier_floor_daily: float = 0.12
+    outlier_floor_daily: float = 0.15
     outlier_floor_intraday: float = 0.05
     outlier_least_bars: int = 20
     stale_sessions: int = 3

@@ -23,7 +23,7 @@ MOST_DIVIDEND = 0.35
 #: The median of so many closes before a step, and after it, must differ by the ratio too, up to
 #: this share of its log: a bar that is wrong alone, and the way back from it, are no splits.
 _STAYS = 3
-_NEAR = 0.4
+_NEAR = 0.3
 
 
 def split_errors(

@@ -41,7 +41,7 @@ def test_a_run_100_times_off_is_one_finding_with_its_first_and_last_bar(seed, fi
     assert finding.value == pytest.approx(factor)
 
 
-@given(SEEDS, st.integers(1, 247), st.floats(0.2, 0.9), st.booleans())
+@given(SEEDS, st.integers(1, 247), st.floats(0.25, 0.9), st.booleans())
 def test_a_single_wrong_bar_beyond_the_floor_is_found(seed, row, size, down):
     factor = np.exp(-size if down else size)
     bars = daily(planted(walk(250, seed), [row], factor))
