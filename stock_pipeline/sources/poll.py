@@ -65,9 +65,12 @@ def poll_job(settings: Settings, name: str) -> Job:
     """
     poll = settings.polls[name]
     request = Request(poll.symbols, interval=poll.bar, options=poll.options)
-    job = job_for(settings, poll.source, request, feed=poll.feed, what=poll.what, batches=1)
-    if job.request.options.get("stream") == "true":
-        raise UsageError(f"polls.{name} asks for a stream, which never ends: move it to streams.")
+    job = job_for(settings, poll.source, request, feed=poll.feed, what=poll.what)
+    if job.stream or job.request.options.get("stream") == "true":
+        raise UsageError(
+            f"polls.{name}: {job.request.what} of {poll.source} come in a stream, of which no round"
+            f" is ever over; nothing was asked. Move it to streams.{name}."
+        )
     return job
 
 

@@ -15,6 +15,7 @@ from stock_pipeline.defs.kafka.assets import poll_key, topic_spec
 from stock_pipeline.defs.sources.assets import POLL_TAG, poll_asset
 from stock_pipeline.defs.sources.schedules import poll_schedule, skipped_because
 from stock_pipeline.settings import Settings, get_settings
+from stock_pipeline.settings_sources import PollSettings
 from stock_pipeline_tests.commands.producing import alpha_vantage_at, stored
 from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
@@ -236,6 +237,41 @@ def test_a_refusal_is_asked_again_a_day_later_or_after_a_click_that_goes_well(
     assert skipped_because("us", instance, now() + timedelta(days=1)) is None
     assert shown(fetch_now(instance))["sent"] == 2
     assert skipped_because("us", instance, now()) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"source": "simulator"},
+            "polls.us: trades of simulator come in a stream, of which no round is ever over; nothing",
+        ),
+        (
+            {"source": "massive"},
+            "polls.us: trades of massive come in a stream, of which no round is ever over; nothing",
+        ),
+        ({"source": "yahoo", "what": "bars"}, "takes messages of format trade, not bars of yahoo"),
+        ({"source": "yahoo", "symbols": []}, "Source yahoo needs --symbols"),
+    ],
+)
+def test_what_cannot_be_polled_is_said_by_its_ticks(
+    settings_for: SettingsFor,
+    instance: dg.DagsterInstance,
+    changes: dict[str, Any],
+    sentence: str,
+) -> None:
+    poll = POLL | {"feed": "live"} | changes
+    settings_for({"live": {"format": "trade"}}, polls={"us": poll})
+    assert sentence in (skipped_because("us", instance, OPEN) or "")
+
+
+@pytest.mark.parametrize(
+    ("every", "cron", "minutes"),
+    [("1m", "*/1 * * * *", 1), ("15m", "*/15 * * * *", 15), ("1h", "0 * * * *", 60)],
+)
+def test_ticks_come_every_so_many_minutes(every: Any, cron: str, minutes: int) -> None:
+    poll = PollSettings(source="yahoo", feed="live", every=every)
+    assert (poll.cron, poll.period) == (cron, timedelta(minutes=minutes))
 
 
 def test_the_topic_depends_on_its_polls(settings: Settings) -> None:
