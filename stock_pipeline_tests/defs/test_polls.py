@@ -244,11 +244,11 @@ def test_a_refusal_is_asked_again_a_day_later_or_after_a_click_that_goes_well(
     [
         (
             {"source": "simulator"},
-            "polls.us: trades of simulator come in a stream, of which no round is ever over; nothing",
+            "polls.us: trades of simulator come in a stream, of which no round is ever over",
         ),
         (
             {"source": "massive"},
-            "polls.us: trades of massive come in a stream, of which no round is ever over; nothing",
+            "polls.us: trades of massive come in a stream, of which no round is ever over",
         ),
         ({"source": "yahoo", "what": "bars"}, "takes messages of format trade, not bars of yahoo"),
         ({"source": "yahoo", "symbols": []}, "Source yahoo needs --symbols"),
