@@ -31,6 +31,10 @@ class LandedDamagedError(ValueError):
     """What lies at the key of a landed object cannot be read."""
 
 
+class LandingContendedError(Exception):
+    """Other runs replaced a landed object again and again."""
+
+
 @dataclass(frozen=True)
 class Kept:
     """A landed object after a fetch.
@@ -80,10 +84,10 @@ def keep(lake: Lake, landed: Landed, fetched: pa.Table) -> Kept:
 
     Raises:
         LandedDamagedError: What is there cannot be read.
-        PreconditionFailedError: Other runs replaced it at every try.
+        LandingContendedError: Other runs replaced it at every try.
     """
     key = layout.landing_key(landed)
-    for last_try in [False] * (MOST_TRIES - 1) + [True]:
+    for _ in range(MOST_TRIES):
         try:
             was, etag, size = read_landed(lake, key)
         except ObjectNotFoundError:
@@ -95,13 +99,14 @@ def keep(lake: Lake, landed: Landed, fetched: pa.Table) -> Kept:
         try:
             written = lake.replace(key, body, etag)
         except PreconditionFailedError:
-            if last_try:
-                raise
             continue
         told_before = {tuple(row.values()) for row in was.to_pylist()}
         fresh = sum(tuple(row.values()) not in told_before for row in rows.to_pylist())
         return Kept(key, rows, len(body), written, changed=True, fresh=fresh)
-    raise AssertionError("the last try returns or raises")
+    raise LandingContendedError(
+        f"{lake.uri(key)} was replaced by other runs {MOST_TRIES} times; theirs stands. Backfill "
+        "the partition again."
+    )
 
 
 def tell_changed(lake: Lake) -> None:

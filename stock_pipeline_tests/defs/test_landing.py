@@ -36,12 +36,14 @@ class Vendor:
         corrected: New close by symbol and day.
         unknown: Symbols that it does not know.
         refuse: Answer to everything, when set.
+        split: New shares for one old, by which all that lies before is adjusted.
     """
 
     def __init__(self) -> None:
         self.corrected: dict[tuple[str, date], float] = {}
         self.unknown: set[str] = set()
         self.refuse: Reply | None = None
+        self.split = 1
         self._closes: dict[tuple[str, date], float] = {}
         for symbol in SYMBOLS:
             random.seed(symbol)
@@ -61,7 +63,9 @@ class Vendor:
             at = int(datetime(day.year, day.month, day.day, 5, tzinfo=UTC).timestamp() * 1000)
             if name == symbol and int(start) <= at <= int(end):
                 close = self.corrected.get((name, day), given)
-                results.append({"o": given, "h": given + 9, "l": 1, "c": close, "v": 5, "t": at})
+                prices = {"o": given, "h": given + 9, "l": 1, "c": close}
+                adjusted = {name: price / self.split for name, price in prices.items()}
+                results.append({**adjusted, "v": 5 * self.split, "t": at})
         return Reply({"status": "OK", "results": results})
 
 
@@ -329,3 +333,43 @@ def test_neighbouring_years_of_a_symbol_are_one_question_and_months_are_not():
     assert asked("1m", "2020-12|A", "2021-01|A") == [["A 2020-12-01"], ["A 2021-01-01"]]
     december = landed_of_partition("massive", "1m", "2020-12|A")
     assert (december.first, december.end) == (date(2020, 12, 1), date(2021, 1, 1))
+
+
+def test_a_split_changes_the_whole_history_and_all_its_years_become_due(settings_for, instance):
+    with massive(settings_for) as (wanted, _):
+        assert backfill(instance, "AAA", "2020", "2024").success
+        assert refresh(instance).success
+        wanted.split = 4
+        assert backfill(instance, "AAA", "2020", "2024").success
+        assert {p for table, p in due() if table.name == "bars_daily"} == set(YEARS)
+        assert metadata_of(instance, "AAA", "2024")["new_or_corrected_bars"] == 262
+        assert refresh(instance).success
+        rows, _ = the_lake().read_table(key_of(BARS_DAILY_TABLE, "2020"))
+        assert set(rows["volume"].to_pylist()) == {20.0}
+        assert due() == []
+
+
+def test_a_quota_that_ends_keeps_what_came_and_says_when_to_go_on(settings_for, instance):
+    with massive(settings_for) as (_, server):
+        settings_for(
+            {"bars": {"format": "bar", "source": "vendor_bars"}},
+            history={"massive": {"symbols": ["AAA"], "intraday": "1h"}},
+            sources={"massive": {"base_url": server.url, "api_key": KEY, "requests_per_day": 2}},
+        )
+        result = backfill(instance, "AAA", "2024-01", "2024-04", daily=False)
+        sentence = failure_of(result)
+        assert sentence.startswith("2 of 4 partitions did not come; the others are kept. Massive")
+        assert "takes no more requests of this key today; the next may be made from" in sentence
+        assert len(server.asked) == 2
+        key = dg.AssetKey(["landing", "massive_intraday"])
+        assert instance.get_materialized_partitions(key) == {"2024-01|AAA", "2024-02|AAA"}
+
+
+def test_a_damaged_object_fails_its_partition_and_stays(settings_for, instance):
+    with massive(settings_for):
+        the_lake().put(landed("AAA", 2023), b"<html>")
+        result = backfill(instance, "AAA", "2022", "2024")
+        assert "cannot be read as landed history" in failure_of(result)
+        assert the_lake().get(landed("AAA", 2023))[0] == b"<html>"
+        key = dg.AssetKey(["landing", "massive_daily"])
+        assert instance.get_materialized_partitions(key) == {"2022|AAA", "2024|AAA"}

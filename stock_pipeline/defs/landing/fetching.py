@@ -17,7 +17,14 @@ from stock_pipeline.lib.layout import Landed
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.lib.sessions import calendar_of
 from stock_pipeline.resources.lake import Lake
-from stock_pipeline.resources.landing import Kept, keep, live_incarnation, tell_changed
+from stock_pipeline.resources.landing import (
+    Kept,
+    LandedDamagedError,
+    LandingContendedError,
+    keep,
+    live_incarnation,
+    tell_changed,
+)
 from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.sources.history import Fetched, History
@@ -141,8 +148,12 @@ def _land(
             # Before the question: what is said live meanwhile is later knowledge.
             now = datetime.now(UTC)
             whole = asked[0]._replace(end=asked[-1].end)
-            calendar = calendar_of(whole.symbol, rules, default)
-            start, end = kept_history.window(whole, calendar)
+            try:
+                start, end = kept_history.window(whole, calendar_of(whole.symbol, rules, default))
+            except ValueError as error:
+                # No such calendar, or one that begins later.
+                fail(asked, error)
+                continue
             if start >= now:
                 fetched = Fetched.nothing(f"{whole.first} lies in the future.")
             else:
@@ -159,7 +170,11 @@ def _land(
             bars = kept_history.closed(fetched.bars, rules, default, naive)
             for landed in asked:
                 rows = kept_history.landed_rows(bars, landed, naive, incarnation)
-                kept = keep(lake, landed, rows)
+                try:
+                    kept = keep(lake, landed, rows)
+                except (LandedDamagedError, LandingContendedError) as error:
+                    fail([landed], error)
+                    continue
                 outcome.changed |= kept.changed
                 outcome.metadata[partitions[landed]] = _metadata(lake, kept, fetched)
 
