@@ -126,6 +126,15 @@ def test_a_price_that_stands_still_for_an_hour_is_stale(minutes, told):
     assert [f.kind for f in found(intraday(columns))] == told
 
 
+def test_a_price_that_stands_still_before_the_open_is_none_to_tell_of():
+    columns = walk(450, sigma=0.0005)
+    for name in PRICES:
+        columns[name][:60] = columns["open"][60]
+    first = intraday(walk(1))["bar_start"][0].as_py() - timedelta(hours=1)
+    starts = [first + timedelta(minutes=i) for i in range(450)]
+    assert found(intraday(columns, starts)) == []
+
+
 def test_findings_are_sorted_by_weight_and_summed_up_in_one_sentence():
     bars = daily(planted(walk(250), np.arange(100, 110), 100.0))
     spike = daily(planted(walk(250, 2), [50], 1.3), symbol="OTHER")
