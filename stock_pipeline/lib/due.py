@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lib import gold_reads, layout
 from stock_pipeline.lib.batches import Decision, MadeFrom, TradeDateSpan
-from stock_pipeline.lib.gold_reads import READS, YEARS_BEFORE, key_of, keys_read
+from stock_pipeline.lib.gold_reads import READS, YEARS_BEFORE, keys_read
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -28,23 +28,8 @@ from stock_pipeline.lib.schemas import (
     TableSpec,
 )
 
-__all__ = [
-    "BUILD_ORDER",
-    "YEARS_READ",
-    "Batch",
-    "Landing",
-    "Made",
-    "Touch",
-    "Want",
-    "batch_of",
-    "due",
-    "is_due",
-    "key_of",
-    "state_year",
-    "touches_of",
-    "want_all",
-    "want_gold",
-]
+#: Key of the object of a table and partition.
+key_of = gold_reads.key_of
 
 #: Tables in the order in which they are made: inputs first.
 BUILD_ORDER: tuple[TableSpec, ...] = (

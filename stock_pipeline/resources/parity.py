@@ -15,10 +15,10 @@ from stock_pipeline.lib.catalog_diff import glue_name
 from stock_pipeline.lib.checks import Violation, violations
 from stock_pipeline.lib.due import Made, is_due, key_of, want_gold
 from stock_pipeline.lib.gold_reads import READS, Read, keys_read, with_partition
+from stock_pipeline.lib.gold_sql import gold_sql
 from stock_pipeline.lib.parity import Parity, compare
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.sql_files import run
-from stock_pipeline.lib.volatility import gold_sql
 from stock_pipeline.resources.athena import AthenaRunner, QueryResult
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
 from stock_pipeline.resources.lake_tables import lake_tables, partitions_of

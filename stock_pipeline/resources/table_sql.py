@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stock_pipeline.lib.due import BUILD_ORDER
+from stock_pipeline.lib.gold_sql import sql_definition
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
-from stock_pipeline.lib.volatility import sql_definition
 from stock_pipeline.settings import Settings
 
 #: Of feeds and symbols that name none.
