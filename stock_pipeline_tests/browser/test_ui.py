@@ -242,7 +242,7 @@ def test_a_materialization_started_in_the_browser_succeeds(
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the package chromium")
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_a_backfill_of_three_symbols_over_five_years_fills_gold_and_a_second_changes_nothing(
     dev: Dev, yahoo: VendorServer, save: Callable[[Any, str], None]
 ):
@@ -267,7 +267,7 @@ def test_a_backfill_of_three_symbols_over_five_years_fills_gold_and_a_second_cha
             statuses = [each["status"] for each in found]
             return len(statuses) > before and set(statuses) == {"COMPLETED_SUCCESS"}
 
-        wait_until(ended, "the end of the backfill", 240)
+        wait_until(ended, "the end of the backfill", 400)
 
     def made() -> dict[str, str]:
         tables = ("silver/bars_daily", "gold/volatility_daily", "gold/daily_average_price")
