@@ -32,9 +32,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:yfinance.*")
 
 BARS, TRADES, DAILY = {"format": "bar"}, {"format": "trade"}, {"format": "index_daily"}
 FEEDS = {"bars": BARS, "trades": TRADES}
-FAST = {"pause_seconds": 0.05, "longest_pause_seconds": 0.1, "answer_timeout_seconds": 1.5}
+FAST = {"pause_seconds": 0.05, "longest_pause_seconds": 0.1, "answer_timeout_seconds": 1}
 KEYS = {"massive": massive.KEY, "finnhub": finnhub.KEY}
 FIVE_MINUTES = 300
+#: A busy machine may be late with an answer; where that would count as a fault of the vendor.
+PATIENT = {"answer_timeout_seconds": 60}
 runner = CliRunner()
 
 Address = Callable[..., Settings]
@@ -89,7 +91,7 @@ YAHOO = ["--symbols", "AAPL,MSFT", "--bar", "5m", "--batches", "1"]
         (Reply(massive.TOO_OFTEN, 429, {"Retry-After": "0"}), "answered 429, too many requests"),
         (Reply(massive.TOO_OFTEN), "exceeded the maximum requests per minute"),
         (Reply(status=502), "answered 502"),
-        (Reply(hang=True), "gave no whole answer within 1.5 s"),
+        (Reply(hang=True), "gave no whole answer within 1 s"),
         (Reply(massive.RECORDED, cut_at=100), "cut the connection before its answer was whole"),
         (Reply(b'{"status": "OK", "resul'), "that are not JSON"),
     ],
@@ -204,7 +206,7 @@ def test_massives_trades_come_once_through_refused_and_cut_connections(vendors: 
         vendor(lambda _: Reply(massive.NOTHING)) as rest,
     ):
         rest.script = [Reply(massive.TOO_OFTEN), Reply({"status": "OK", "results": missed})]
-        settings = vendors(massive={"base_url": rest.url, "stream_url": line.url})
+        settings = vendors(massive={"base_url": rest.url, "stream_url": line.url, **PATIENT})
         with running("--source", "massive", "--feed", "trades", "--symbols", "AAPL") as process:
             wait_until(lambda: len(stored(settings, "trades")) >= 5, "all trades")
             said = stopped(process)
@@ -238,7 +240,7 @@ def test_finnhubs_trades_come_once_through_every_fault(vendors: Address) -> None
     with stream_vendor(
         429, cut, finnhub.plays(finnhub.LIMIT), silent, finnhub.plays(finnhub.trade(124))
     ) as line:
-        settings = vendors(finnhub={"stream_url": line.url})
+        settings = vendors(finnhub={"stream_url": line.url, "answer_timeout_seconds": 9})
         with running("--source", "finnhub", "--feed", "trades", "--symbols", "TSLA") as process:
             try:
                 wait_until(lambda: len(stored(settings, "trades")) >= 5, "all trades")
@@ -270,7 +272,7 @@ def test_a_stream_that_is_refused_ends_with_one_sentence(
     vendors: Address, source: str, play: Any
 ) -> None:
     with stream_vendor(play) as line:
-        vendors(**{source: {"stream_url": line.url}})
+        vendors(**{source: {"stream_url": line.url, **PATIENT}})
         code, said = produce(source, "trades", "--symbols", "TSLA")
         assert len(line.requests) == 1
     assert code == 2
@@ -342,9 +344,9 @@ def test_a_broker_restart_costs_no_source_a_message(
         servers.callback(over.set)
         settings = vendors(
             feeds,
-            yahoo={"base_url": charts_server.url},
-            massive={"base_url": bars_server.url},
-            finnhub={"stream_url": line.url},
+            yahoo={"base_url": charts_server.url, **PATIENT},
+            massive={"base_url": bars_server.url, **PATIENT},
+            finnhub={"stream_url": line.url, **PATIENT},
         )
         started = {
             source: processes.enter_context(
