@@ -20,6 +20,7 @@ from pydantic import (
 from stock_pipeline.settings_aws import AwsSettings
 from stock_pipeline.settings_base import Section, broken
 from stock_pipeline.settings_feeds import FeedSettings
+from stock_pipeline.settings_history import HistorySettings, history_problems
 from stock_pipeline.settings_kafka import KafkaSecurity, KafkaSettings
 from stock_pipeline.settings_layers import (
     KeyPath,
@@ -29,9 +30,11 @@ from stock_pipeline.settings_layers import (
     file_text,
 )
 from stock_pipeline.settings_local import PortSettings, SimulatorSettings
-from stock_pipeline.settings_rules import feed_problems, name_problems
+from stock_pipeline.settings_quality import QualitySettings
+from stock_pipeline.settings_rules import feed_problems, fetch_problems, name_problems
 from stock_pipeline.settings_secrets import SecretsSettings, read_secret
-from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.settings_sources import PollSettings, SourceSettings, StreamSettings
+from stock_pipeline.sources.registry import SOURCES
 
 __all__ = [
     "AwsSettings",
@@ -121,10 +124,16 @@ class Settings(Section):
     athena: AthenaSettings = AthenaSettings()
     feeds: dict[str, FeedSettings] = Field(min_length=1)
     sources: dict[str, SourceSettings] = Field(default_factory=dict)
+    polls: dict[str, PollSettings] = Field(default_factory=dict)
+    streams: dict[str, StreamSettings] = Field(default_factory=dict)
+    history: dict[str, HistorySettings] = Field(default_factory=dict)
+    #: Share of a price by which a day's bar may differ from what was rolled up from trades.
+    daily_tolerance: float = Field(default=0.005, gt=0, lt=1)
     calendars: tuple[CalendarRule, ...] = ()
     source_precedence: tuple[str, ...] = ()
     volatility: VolatilitySettings = VolatilitySettings()
     refresh: RefreshSettings = RefreshSettings()
+    quality: QualitySettings = QualitySettings()
     simulator: SimulatorSettings = SimulatorSettings()
 
     @field_validator("kafka")
@@ -173,7 +182,8 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
-        problems = [*feed_problems(self.feeds), *name_problems(self)]
+        problems = [*feed_problems(self.feeds), *name_problems(self), *fetch_problems(self)]
+        problems += history_problems(self.history, SOURCES)
         if problems:
             raise broken(problems)
         return self

@@ -8,7 +8,15 @@ from pydantic import Field
 
 from stock_pipeline.settings_base import Section
 
-MessageFormat = Literal["trade", "bar", "alpha_vantage_intraday", "index_daily"]
+MessageFormat = Literal[
+    "trade",
+    "bar",
+    "alpha_vantage_intraday",
+    "index_daily",
+    "corporate_action",
+    "alpha_vantage_news",
+    "news",
+]
 
 
 class FeedSettings(Section):

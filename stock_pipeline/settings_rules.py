@@ -89,3 +89,29 @@ def name_problems(settings: Settings) -> list[Problem]:
         if len(set(values)) != len(values):
             problems.append((path, f"{'.'.join(path)} must not hold the same value twice."))
     return problems
+
+
+def fetch_problems(settings: Settings) -> list[Problem]:
+    """Rules of what is fetched unasked: its name, and the names of its source and feed."""
+    problems: list[Problem] = []
+    for section, fetches in (("polls", settings.polls), ("streams", settings.streams)):
+        names: dict[str, str] = {}
+        for name, fetch in fetches.items():
+            at = (section, name)
+            if not SAFE_NAME.match(name) or names.setdefault(name.replace("-", "_"), name) != name:
+                sentence = (
+                    f"{section}.{name}: a name takes letters, digits, '_' and '-', at most 100, and"
+                    " differs from others in more than these two signs."
+                )
+                problems.append((at, sentence))
+            for key, value, known in (
+                ("source", fetch.source, SOURCES),
+                ("feed", fetch.feed, settings.feeds),
+            ):
+                if value not in known:
+                    near = did_you_mean(value, list(known))
+                    sentence = (
+                        f"{section}.{name}.{key} is no {key}{near}; {key}s: {', '.join(known)}."
+                    )
+                    problems.append(((*at, key), sentence))
+    return problems

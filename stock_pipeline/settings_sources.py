@@ -1,10 +1,15 @@
-"""Settings of one source: where the vendor is, its key, and how often it may be asked."""
+"""Settings of sources: where a vendor is, its key, its quotas, and what is fetched unasked."""
 
 from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
 from stock_pipeline.settings_base import Section
+
+What = Literal["trades", "bars", "quote", "news", "actions", "rows"]
 
 #: A key goes over the network encrypted, or not over the network.
 _LOOPBACK = r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?"
@@ -40,3 +45,47 @@ class SourceSettings(Section):
     #: The pause after a failed try; it doubles with each, and the vendor's own word comes first.
     pause_seconds: float = Field(default=2.0, gt=0)
     longest_pause_seconds: float = Field(default=60.0, gt=0)
+
+
+class FetchSettings(Section):
+    """What is fetched from a source for a feed without anybody typing a command."""
+
+    source: str
+    feed: str
+    #: As the source spells them.
+    symbols: tuple[str, ...] = ()
+    #: Kind of data; else the first of the source that fits the feed.
+    what: What | None = None
+    #: Length of a bar; else as the source chooses.
+    bar: Literal["1m", "5m", "15m", "30m", "1h", "1d"] | None = None
+    #: What only this source knows.
+    options: dict[str, str] = Field(default_factory=dict)
+
+
+class PollSettings(FetchSettings):
+    """Rounds that Dagster starts in market hours: asset `polls/<name>`, schedule `poll_<name>`."""
+
+    #: From tick to tick. Cron knows no seconds; `streams` do.
+    every: Literal["1m", "2m", "3m", "5m", "10m", "15m", "20m", "30m", "1h"] = "5m"
+    #: From 5.5 hours before the open to 4 hours after the close, as the US exchanges have them.
+    extended_hours: bool = False
+
+    @property
+    def cron(self) -> str:
+        """`every` as a cron expression."""
+        return "0 * * * *" if self.every == "1h" else f"*/{self.every[:-1]} * * * *"
+
+    @property
+    def period(self) -> timedelta:
+        """`every` as a time."""
+        number = int(self.every[:-1])
+        return timedelta(hours=number) if self.every.endswith("h") else timedelta(minutes=number)
+
+
+class StreamSettings(FetchSettings):
+    """A `stock-pipeline produce` that `dev` starts and keeps running."""
+
+    #: From round to round of what is asked for; from row to row of a file. Trades just come.
+    interval: str | None = Field(
+        default=None, pattern=r"^[0-9]+(\.[0-9]+)?[smh]$", description="a time such as 30s, 5m, 1h"
+    )

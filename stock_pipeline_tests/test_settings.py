@@ -245,6 +245,22 @@ def test_a_wrong_setting_is_named_with_file_and_line(tmp_path: Path, text: str, 
             "app_config.yaml:6: volatility.windows must not",
         ),
         (FEED + "ports: {aws: 3000}\n", "app_config.yaml:6: ports must not hold the same value tw"),
+        (
+            FEED + "polls:\n  us: {source: yaho, feed: stock_live_feed}\n",
+            "app_config.yaml:7: polls.us.source is no source (did you mean yahoo?); sources: ",
+        ),
+        (
+            FEED + "streams:\n  us: {source: finnhub, feed: stock_live}\n",
+            "app_config.yaml:7: streams.us.feed is no feed (did you mean stock_live_feed?)",
+        ),
+        (
+            FEED + "streams:\n  a/b: {source: finnhub, feed: stock_live_feed}\n",
+            "app_config.yaml:7: streams.a/b: a name takes letters",
+        ),
+        (
+            FEED + "polls:\n  us: {source: yahoo, feed: stock_live_feed, every: 30s}\n",
+            "app_config.yaml:7: polls.us.every must be one of 1m, 2m",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_together_are_named(tmp_path: Path, text: str, line: str) -> None:

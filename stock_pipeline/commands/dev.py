@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from stock_pipeline.commands.dev_overview import show_overview, status_line, stream_line, ui_url
 
+if TYPE_CHECKING:
     from rich.console import Console
 
-    from stock_pipeline.commands.status import FeedStatus
     from stock_pipeline.settings import Settings
     from stock_pipeline.stack.local import LocalStack
 
@@ -41,6 +39,7 @@ def dev(
         bool, typer.Option(help="Simulate a market and replay sample prices once.")
     ] = True,
     dagster: Annotated[bool, typer.Option(help="Start Dagster.")] = True,
+    streams: Annotated[bool, typer.Option(help="Start the streams of the settings.")] = True,
     broker: Annotated[
         Literal["embedded", "apache"] | None,
         typer.Option(help="Which broker to start; the setting `broker` without it."),
@@ -78,6 +77,8 @@ def dev(
         # A flag: an exception out of a signal handler could lose a child just started.
         with stop_on_signals() as stop, HomeLock(settings.home.resolve()) as lock:
             await_ports(settings, dagster, ABANDONED_SECONDS if lock.was_abandoned else 0.0)
+            if not streams:
+                settings = settings.model_copy(update={"streams": {}})
             run(settings, console, stop, simulator=simulator, dagster=dagster)
     except (HomeInUseError, PortInUseError, ProcessError) as error:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
@@ -155,12 +156,24 @@ def run(
             )
             if not replayed.exists() and children.DAILY_FEED in settings.feeds:
                 stack.supervisor.start(children.replay_process(stack.environment))
+        start_streams(stack, console)
         show_overview(console, stack, simulator=simulator, dagster=dagster)
         watch(stack, console, stop, history_made if simulator else None, replayed, dagster=dagster)
     finally:
         say(console, "Stopping")
         stack.stop()
     say(console, "Stopped; the data is kept and the next start goes on with it")
+
+
+def start_streams(stack: LocalStack, console: Console) -> None:
+    """Start the streams of the settings; one without a key is told, and the others run."""
+    from stock_pipeline.stack.streams import missing_key, stream_process
+
+    for name, stream in stack.settings.streams.items():
+        if problem := missing_key(stack.settings, stream):
+            say(console, f"Stream {name} was not started. {problem}")
+        else:
+            stack.supervisor.start(stream_process(name, stream, stack.environment))
 
 
 def fetch_apache(console: Console) -> None:
@@ -222,62 +235,9 @@ def show_status(stack: LocalStack, console: Console, stop: threading.Event, dags
             say(console, f"no status: {str(error)[:120]}")
         else:
             if not stop.is_set():
-                say(console, status_line(statuses))
+                say(console, status_line(statuses) + stream_line(stack))
         if dagster and reload_unreachable_locations(ui_url(stack)):
             say(console, "Dagster's code server did not answer; it was started again.")
-
-
-def status_line(feeds: Sequence[FeedStatus]) -> str:
-    """What waits and what was ingested, of the feeds that have seen a record."""
-    parts = []
-    for feed in feeds:
-        waiting = sum(feed.waiting.values())
-        if feed.last_batch < 0 and not waiting:
-            continue
-        batch = f"batch {feed.last_batch}" if feed.last_batch >= 0 else "no batch yet"
-        lost = f", {feed.lost:,} LOST" if feed.lost else ""
-        parts.append(f"{feed.feed}: {batch}, {waiting:,} waiting{lost}")
-    quiet = len(feeds) - len(parts)
-    if quiet:
-        parts.append(f"{quiet} feed{'s' if quiet > 1 else ''} without records")
-    return " | ".join(parts)
-
-
-def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagster: bool) -> None:
-    """Print what runs, where, what to look at first and how to stop."""
-    from rich.table import Table
-
-    settings, market = stack.settings, stack.settings.simulator
-    table = Table(title="stock_pipeline is up", show_header=False, title_justify="left", box=None)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    if dagster:
-        table.add_row("Dagster", ui_url(stack))
-    kafka = {"embedded": "embedded broker", "apache": "Apache Kafka"}[settings.broker]
-    table.add_row("Kafka", f"{stack.bootstrap_servers} ({kafka}), topics: {len(settings.feeds)}")
-    table.add_row("S3, Glue, Athena", f"{stack.endpoint_url}, bucket: {settings.aws.bucket}")
-    if simulator:
-        rate = f"{market.records_per_second:g} trades/s of {len(market.symbols)} symbols"
-        table.add_row("Simulator", f"{rate} to {market.feed}")
-    table.add_section()
-    if dagster:
-        table.add_row("Look first at", f"{ui_url(stack)}/asset-groups (bronze fills first)")
-    table.add_row("In a terminal", f"{command_line()} status, ... query --help")
-    table.add_row("To stop", "Ctrl-C; the data is kept")
-    console.print(table)
-
-
-def command_line() -> str:
-    """Our command as one can type it here: `.venv/bin/stock-pipeline` without activation."""
-    script = Path(sys.executable).with_name("stock-pipeline")
-    return str(script.relative_to(Path.cwd())) if script.is_relative_to(Path.cwd()) else script.name
-
-
-def ui_url(stack: LocalStack) -> str:
-    """Address of Dagster's UI."""
-    from stock_pipeline.stack.children import ui_address
-
-    return ui_address(stack.settings.ui_host, stack.settings.ports.dagster)
 
 
 def say(console: Console, sentence: str) -> None:

@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from stock_pipeline.settings import Settings, get_settings
-
-if TYPE_CHECKING:
-    from stock_pipeline.commands.producing import Job
-    from stock_pipeline.sources.source import Request, SourceKind, What
-
-DEFAULT_EVERY_SECONDS = 30.0
-_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+from stock_pipeline.settings import get_settings
 
 
 def produce(
@@ -45,10 +36,11 @@ def produce(
 ) -> None:
     """Fetch from a source and send to a feed's topic, until stopped.
 
-    Exit code 0: all was delivered. 1: something was not; a sentence says what. 2: the command
-    itself cannot be done.
+    Exit code 0: all was delivered. 1: something was not; a sentence says what. 2: it cannot be
+    done, however often it is tried: wrong options, no key, or one whose plan does not hold that.
     """
     from stock_pipeline.commands.producing import run
+    from stock_pipeline.sources.jobs import job_for
     from stock_pipeline.sources.source import Request, UsageError
 
     settings = get_settings()
@@ -58,92 +50,20 @@ def produce(
         options |= {"sample": "true"} if sample else {}
         names = tuple(dict.fromkeys(s.strip() for s in symbols.split(",") if s.strip()))
         request = Request(names, "bars", bar, _instant(start), _instant(end), options)
-        every = _seconds(interval) if interval else None
-        topic, message_format = _target(settings, feed, topic)
-        job = _job(source, topic, message_format, request, what, every, batches)
+        job = job_for(
+            settings,
+            source,
+            request,
+            feed=feed,
+            topic=topic,
+            what=what,
+            interval=interval,
+            batches=batches,
+        )
     except UsageError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(run(settings, job))
-
-
-def _job(
-    source: str,
-    topic: str,
-    message_format: str | None,
-    request: Request,
-    what: str | None,
-    every: float | None,
-    batches: int | None,
-) -> Job:
-    """The request fitted to what the source is.
-
-    Raises:
-        UsageError: It does not fit.
-    """
-    from stock_pipeline.commands.producing import Job
-    from stock_pipeline.sources.registry import source_kind
-    from stock_pipeline.sources.source import ANY_FORMAT, UsageError
-
-    kind = source_kind(source)
-    chosen = _what(source, kind, what, message_format, topic)
-    stream = chosen in kind.streams
-    if stream and batches:
-        raise UsageError(f"Source {source} sends {chosen} in one stream: leave out --batches.")
-    if kind.needs_symbols and not request.symbols:
-        raise UsageError(f"Source {source} needs --symbols, such as --symbols IBM,MSFT.")
-    options = dict(request.options)
-    if stream and every:
-        options["every"] = f"{every:g}"
-    if kind.formats[chosen] == ANY_FORMAT and message_format:
-        options.setdefault("format", message_format)
-    request = replace(request, what=chosen, options=options)
-    return Job(source, topic, request, stream, every or DEFAULT_EVERY_SECONDS, batches)
-
-
-def _target(settings: Settings, feed: str | None, topic: str | None) -> tuple[str, str | None]:
-    """Topic, and the format that its feed wants."""
-    from stock_pipeline.sources.source import UsageError
-
-    if (feed is None) == (topic is None):
-        raise UsageError("Give --feed or --topic, one of them.")
-    if topic is not None:
-        formats = [f.format for f in settings.feeds.values() if f.topic == topic]
-        return topic, formats[0] if formats else None
-    if feed not in settings.feeds:
-        raise UsageError(f"There is no feed {feed!r}; feeds: {', '.join(settings.feeds)}.")
-    found = settings.feeds[feed]
-    return found.topic, found.format
-
-
-def _what(
-    source: str, kind: SourceKind, what: str | None, message_format: str | None, topic: str
-) -> What:
-    """The kind of data: as asked for, else the first whose messages the feed takes."""
-    from stock_pipeline.sources.source import ANY_FORMAT, UsageError
-
-    fitting = [
-        w
-        for w, f in kind.formats.items()
-        if message_format is None or f in {message_format, ANY_FORMAT}
-    ]
-    has = ", ".join(kind.formats)
-    if what is None:
-        if fitting:
-            return fitting[0]
-        raise UsageError(
-            f"Topic {topic} takes messages of format {message_format}, which source {source} does"
-            f" not have; it has {has}. Name the feed or topic of another format."
-        )
-    chosen = next((w for w in kind.formats if w == what), None)
-    if chosen is None:
-        raise UsageError(f"Source {source} has no {what!r}; it has {has}.")
-    if chosen not in fitting:
-        raise UsageError(
-            f"Topic {topic} takes messages of format {message_format}, not {chosen} of {source}."
-            " Name the feed or topic of another format."
-        )
-    return chosen
 
 
 def _options(given: list[str]) -> dict[str, str]:
@@ -153,15 +73,6 @@ def _options(given: list[str]) -> dict[str, str]:
     if bad := [name for name, value in options.items() if not name or not value]:
         raise UsageError(f"--option takes name=value, not {bad[0]!r}.")
     return options
-
-
-def _seconds(text: str) -> float:
-    from stock_pipeline.sources.source import UsageError
-
-    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", text.strip().lower())
-    if not found or found[2] not in _SECONDS or not 0 < float(found[1]) < 1e6:
-        raise UsageError(f"--interval is a time such as 30s, 5m or 1h, not {text!r}.")
-    return float(found[1]) * _SECONDS[found[2]]
 
 
 def _instant(text: str | None) -> datetime | None:

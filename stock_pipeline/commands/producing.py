@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,8 +17,9 @@ from stock_pipeline.settings import Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stock_pipeline.sources.jobs import Job
     from stock_pipeline.sources.messages import Message
-    from stock_pipeline.sources.source import Notice, Request
+    from stock_pipeline.sources.source import Notice
 
 #: Messages between the two threads: a source that is faster than the brokers waits.
 MOST_WAITING = 10_000
@@ -27,27 +27,6 @@ MOST_AT_ONCE = 1_000
 TICK_SECONDS = 0.2
 #: Between two lines where no terminal shows a live one.
 LOG_SECONDS = 300.0
-
-
-@dataclass(frozen=True)
-class Job:
-    """What the user wants, checked.
-
-    Attributes:
-        source: Name.
-        topic: Where to.
-        request: What is asked.
-        stream: One fetch gives all.
-        every: Seconds between rounds.
-        batches: Rounds; None is without end.
-    """
-
-    source: str
-    topic: str
-    request: Request
-    stream: bool
-    every: float
-    batches: int | None
 
 
 class Fetching:
@@ -156,7 +135,7 @@ def run(settings: Settings, job: Job) -> int:
     from stock_pipeline.sources.publisher import CLOSING_SECONDS, Publisher, PublishError
     from stock_pipeline.sources.registry import open_source, source_settings
     from stock_pipeline.sources.rounds import fetched, rounds
-    from stock_pipeline.sources.source import BadKeyError, Context, SourceError, UsageError
+    from stock_pipeline.sources.source import REFUSALS, Context, SourceError
 
     console = Console(stderr=True)
     line = Line(console)
@@ -200,5 +179,5 @@ def run(settings: Settings, job: Job) -> int:
             err=True,
         )
     if failure:
-        return 2 if isinstance(failure, UsageError | BadKeyError) else 1
+        return 2 if isinstance(failure, REFUSALS) else 1
     return 1 if line.skipped and not sent else 0

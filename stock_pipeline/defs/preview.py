@@ -22,6 +22,8 @@ CHART_COLUMNS = {
     "volatility_daily": ("trade_date", "close_to_close"),
     "volatility_intraday": ("window_start", "realized_volatility"),
     "daily_average_price": ("trade_date", "avg_price"),
+    "news": ("published_at", "sentiment"),
+    "sentiment_daily": ("trade_date", "mean_sentiment"),
 }
 
 
@@ -31,7 +33,7 @@ def preview(table: pa.Table, rows: int = 5) -> str:
 
 
 def chart(name: str, table: pa.Table) -> str | None:
-    """One symbol's line as a Markdown image; None where there are not two points.
+    """One symbol's line as a Markdown image; None where there are not two points, or no line.
 
     Args:
         name: Table name.
@@ -39,7 +41,7 @@ def chart(name: str, table: pa.Table) -> str | None:
     """
     import pyarrow.compute as pc
 
-    if not table.num_rows:
+    if not table.num_rows or name not in CHART_COLUMNS:
         return None
     time, value = CHART_COLUMNS[name]
     symbol = table["symbol"][0].as_py()
@@ -49,7 +51,7 @@ def chart(name: str, table: pa.Table) -> str | None:
         if column in table.column_names:
             first = table.filter(picked).slice(0, 1)[column][0].as_py()
             picked &= pc.field(column) == first
-    line = table.filter(picked).select([time, value]).drop_null()
+    line = table.filter(picked).select([time, value]).drop_null().sort_by(time)
     values = line[value].to_pylist()
     if len(values) < 2:
         return None

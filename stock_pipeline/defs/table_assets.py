@@ -8,15 +8,17 @@ import dagster as dg
 
 from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
+from stock_pipeline.defs.quality.evaluations import quality_specs
 from stock_pipeline.defs.table_columns import DESCRIPTIONS
 from stock_pipeline.defs.table_events import (
+    DAYS_AGREE,
     PUBLISHABLE,
     SESSIONS_COMPLETE,
     asset_key,
     check_evaluations,
     metadata_of,
 )
-from stock_pipeline.lib.schemas import TableSpec
+from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, TableSpec
 from stock_pipeline.settings import get_settings
 
 #: Days and years that a table may have; an instant may lie a little in the future.
@@ -34,10 +36,11 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 def table_asset(
     table: TableSpec,
     *,
-    deps: Sequence[dg.AssetKey],
+    deps: Sequence[dg.AssetKey | dg.AssetDep],
     description: str,
     lineage: Mapping[str, Sequence[tuple[dg.AssetKey, str]]],
     warns_of_gaps: bool = False,
+    every_session: bool = True,
 ) -> dg.AssetsDefinition:
     """The asset of a table; materializing a partition makes it anew from its inputs.
 
@@ -47,6 +50,7 @@ def table_asset(
         description: Grain, source and consumer.
         lineage: Per column the columns that it is computed from.
         warns_of_gaps: Whether it has the check `sessions_complete`.
+        every_session: Whether a table without anything new for days stands still.
     """
     key = asset_key(table)
     checks = [
@@ -68,6 +72,18 @@ def table_asset(
                 description="Closed sessions of the exchange calendar have their bars.",
             )
         )
+    if table is BARS_DAILY_TABLE:
+        checks.append(
+            dg.AssetCheckSpec(
+                DAYS_AGREE,
+                asset=key,
+                description=(
+                    "Vendors' daily bars, of history too, differ by at most `daily_tolerance` from "
+                    "what trades or intraday bars of another source add up to."
+                ),
+            )
+        )
+    checks += quality_specs(table, key)
     column_lineage = dg.TableColumnLineage(
         {
             column: [dg.TableColumnDep(asset_key=k, column_name=c) for k, c in sources]
@@ -86,7 +102,7 @@ def table_asset(
         owners=OWNERS,
         tags={"layer": table.layer},
         description=description,
-        freshness_policy=FRESHNESS,
+        freshness_policy=FRESHNESS if every_session else None,
         metadata={
             "dagster/column_schema": column_schema(table),
             "dagster/column_lineage": column_lineage,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from stock_pipeline.defs.preview import chart, preview
+from stock_pipeline.defs.quality.evaluations import quality_evaluations
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
 from stock_pipeline.settings import Settings
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from stock_pipeline.resources.tables import Built
 
 PUBLISHABLE, SESSIONS_COMPLETE = "publishable", "sessions_complete"
+DAYS_AGREE = "days_agree_with_trades"
 
 #: Rows of a table in a check's metadata.
 MOST_ROWS = 20
@@ -96,19 +98,63 @@ def check_evaluations(settings: Settings, built: Built) -> list[dg.AssetCheckEva
                 partition=built.partition,
             )
         )
+    if built.table is BARS_DAILY_TABLE:
+        evaluations.append(_agreement(settings, built))
+    key = asset_key(built.table)
+    evaluations += quality_evaluations(settings, built.table, key, built.partition, built.content)
     return evaluations
 
 
+def _agreement(settings: Settings, built: Built) -> dg.AssetCheckEvaluation:
+    from stock_pipeline.lib.agreement import disagreements
+    from stock_pipeline.lib.verify import counted
+
+    tolerance = settings.daily_tolerance
+    found = disagreements(built.content, tolerance)
+    days = {(row["symbol"], row["trade_date"]) for row in found}
+    return dg.AssetCheckEvaluation(
+        asset_key=asset_key(built.table),
+        check_name=DAYS_AGREE,
+        passed=not found,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"{built.partition}: {counted(len(days), 'day')} by more than {tolerance:.3g} of the "
+            f"price off what trades add up to; {_worst(found[0])}"
+            if found
+            else f"{built.partition}: daily bars agree with roll-ups to {tolerance:.3g} of a price."
+        ),
+        metadata=(
+            {
+                "differences": dg.MetadataValue.table(
+                    [dg.TableRecord(row) for row in found[:MOST_ROWS]]
+                )
+            }
+            if found
+            else {}
+        ),
+        blocking=False,
+        partition=built.partition,
+    )
+
+
+def _worst(row: dict[str, Any]) -> str:
+    return (
+        f"most {row['symbol']} on {row['trade_date']}: {row['price']} {row['daily']:.6g} by "
+        f"{row['daily_source']}, {row['rolled_up']:.6g} by {row['rolled_up_source']}."
+    )
+
+
 def _gaps(settings: Settings, built: Built) -> list[dict[str, object]] | None:
-    from stock_pipeline.lib.completeness import missing_sessions, thin_sessions
-    from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
+    from stock_pipeline.lib.completeness import lunch_breaks, missing_sessions, thin_sessions
+    from stock_pipeline.resources.table_sql import calendar_rules, source_calendars
 
     now = datetime.now(UTC).replace(tzinfo=None)
+    rules, defaults = calendar_rules(settings), source_calendars(settings)
     if built.table is BARS_INTRADAY_TABLE:
-        return thin_sessions(built.content, now)
+        day = date.fromisoformat(built.partition)
+        return thin_sessions(built.content, now, lunch_breaks(built.content, day, rules, defaults))
     if built.table is BARS_DAILY_TABLE:
-        defaults = {f.source: f.calendar or DEFAULT_CALENDAR for f in settings.feeds.values()}
-        return missing_sessions(built.content, calendar_rules(settings), defaults, now)
+        return missing_sessions(built.content, rules, defaults, now)
     return None
 
 

@@ -17,11 +17,21 @@ MOST_ROWS = 20
 HIGHEST_VOLATILITY = 100.0
 
 _PRICES = {"open", "high", "low", "close", "adjusted_close", "vwap", "mean_price", "mean_close"}
-_PRICES |= {"close_usd", "avg_price"}
+_PRICES |= {"close_usd", "avg_price", "ratio", "amount"}
 _VOLATILITIES = {"close_to_close", "parkinson", "garman_klass", "rogers_satchell", "yang_zhang"}
-_VOLATILITIES |= {"ewma", "realized_volatility"}
+_VOLATILITIES |= {"ewma", "realized_volatility", "close_to_close_20"}
 _AMOUNTS = {"volume", "trade_count", "bar_count", "realized_variance", "bipower_variation"}
-_AMOUNTS |= {"sessions_per_year", "observations"}
+_AMOUNTS |= {"sessions_per_year", "observations", "article_count"}
+#: Lowest and highest value.
+_BOUNDS = {
+    "jump_share": (0.0, 1.0),
+    "vader_share": (0.0, 1.0),
+    "relevance": (0.0, 1.0),
+    "sentiment": (-1.0, 1.0),
+    "overall_sentiment": (-1.0, 1.0),
+    "mean_sentiment": (-1.0, 1.0),
+}
+
 
 #: (lower, higher) pairs of columns; checked where a table has both.
 _ORDERED = (
@@ -77,9 +87,11 @@ def violations(spec: TableSpec, table: pa.Table) -> list[Violation]:
             bad = pc.or_(pc.less(column, 0), pc.greater_equal(column, HIGHEST_VOLATILITY))
             bounds = f"from 0 to below {HIGHEST_VOLATILITY:g}"
             found.append(_breach(table, "volatilities_bounded", field.name, bad, bounds))
-        if field.name == "jump_share":
-            bad = pc.or_(pc.less(column, 0), pc.greater(column, 1))
-            found.append(_breach(table, "shares_bounded", field.name, bad, "from 0 to 1"))
+        if field.name in _BOUNDS:
+            least, most = _BOUNDS[field.name]
+            bad = pc.or_(pc.less(column, least), pc.greater(column, most))
+            bounds = f"from {least:g} to {most:g}"
+            found.append(_breach(table, "shares_bounded", field.name, bad, bounds))
     for lower, higher in _ORDERED:
         if {lower, higher} <= set(spec.schema.names):
             bad = pc.greater(table[lower], table[higher])

@@ -8,20 +8,27 @@ from datetime import date, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.sessions import calendar_of, dates_of
+from stock_pipeline.lib.sessions import breaks_of, calendar_of, dates_of
 
-MINUTES = {"1m": 1, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "60m": 60, "1min": 1, "5min": 5}
+#: Length of an intraday bar by the names that sources give it, in minutes.
+MINUTES = {"1m": 1, "2m": 2, "5m": 5, "15m": 15, "30m": 30, "60m": 60, "1h": 60, "90m": 90}
+MINUTES |= {"1min": 1, "5min": 5, "15min": 15, "30min": 30, "60min": 60}
 
 #: A closed session with fewer of its bars than this is told of.
 SHARE_EXPECTED = 0.9
 
+_NO_BREAKS: Mapping[str, tuple[datetime, datetime]] = {}
 
-def thin_sessions(bars: pa.Table, now: datetime) -> list[dict[str, object]]:
+
+def thin_sessions(
+    bars: pa.Table, now: datetime, breaks: Mapping[str, tuple[datetime, datetime]] = _NO_BREAKS
+) -> list[dict[str, object]]:
     """Symbols whose closed session has too few intraday bars.
 
     Args:
         bars: SILVER_BARS_INTRADAY rows of one date.
         now: Naive UTC.
+        breaks: By symbol, the pause for lunch of that date, in which no bar is expected.
 
     Returns:
         One entry a symbol, interval and source: bars found and expected.
@@ -38,6 +45,9 @@ def thin_sessions(bars: pa.Table, now: datetime) -> list[dict[str, object]]:
         if length is None:
             continue
         minutes = (row["session_close"] - row["session_open"]).total_seconds() / 60
+        if row["symbol"] in breaks:
+            begin, end = breaks[row["symbol"]]
+            minutes -= (end - begin).total_seconds() / 60
         expected = max(1, int(minutes // length))
         if row["bar_start_count"] < SHARE_EXPECTED * expected:
             thin.append(
@@ -50,6 +60,23 @@ def thin_sessions(bars: pa.Table, now: datetime) -> list[dict[str, object]]:
                 }
             )
     return sorted(thin, key=lambda r: (str(r["symbol"]), str(r["source"])))
+
+
+def lunch_breaks(
+    bars: pa.Table,
+    trade_date: date,
+    rules: Sequence[tuple[str, str]],
+    defaults: Mapping[str, str],
+) -> dict[str, tuple[datetime, datetime]]:
+    """By symbol, the pause in the session of a date, of those symbols that have one."""
+    pairs = bars.group_by(["symbol", "source"]).aggregate([])
+    found = {
+        row["symbol"]: breaks_of(
+            calendar_of(row["symbol"], rules, defaults.get(row["source"], "XNYS"))
+        ).get(trade_date)
+        for row in pairs.to_pylist()
+    }
+    return {symbol: pause for symbol, pause in found.items() if pause}
 
 
 def missing_sessions(

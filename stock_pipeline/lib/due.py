@@ -12,29 +12,47 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lib import gold_reads, layout
 from stock_pipeline.lib.batches import Decision, MadeFrom, TradeDateSpan
+from stock_pipeline.lib.gold_reads import READS, YEARS_BEFORE, keys_read
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
+    NEWS_TABLE,
+    SENTIMENT_DAILY_TABLE,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
 )
 
+#: Key of the object of a table and partition.
+key_of = gold_reads.key_of
+
 #: Tables in the order in which they are made: inputs first.
 BUILD_ORDER: tuple[TableSpec, ...] = (
     BARS_INTRADAY_TABLE,
     BARS_DAILY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
+    NEWS_TABLE,
     VOLATILITY_INTRADAY_TABLE,
     VOLATILITY_DAILY_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
+    SENTIMENT_DAILY_TABLE,
 )
 
-#: Years of daily bars that a year of volatility_daily reads: its own and the two before.
-YEARS_READ = 3
+#: Years of daily bars that a year of volatility_daily reads: its own and those before.
+YEARS_READ = YEARS_BEFORE + 1
+
+#: Formats whose rows all belong to a year of one silver table.
+_YEARLY = {
+    "index_daily": BARS_DAILY_TABLE,
+    "corporate_action": CORPORATE_ACTIONS_TABLE,
+    "alpha_vantage_news": NEWS_TABLE,
+    "news": NEWS_TABLE,
+}
 
 
 @dataclass(frozen=True)
@@ -77,7 +95,7 @@ class Want:
 
     Attributes:
         batches: Sequence numbers of the batches given that touch the partition, per feed.
-        etags: Lake objects that it reads, key to ETag.
+        etags: Lake objects that it reads, landed ones too, key to ETag.
         state_before: Digest of the EWMA state taken over from an earlier year.
         definition: Digest of the SQL and settings.
     """
@@ -108,14 +126,16 @@ def touches_of(message_format: str, trade_dates: Mapping[str, TradeDateSpan]) ->
     """
     intraday: list[Touch] = []
     daily: dict[str, int] = defaultdict(int)
+    yearly = _YEARLY.get(message_format)
     for day, span in trade_dates.items():
-        daily_rows = span.rows if message_format == "index_daily" else span.daily_rows
+        daily_rows = span.rows if yearly else span.daily_rows
         if daily_rows:
             daily[day[:4]] += daily_rows
         if span.rows > daily_rows:
             rows = span.rows - daily_rows
             intraday.append(Touch(BARS_INTRADAY_TABLE.name, day, rows, merged(span.minutes)))
-    return (*intraday, *(Touch(BARS_DAILY_TABLE.name, year, n) for year, n in daily.items()))
+    name = (yearly or BARS_DAILY_TABLE).name
+    return (*intraday, *(Touch(name, year, n) for year, n in daily.items()))
 
 
 def batch_of(
@@ -140,6 +160,21 @@ def batch_of(
     )
 
 
+@dataclass(frozen=True)
+class Landing:
+    """A landed object by the silver partitions that its bars belong to.
+
+    Attributes:
+        key: Its key.
+        etag: Its version.
+        touches: (table, partition) of each.
+    """
+
+    key: str
+    etag: str
+    touches: frozenset[tuple[str, str]]
+
+
 def is_due(want: Want, made: Made | None) -> bool:
     """Whether a partition would be made from something else now.
 
@@ -160,11 +195,6 @@ def is_due(want: Want, made: Made | None) -> bool:
     )
 
 
-def key_of(table: TableSpec, partition: str) -> str:
-    """Key of a partition's object."""
-    return layout.table_object_key(table.layer, table.name, table.partition_column, partition)
-
-
 def state_year(year: str, objects: Mapping[str, Made]) -> str | None:
     """The latest year before `year` whose volatility_daily exists; EWMA goes on from it."""
     prefix = layout.table_prefix(VOLATILITY_DAILY_TABLE.layer, VOLATILITY_DAILY_TABLE.name)
@@ -174,19 +204,13 @@ def state_year(year: str, objects: Mapping[str, Made]) -> str | None:
 
 def want_gold(table: TableSpec, partition: str, objects: Mapping[str, Made]) -> Want:
     """What a gold partition would be made from now; nothing while its own silver is missing."""
-    silver = BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
-    if key_of(silver, partition) not in objects:
+    reads = READS[table.name]
+    if key_of(reads[0].table, partition) not in objects:
         return Want()
-    if table is not VOLATILITY_DAILY_TABLE:
-        key = key_of(silver, partition)
-        return Want(etags={key: objects[key].etag})
-    years = [f"{int(partition) - back:04d}" for back in range(YEARS_READ)]
-    keys = [key_of(silver, year) for year in years]
-    before = state_year(partition, objects)
+    keys = [key for read in reads for key in keys_read(read, partition, objects)]
+    before = state_year(partition, objects) if table is VOLATILITY_DAILY_TABLE else None
     state = objects[key_of(table, before)].made_from.state_digest if before else ""
-    return Want(
-        etags={key: objects[key].etag for key in keys if key in objects}, state_before=state
-    )
+    return Want(etags={key: objects[key].etag for key in keys}, state_before=state)
 
 
 def want_all(
@@ -194,6 +218,7 @@ def want_all(
     batches: Iterable[Batch],
     objects: Mapping[str, Made],
     definition: str,
+    landings: Iterable[Landing] = (),
 ) -> Iterator[tuple[str, Want]]:
     """Each partition of a table that has an input or an object, and what it would be made from.
 
@@ -205,12 +230,13 @@ def want_all(
         batches: Decided batches; those that every object has examined may be left out.
         objects: Published silver and gold objects by key.
         definition: Digest of the table's SQL and settings.
+        landings: Landed objects.
     """
     prefix = layout.table_prefix(table.layer, table.name)
     existing = {layout.partition_of_key(key) for key in objects if key.startswith(prefix)}
     if table.layer == "gold":
-        silver = BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
-        inputs = layout.table_prefix(silver.layer, silver.name)
+        needed = READS[table.name][0].table
+        inputs = layout.table_prefix(needed.layer, needed.name)
         sources = {layout.partition_of_key(key) for key in objects if key.startswith(inputs)}
         for partition in sorted(sources):
             want = want_gold(table, partition, objects)
@@ -227,6 +253,10 @@ def want_all(
         for key, made in objects.items():
             if key.startswith(days):
                 etags[layout.partition_of_key(key)[:4]][key] = made.etag
+    for landing in landings:
+        for name, partition in landing.touches:
+            if name == table.name:
+                etags[partition][landing.key] = landing.etag
     for partition in sorted({*existing, *seqs, *etags}):
         touching = {feed: tuple(sorted(found)) for feed, found in seqs[partition].items()}
         yield partition, _defined(Want(touching, etags[partition]), definition)
@@ -237,6 +267,7 @@ def due(
     objects: Mapping[str, Made],
     definitions: Mapping[str, str],
     settled: Mapping[str, str] | None = None,
+    landings: Sequence[Landing] = (),
 ) -> Iterator[tuple[TableSpec, str, Want]]:
     """Partitions to make, inputs before what reads them.
 
@@ -245,9 +276,11 @@ def due(
         objects: Published silver and gold objects by key; may be updated between two results.
         definitions: Digest of SQL and settings by table name.
         settled: By key, `Want.digest` of results that were refused or turned out to be empty.
+        landings: Landed objects.
     """
     for table in BUILD_ORDER:
-        for partition, want in want_all(table, batches, objects, definitions[table.name]):
+        wanted = want_all(table, batches, objects, definitions[table.name], landings)
+        for partition, want in wanted:
             key = key_of(table, partition)
             if not is_due(want, objects.get(key)):
                 continue

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from typing import NamedTuple
+from urllib.parse import quote, unquote
 
 #: A feed or table name that may appear in a key: no slash, no dot first, nothing to escape.
 SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
 
 SEQ_DIGITS = 12
+#: Characters of a symbol, as the decoders allow.
+MOST_SYMBOL = 64
 
 
 def _safe(name: str) -> str:
@@ -127,3 +131,59 @@ def partition_of_key(key: str) -> str:
 def rejected_key(layer: str, table: str, partition: str, run_id: str) -> str:
     """Key of a result that a blocking check refused to publish."""
     return f"_rejected/{_safe(layer)}/{_safe(table)}/{_safe(partition)}/{_safe(run_id)}.parquet"
+
+
+#: Every landed object, of any source.
+LANDING_PREFIX = "landing/"
+#: Replaced after landed objects changed: who watches them need not list them all.
+LANDING_MARK = "_landing/changed"
+
+
+class Landed(NamedTuple):
+    """What a landed object holds: bars of one symbol and length.
+
+    Attributes:
+        source: Vendor, as the settings name it.
+        symbol: As the vendor spells it.
+        interval: Length of its bars, such as 1d.
+        first: First trade_date.
+        end: First trade_date that does not belong to it any more.
+    """
+
+    source: str
+    symbol: str
+    interval: str
+    first: date
+    end: date
+
+
+def landing_key(landed: Landed) -> str:
+    """Key of a landed object; what a symbol may not be in a key is percent-encoded."""
+    folder = f"{LANDING_PREFIX}{_safe(landed.source)}/{_encoded(landed.symbol)}"
+    name = f"{landed.first.isoformat()}_{landed.end.isoformat()}"
+    return f"{folder}/{_safe(landed.interval)}/{name}.csv"
+
+
+def landed_of_key(key: str) -> Landed | None:
+    """What the key of a landed object says; None for any other key."""
+    day = r"(\d{4}-\d{2}-\d{2})"
+    found = re.fullmatch(rf"landing/([^/]+)/([^/]+)/([^/]+)/{day}_{day}\.csv", key)
+    if found is None:
+        return None
+    source, symbol, interval, first, end = found.groups()
+    try:
+        landed = Landed(
+            source, unquote(symbol), interval, date.fromisoformat(first), date.fromisoformat(end)
+        )
+        # Two spellings of one symbol would be two objects of the same bars.
+        return landed if landing_key(landed) == key else None
+    except ValueError:
+        return None
+
+
+def _encoded(symbol: str) -> str:
+    """A symbol as one folder: `BRK.B` as it is, `^GSPC` as `%5EGSPC`, `..` as `%2E%2E`."""
+    if not symbol or len(symbol) > MOST_SYMBOL:
+        raise ValueError(f"{symbol!r} cannot be a folder: a symbol has 1 to {MOST_SYMBOL} letters.")
+    encoded = quote(symbol, safe="")
+    return encoded.replace(".", "%2E") if set(encoded) == {"."} else encoded

@@ -70,6 +70,39 @@ DAILY_BARS = pa.schema(
     ]
 )
 
+#: Splits and dividends as a source tells of them; `trade_date` is the ex-date.
+CORPORATE_ACTIONS = pa.schema(
+    [
+        pa.field("symbol", pa.string(), nullable=False),
+        pa.field("trade_date", pa.date32(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("ratio", pa.float64()),
+        pa.field("amount", pa.float64()),
+        pa.field("currency", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        *KAFKA_COLUMNS,
+    ]
+)
+
+#: One row an article and ticker; `event_time` is the time of publication.
+NEWS = pa.schema(
+    [
+        pa.field("symbol", pa.string(), nullable=False),
+        pa.field("event_time", TIMESTAMP, nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("summary", pa.string()),
+        pa.field("publisher", pa.string()),
+        pa.field("overall_sentiment", pa.float64()),
+        pa.field("ticker_sentiment", pa.float64()),
+        pa.field("relevance", pa.float64()),
+        pa.field("label", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("trade_date", pa.date32(), nullable=False),
+        *KAFKA_COLUMNS,
+    ]
+)
+
 QUARANTINE = pa.schema(
     [
         pa.field("kafka_partition", pa.int32(), nullable=False),
@@ -151,12 +184,49 @@ SILVER_BARS_DAILY = pa.schema(
     ]
 )
 
+SILVER_CORPORATE_ACTIONS = pa.schema(
+    [
+        pa.field("symbol", pa.string(), nullable=False),
+        pa.field("ex_date", pa.date32(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        #: Of a split: new shares for one old; NULL for a dividend.
+        pa.field("ratio", pa.float64()),
+        #: Of a dividend: cash a share, in the currency of the price; NULL for a split.
+        pa.field("amount", pa.float64()),
+        pa.field("currency", pa.string()),
+        *LATEST_RECORD_COLUMNS,
+    ]
+)
+
+SILVER_NEWS = pa.schema(
+    [
+        pa.field("symbol", pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("published_at", TIMESTAMP, nullable=False),
+        pa.field("trade_date", pa.date32(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("summary", pa.string()),
+        pa.field("publisher", pa.string()),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("overall_sentiment", pa.float64()),
+        #: What the article says of the symbol, -1 to 1; by `score_from`: vendor or vader.
+        pa.field("sentiment", pa.float64(), nullable=False),
+        pa.field("score_from", pa.string(), nullable=False),
+        pa.field("relevance", pa.float64()),
+        pa.field("label", pa.string()),
+        *LATEST_RECORD_COLUMNS,
+    ]
+)
+
 GOLD_VOLATILITY_DAILY = pa.schema(
     [
         pa.field("symbol", pa.string(), nullable=False),
         pa.field("trade_date", pa.date32(), nullable=False),
         pa.field("source", pa.string(), nullable=False),
         pa.field("window_days", pa.int32(), nullable=False),
+        #: Of the day, adjusted for splits and dividends; the same in every window's row.
+        pa.field("log_return", pa.float64()),
         pa.field("close_to_close", pa.float64()),
         pa.field("parkinson", pa.float64()),
         pa.field("garman_klass", pa.float64()),
@@ -196,6 +266,19 @@ GOLD_DAILY_AVERAGE_PRICE = pa.schema(
     ]
 )
 
+GOLD_SENTIMENT_DAILY = pa.schema(
+    [
+        pa.field("symbol", pa.string(), nullable=False),
+        pa.field("trade_date", pa.date32(), nullable=False),
+        pa.field("article_count", pa.int64(), nullable=False),
+        pa.field("mean_sentiment", pa.float64()),
+        pa.field("vader_share", pa.float64(), nullable=False),
+        pa.field("log_return", pa.float64()),
+        pa.field("close_to_close_20", pa.float64()),
+        pa.field("realized_volatility", pa.float64()),
+    ]
+)
+
 
 @dataclass(frozen=True)
 class TableSpec:
@@ -226,6 +309,14 @@ BARS_INTRADAY_TABLE = TableSpec(
 BARS_DAILY_TABLE = TableSpec(
     "silver", "bars_daily", SILVER_BARS_DAILY, "year", ("symbol", "trade_date", "source")
 )
+CORPORATE_ACTIONS_TABLE = TableSpec(
+    "silver",
+    "corporate_actions",
+    SILVER_CORPORATE_ACTIONS,
+    "year",
+    ("symbol", "ex_date", "kind", "source"),
+)
+NEWS_TABLE = TableSpec("silver", "news", SILVER_NEWS, "year", ("symbol", "url"))
 VOLATILITY_DAILY_TABLE = TableSpec(
     "gold",
     "volatility_daily",
@@ -243,9 +334,17 @@ VOLATILITY_INTRADAY_TABLE = TableSpec(
 DAILY_AVERAGE_PRICE_TABLE = TableSpec(
     "gold", "daily_average_price", GOLD_DAILY_AVERAGE_PRICE, "year", ("symbol", "trade_date")
 )
+SENTIMENT_DAILY_TABLE = TableSpec(
+    "gold", "sentiment_daily", GOLD_SENTIMENT_DAILY, "year", ("symbol", "trade_date")
+)
 
-SILVER_TABLES = (BARS_INTRADAY_TABLE, BARS_DAILY_TABLE)
-GOLD_TABLES = (VOLATILITY_DAILY_TABLE, VOLATILITY_INTRADAY_TABLE, DAILY_AVERAGE_PRICE_TABLE)
+SILVER_TABLES = (BARS_INTRADAY_TABLE, BARS_DAILY_TABLE, CORPORATE_ACTIONS_TABLE, NEWS_TABLE)
+GOLD_TABLES = (
+    VOLATILITY_DAILY_TABLE,
+    VOLATILITY_INTRADAY_TABLE,
+    DAILY_AVERAGE_PRICE_TABLE,
+    SENTIMENT_DAILY_TABLE,
+)
 
 #: Bronze table of each message format.
 BRONZE_SCHEMAS: dict[str, pa.Schema] = {
@@ -253,4 +352,7 @@ BRONZE_SCHEMAS: dict[str, pa.Schema] = {
     "bar": BARS,
     "alpha_vantage_intraday": BARS,
     "index_daily": DAILY_BARS,
+    "corporate_action": CORPORATE_ACTIONS,
+    "alpha_vantage_news": NEWS,
+    "news": NEWS,
 }

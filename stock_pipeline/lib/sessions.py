@@ -108,6 +108,19 @@ def session_of(calendar: str, trade_date: date) -> tuple[datetime, datetime] | N
     return session
 
 
+@cache
+def breaks_of(calendar: str) -> dict[date, tuple[datetime, datetime]]:
+    """The pause for lunch of each date that has one, naive UTC."""
+    if calendar == ALWAYS_OPEN:
+        return {}
+    schedule = _calendar(calendar).schedule
+    pauses = schedule[["break_start", "break_end"]].dropna()
+    return {
+        day.date(): tuple(t.tz_convert("UTC").tz_localize(None).to_pydatetime() for t in pause)
+        for day, pause in zip(pauses.index, pauses.itertuples(index=False), strict=True)
+    }
+
+
 def symbol_sessions(
     symbols: Iterable[str],
     trade_date: date,

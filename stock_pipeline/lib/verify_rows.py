@@ -15,7 +15,7 @@ from stock_pipeline.lib.batches import Decision, PartitionCount, TradeDateSpan
 from stock_pipeline.lib.spans import merge_spans, trade_date_spans
 
 #: Formats whose message may hold many rows.
-DOCUMENT_FORMATS = ("alpha_vantage_intraday",)
+DOCUMENT_FORMATS = ("alpha_vantage_intraday", "alpha_vantage_news")
 
 Offsets = npt.NDArray[np.int64]
 _NONE: Offsets = np.array([], np.int64)

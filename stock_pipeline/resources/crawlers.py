@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 TABLE_LEVEL = 3
 #: Relative to the target. None of our tables has such a folder: a target that somebody widens to
 #: the whole bucket must not turn the log of offsets into tables.
-EXCLUSIONS = ("_offset_log/**", "_rejected/**")
+EXCLUSIONS = ("_offset_log/**", "_rejected/**", "landing/**", "_landing/**")
 #: Files that are read in each folder; one object of ours has the schema of all others there.
 SAMPLE_SIZE = 10
 FIRST_POLL_SECONDS = 0.5

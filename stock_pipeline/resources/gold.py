@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from stock_pipeline.lib import volatility
+from stock_pipeline.lib import layout, volatility
 from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.checks import Violation
 from stock_pipeline.lib.due import Want, key_of
+from stock_pipeline.lib.gold_reads import READS, keys_read, with_partition
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
-    SILVER_BARS_DAILY,
+    SENTIMENT_DAILY_TABLE,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
@@ -49,10 +50,9 @@ class GoldMaker:
         """
         if not want.etags:
             return Draft(table.schema.empty_table(), MadeFrom(definition=want.definition))
-        parts: dict[str, pa.Table] = {}
-        etags: dict[str, str] = {}
-        for key in sorted(want.etags):
-            parts[key], etags[key] = self.lake.read_table(key)
+        if table is SENTIMENT_DAILY_TABLE:
+            return self._sentiment(partition, want)
+        parts, etags = self._read(want.etags)
         made_from = MadeFrom(etags=etags, definition=want.definition)
         precedence = self.settings.source_precedence
         if table is VOLATILITY_INTRADAY_TABLE:
@@ -62,13 +62,21 @@ class GoldMaker:
             bars = parts[key_of(BARS_DAILY_TABLE, partition)]
             made = volatility.daily_average_price(bars, int(partition), precedence)
             return Draft(made, made_from, _counted(table, made, bars, exactly=True))
-        bars = pa.concat_tables(
-            [part.replace_schema_metadata(None).cast(SILVER_BARS_DAILY) for part in parts.values()]
+        bars, actions = (
+            [parts[key].replace_schema_metadata(None).cast(read.table.schema) for key in keys]
+            for read in READS[table.name]
+            for keys in [keys_read(read, partition, parts)]
         )
         before, digest = self._state(state_year)
         options = self.settings.volatility
         made, state = volatility.volatility_daily(
-            bars, int(partition), options.windows, options.ewma_lambda, precedence, before
+            pa.concat_tables(bars),
+            int(partition),
+            options.windows,
+            options.ewma_lambda,
+            precedence,
+            before,
+            pa.concat_tables(actions) if actions else None,
         )
         return Draft(
             made,
@@ -81,6 +89,37 @@ class GoldMaker:
             ),
             _counted(table, made, parts[key_of(BARS_DAILY_TABLE, partition)], exactly=False),
         )
+
+    def _sentiment(self, year: str, want: Want) -> Draft:
+        """Of a year's intraday volatility only the days with news are read."""
+        news_read, daily_read, intraday_read = READS[SENTIMENT_DAILY_TABLE.name]
+        news, etags = self._read(keys_read(news_read, year, want.etags))
+        articles = with_partition(news_read.table, news).drop_columns("year")
+        daily, daily_etags = self._read(keys_read(daily_read, year, want.etags))
+        keys = keys_read(intraday_read, year, want.etags)
+        days = {day.isoformat() for day in articles["trade_date"].to_pylist()}
+        intraday, read = self._read(k for k in keys if layout.partition_of_key(k) in days)
+        unread = {key: want.etags[key] for key in keys if key not in read}
+        made = volatility.sentiment_daily(
+            articles,
+            int(year),
+            with_partition(daily_read.table, daily).drop_columns("year"),
+            with_partition(intraday_read.table, intraday),
+        )
+        found = dict(sorted((etags | daily_etags | read | unread).items()))
+        return Draft(
+            made,
+            MadeFrom(etags=found, definition=want.definition),
+            _counted(SENTIMENT_DAILY_TABLE, made, articles, exactly=True),
+        )
+
+    def _read(self, keys: Iterable[str]) -> tuple[dict[str, pa.Table], dict[str, str]]:
+        """Objects and their ETags by key."""
+        parts: dict[str, pa.Table] = {}
+        etags: dict[str, str] = {}
+        for key in sorted(keys):
+            parts[key], etags[key] = self.lake.read_table(key)
+        return parts, etags
 
     def _state(self, year: str | None) -> tuple[State, str]:
         if year is None:

@@ -10,7 +10,16 @@ from pathlib import Path
 
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.batches import Commit, MadeFrom
-from stock_pipeline.lib.due import BUILD_ORDER, Batch, Made, Touch, Want, batch_of, key_of
+from stock_pipeline.lib.due import (
+    BUILD_ORDER,
+    Batch,
+    Landing,
+    Made,
+    Touch,
+    Want,
+    batch_of,
+    key_of,
+)
 from stock_pipeline.lib.intervals import Interval, covers
 from stock_pipeline.lib.schemas import TableSpec
 
@@ -25,8 +34,11 @@ CREATE INDEX IF NOT EXISTS touches_open ON touches (open) WHERE open;
 CREATE INDEX IF NOT EXISTS touches_of_batch ON touches (feed, seq);
 CREATE TABLE IF NOT EXISTS objects (key TEXT PRIMARY KEY, etag TEXT, made_from TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS settled (key TEXT PRIMARY KEY, digest TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS landings (key TEXT PRIMARY KEY, etag TEXT, touches TEXT) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS landing_seen (mark TEXT, at REAL);
 CREATE TABLE IF NOT EXISTS adoptions (feed TEXT, seq INTEGER, PRIMARY KEY (feed, seq));
 """
+_TABLES = ("batches", "touches", "objects", "settled", "landings", "landing_seen", "adoptions")
 
 
 @dataclass(frozen=True)
@@ -60,12 +72,14 @@ class IndexStore:
     Attributes:
         objects: Published objects by key.
         settled: By key, digest of the inputs whose result was refused or empty.
+        landings: Landed objects by key.
     """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.objects: dict[str, Made] = {}
         self.settled: dict[str, str] = {}
+        self.landings: dict[str, Landing] = {}
         self._seen_version: int | None = None
         self._db = sqlite3.connect(path, timeout=60, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
@@ -79,9 +93,10 @@ class IndexStore:
     def clear(self) -> None:
         """Forget everything."""
         with self._db:
-            for table in ("batches", "touches", "objects", "settled", "adoptions"):
+            for table in _TABLES:
                 self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
         self.objects.clear()
+        self.landings.clear()
         self.settled.clear()
 
     def load(self) -> None:
@@ -99,6 +114,10 @@ class IndexStore:
                 self.objects[key] = Made(etag, MadeFrom.model_validate_json(text))
         self.settled.clear()
         self.settled.update(self._db.execute("SELECT key, digest FROM settled").fetchall())
+        self.landings.clear()
+        for key, etag, text in self._db.execute("SELECT key, etag, touches FROM landings"):
+            touches = frozenset((name, partition) for name, partition in json.loads(text))
+            self.landings[key] = Landing(key, etag, touches)
 
     def known(self, feed: str) -> set[int]:
         """Sequence numbers of a feed's batches and adoptions."""
@@ -176,6 +195,30 @@ class IndexStore:
                 self._db.execute("DELETE FROM objects WHERE key = ?", (key,))
                 self.objects.pop(key, None)
                 self._reopen(key, {})
+
+    def landing_seen(self) -> tuple[str, float]:
+        """The mark at which landed objects were last listed, and when (Unix seconds)."""
+        row = self._db.execute("SELECT mark, at FROM landing_seen").fetchone()
+        return (str(row[0]), float(row[1])) if row else ("", 0.0)
+
+    def put_landings(self, found: Iterable[Landing], gone: Iterable[str]) -> None:
+        """Add or replace landed objects, and forget others."""
+        with self._db:
+            for key in gone:
+                self._db.execute("DELETE FROM landings WHERE key = ?", (key,))
+                self.landings.pop(key, None)
+            for landing in found:
+                self._db.execute(
+                    "REPLACE INTO landings VALUES (?, ?, ?)",
+                    (landing.key, landing.etag, json.dumps(sorted(landing.touches))),
+                )
+                self.landings[landing.key] = landing
+
+    def put_landing_seen(self, mark: str, at: float) -> None:
+        """Remember that every landed object was listed and read at this mark."""
+        with self._db:
+            self._db.execute("DELETE FROM landing_seen")
+            self._db.execute("INSERT INTO landing_seen VALUES (?, ?)", (mark, at))
 
     def settle(self, key: str, want: Want | None) -> None:
         """Remember that a partition need not be tried while it would be made from this."""

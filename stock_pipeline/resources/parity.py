@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -14,15 +14,11 @@ from stock_pipeline.lib.batches import FOOTER_KEY, MadeFrom
 from stock_pipeline.lib.catalog_diff import glue_name
 from stock_pipeline.lib.checks import Violation, violations
 from stock_pipeline.lib.due import Made, is_due, key_of, want_gold
+from stock_pipeline.lib.gold_reads import READS, Read, keys_read, with_partition
+from stock_pipeline.lib.gold_sql import gold_sql
 from stock_pipeline.lib.parity import Parity, compare
-from stock_pipeline.lib.schemas import (
-    BARS_DAILY_TABLE,
-    BARS_INTRADAY_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    TableSpec,
-)
+from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.sql_files import run
-from stock_pipeline.lib.volatility import YEARS_BEFORE, gold_sql
 from stock_pipeline.resources.athena import AthenaRunner, QueryResult
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
 from stock_pipeline.resources.lake_tables import lake_tables, partitions_of
@@ -71,9 +67,7 @@ class GoldParity:
         self.lake = lake
         self.table = table
         self.runner = runner
-        self.silver = (
-            BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
-        )
+        self.reads = READS[table.name]
 
     def newest(self, count: int = NEWEST) -> list[str]:
         """The table's newest partitions, the newest first."""
@@ -108,26 +102,29 @@ class GoldParity:
     def _compare(self, partition: str) -> PartitionParity | None:
         """One try; None where silver changed meanwhile."""
         content, published = self._published(key_of(self.table, partition))
-        keys = self._silver_keys(partition)
-        parts, objects = self._read(keys)
+        listed = self._listed(partition)
+        keys = [key for found in listed.values() for key in found]
+        parts, objects = self._read(listed)
         earlier = self._state_before(partition)
         objects |= {key: Made(made.etag, made.made_from) for key, made in earlier.items()}
         states = [dict(made.made_from.state) for made in earlier.values()]
-        sql = self._sql(
-            f'"{self.settings.catalog.database}"."{glue_name("silver", self.silver.name)}"',
-            partition,
-            states[0] if states else {},
-        )
+        state = states[0] if states else {}
+        names = {
+            read.parameter: f'"{self.settings.catalog.database}"."{_glue_name(read)}"'
+            for read in self.reads
+            if read.parameter in parts
+        }
+        sql = self._sql(names, partition, state)
         if len(sql.encode()) > MOST_SQL_BYTES:
             note = (
                 f"{self.table.name} {partition} was not compared: with the EWMA state of "
-                f"{len(states[0]):,} symbols its SQL is longer than the {MOST_SQL_BYTES:,} bytes "
+                f"{len(state):,} symbols its SQL is longer than the {MOST_SQL_BYTES:,} bytes "
                 "that Athena takes."
             )
             return PartitionParity(partition, notes=(note,))
-        # The text is the same but for the name of the table.
-        here = self._sql("bars", partition, states[0] if states else {})
-        expected = run(here, {"bars": parts}, self.table.schema)
+        # The text is the same but for the names of the tables.
+        here = self._sql({name: name for name in parts}, partition, state)
+        expected = run(here, parts, self.table.schema)
         query = self.runner.run(sql)
         if self._etags(keys) != {k: m.etag for k, m in objects.items() if k in keys}:
             return None
@@ -143,12 +140,16 @@ class GoldParity:
         return PartitionParity(partition, athena, compare(expected, content, self.table.key), query)
 
     def _sql(
-        self, source: str, partition: str, state: dict[str, tuple[float | None, float]]
+        self,
+        names: Mapping[str, str],
+        partition: str,
+        state: dict[str, tuple[float | None, float]],
     ) -> str:
         options = self.settings.volatility
         return gold_sql(
             self.table.name,
-            source_table=source,
+            source_table=names["source_table"],
+            others={name: text for name, text in names.items() if name != "source_table"},
             partition=partition,
             windows=options.windows,
             ewma_lambda=options.ewma_lambda,
@@ -163,28 +164,31 @@ class GoldParity:
         made_from = MadeFrom.model_validate_json(footer) if footer else MadeFrom()
         return file.read().replace_schema_metadata(None), made_from
 
-    def _silver_keys(self, partition: str) -> list[str]:
-        back = YEARS_BEFORE if self.table is VOLATILITY_DAILY_TABLE else 0
-        if not back:
-            return [key_of(self.silver, partition)]
-        years = range(int(partition) - back, int(partition) + 1)
-        return [key_of(self.silver, f"{year:04d}") for year in years]
+    def _listed(self, partition: str) -> dict[str, list[str]]:
+        """Keys of the objects that the partition reads, by parameter of its SQL."""
+        listed: dict[str, list[str]] = {}
+        for read in self.reads:
+            prefix = layout.table_prefix(read.table.layer, read.table.name)
+            there = {entry.key for entry in self.lake.list(prefix)}
+            listed[read.parameter] = keys_read(read, partition, there)
+        return listed
 
-    def _read(self, keys: Sequence[str]) -> tuple[pa.Table, dict[str, Made]]:
-        """Silver with its partition column as the string that Athena sees; ETags by key."""
-        tables, objects = [], dict[str, Made]()
-        column = self.silver.partition_column
-        schema = self.silver.schema.append(pa.field(column, pa.string()))
-        for key in keys:
-            try:
-                table, etag = self.lake.read_table(key)
-            except ObjectNotFoundError:
-                continue
-            objects[key] = Made(etag, MadeFrom())
-            value = pa.repeat(layout.partition_of_key(key), table.num_rows)
-            table = table.select(self.silver.schema.names).replace_schema_metadata(None)
-            tables.append(table.append_column(column, value).cast(schema))
-        return pa.concat_tables([schema.empty_table(), *tables]), objects
+    def _read(
+        self, listed: Mapping[str, Sequence[str]]
+    ) -> tuple[dict[str, pa.Table], dict[str, Made]]:
+        """Tables as Athena sees them by parameter, those without object left out; ETags by key."""
+        tables, objects = dict[str, pa.Table](), dict[str, Made]()
+        for read in self.reads:
+            parts = dict[str, pa.Table]()
+            for key in listed[read.parameter]:
+                try:
+                    parts[key], etag = self.lake.read_table(key)
+                except ObjectNotFoundError:
+                    continue
+                objects[key] = Made(etag, MadeFrom())
+            if parts or read is self.reads[0]:
+                tables[read.parameter] = with_partition(read.table, parts)
+        return tables, objects
 
     def _etags(self, keys: Sequence[str]) -> dict[str, str]:
         entries = [self.lake.head(key) for key in keys]
@@ -209,6 +213,10 @@ class GoldParity:
             if (t.layer, t.name) == (self.table.layer, self.table.name)
         )
         return sorted((value for (value,) in partitions_of(self.lake, table)), reverse=True)
+
+
+def _glue_name(read: Read) -> str:
+    return glue_name(read.table.layer, read.table.name)
 
 
 def largest_difference(parities: Sequence[PartitionParity]) -> float:

@@ -1,4 +1,4 @@
-"""How silver partitions are made: absorbed batch by batch, or anew from bronze."""
+"""How silver partitions are made: absorbed batch by batch, or anew from bronze and history."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib import bars, layout
+from stock_pipeline.lib import bars, history, layout
 from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.checks import Violation
 from stock_pipeline.lib.due import Want
@@ -25,11 +25,9 @@ from stock_pipeline.lib.sessions import ALWAYS_OPEN, calendar_of, symbol_session
 from stock_pipeline.resources.bronze_reader import BronzeReader
 from stock_pipeline.resources.index_store import Input
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
+from stock_pipeline.resources.landing import BAR_FORMATS, LandedReader, is_landed
 from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
 from stock_pipeline.settings import Settings
-
-VENDOR_FORMATS = ("bar", "alpha_vantage_intraday")
-DAILY_INTERVAL = "1d"
 
 #: Trades aggregated at once; a day with more is made in pieces.
 MOST_TRADES = 2_000_000
@@ -85,11 +83,13 @@ class SilverMaker:
         lake: Lake,
         index: BatchIndex,
         reader: BronzeReader | None = None,
+        landed: LandedReader | None = None,
     ) -> None:
         self.settings = settings
         self.lake = lake
         self.index = index
         self.reader = reader or BronzeReader(lake)
+        self.landed = landed or LandedReader(lake)
         self._rules = calendar_rules(settings)
 
     def bars_intraday(self, day: str, want: Want, current: Current | None, full: bool) -> Draft:
@@ -108,22 +108,28 @@ class SilverMaker:
             for piece in _pieces(minutes, rows):
                 reaching = [i for i in ours if overlap(i.minutes, piece)]
                 trades = self.reader.days(reaching, "trade", trade_date, trade_date, piece)
-                sessions = self._sessions(trades, trade_date, feeds)
+                sessions = self._sessions(trades, trade_date, self._default_calendar(feeds))
                 made = bars.bars_from_trades(trades, source, sessions)
                 table = bars.replace_minutes(table, made, piece, source)
-        for message_format in VENDOR_FORMATS:
+        for message_format in BAR_FORMATS:
             for _, feeds in self._feeds(message_format):
                 new = [i for i in fresh if i.feed in feeds]
                 if not new:
                     continue
                 rows = self.reader.days(new, message_format, trade_date, trade_date)
-                rows = rows.filter(pc.field("interval") != DAILY_INTERVAL)
-                sessions = self._sessions(rows, trade_date, feeds)
+                rows = rows.filter(pc.field("interval") != history.DAILY)
+                sessions = self._sessions(rows, trade_date, self._default_calendar(feeds))
                 made = bars.bars_from_vendor(rows, sessions)
                 table = bars.merge_latest(table, made, BARS_INTRADAY_TABLE.key)
+        was = current.made_from.etags if current and kept is not None else {}
+        landed, etags = self.landed.new(want.etags, was, trade_date, trade_date)
+        for source, rows in landed:
+            sessions = self._sessions(rows, trade_date, self._calendar_of_history(source))
+            made = bars.bars_from_vendor(rows, sessions)
+            table = bars.merge_latest(table, made, BARS_INTRADAY_TABLE.key)
         if table is None:
             table = BARS_INTRADAY_TABLE.schema.empty_table()
-        return Draft(table, self._made_from(want, current, {}))
+        return Draft(table, self._made_from(want, current, etags))
 
     def bars_daily(self, year: str, want: Want, current: Current | None, full: bool) -> Draft:
         """Bars of a year: new daily bars of vendors, and the roll-up of days that changed."""
@@ -133,21 +139,27 @@ class SilverMaker:
         # A rolled-up row counts its bars, a vendor's has none.
         vendor = kept and kept.filter(pc.field("bar_count").is_null())
         rolled = kept and kept.filter(pc.field("bar_count").is_valid())
-        for message_format in ("index_daily", *VENDOR_FORMATS):
+        for message_format in ("index_daily", *BAR_FORMATS):
             for _, feeds in self._feeds(message_format):
                 new = [i for i in fresh if i.feed in feeds]
                 if not new:
                     continue
                 rows = self.reader.days(new, message_format, first, last)
+                yearly = self._sessions_per_year(rows, self._default_calendar(feeds))
                 if message_format == "index_daily":
-                    made = bars.daily_bars(rows, self._sessions_per_year(rows, feeds))
+                    made = bars.daily_bars(rows, yearly)
                 else:
-                    rows = rows.filter(pc.field("interval") == DAILY_INTERVAL)
-                    made = bars.daily_from_vendor_bars(rows, self._sessions_per_year(rows, feeds))
+                    made = bars.daily_from_vendor_bars(rows, yearly)
                 vendor = bars.merge_latest(vendor, made, BARS_DAILY_TABLE.key)
         was = dict(current.made_from.etags) if current and kept is not None else {}
-        etags = {key: etag for key, etag in was.items() if want.etags.get(key) == etag}
-        changed = [key for key in {**was, **want.etags} if key not in etags]
+        landed, landed_etags = self.landed.new(want.etags, was, first, last)
+        for source, rows in landed:
+            yearly = self._sessions_per_year(rows, self._calendar_of_history(source))
+            made = bars.daily_from_vendor_bars(rows, yearly)
+            vendor = bars.merge_latest(vendor, made, BARS_DAILY_TABLE.key)
+        days = {key for key in {**was, **want.etags} if not is_landed(key)}
+        etags = {key: was[key] for key in days & was.keys() if want.etags.get(key) == was[key]}
+        changed = sorted(days - etags.keys())
         rolled, read = self._roll_up(rolled, changed)
         vendor = SILVER_BARS_DAILY.empty_table() if vendor is None else vendor
         # Where a source sent the day's bar itself, that is the official one.
@@ -156,7 +168,7 @@ class SilverMaker:
         table = pa.concat_tables(
             [_conform(vendor, BARS_DAILY_TABLE), _conform(rolled, BARS_DAILY_TABLE)]
         )
-        return Draft(table, self._made_from(want, current, etags | read))
+        return Draft(table, self._made_from(want, current, etags | read | landed_etags))
 
     def _roll_up(
         self, rolled: pa.Table | None, keys: Sequence[str]
@@ -195,6 +207,8 @@ class SilverMaker:
             or current is None
             or made_from.definition != want.definition
             or any(i.replaces for i in new)
+            # A bar that a landed object has no more gives way to the one that it hid.
+            or any(is_landed(k) and want.etags.get(k) != e for k, e in made_from.etags.items())
         )
         removed = sorted(examined.keys() - self.settings.feeds.keys())
         if anew and any(examined[feed] for feed in removed):
@@ -229,24 +243,27 @@ class SilverMaker:
     def _default_calendar(self, feeds: Sequence[str]) -> str:
         return self.settings.feeds[feeds[0]].calendar or DEFAULT_CALENDAR
 
-    def _sessions(self, rows: pa.Table, day: date, feeds: Sequence[str]) -> pa.Table:
+    def _calendar_of_history(self, source: str) -> str:
+        wanted = self.settings.history.get(source)
+        return (wanted and wanted.calendar) or DEFAULT_CALENDAR
+
+    def _sessions(self, rows: pa.Table, day: date, calendar: str) -> pa.Table:
         volatility = self.settings.volatility
         return symbol_sessions(
             _symbols(rows),
             day,
             self._rules,
-            self._default_calendar(feeds),
+            calendar,
             volatility.sessions_per_year,
             volatility.sessions_per_year_247,
         )
 
-    def _sessions_per_year(self, rows: pa.Table, feeds: Sequence[str]) -> pa.Table:
+    def _sessions_per_year(self, rows: pa.Table, calendar: str) -> pa.Table:
         volatility = self.settings.volatility
         symbols = _symbols(rows)
-        default = self._default_calendar(feeds)
         yearly = [
             volatility.sessions_per_year_247
-            if calendar_of(symbol, self._rules, default) == ALWAYS_OPEN
+            if calendar_of(symbol, self._rules, calendar) == ALWAYS_OPEN
             else volatility.sessions_per_year
             for symbol in symbols
         ]

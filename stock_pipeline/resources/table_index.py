@@ -6,24 +6,34 @@ the truth: the file may be deleted at any time and is then read again, a bounded
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lib import history, layout
 from stock_pipeline.lib.batches import MadeFrom
-from stock_pipeline.lib.due import Batch, Made, Want, due, state_year, want_all, want_gold
+from stock_pipeline.lib.due import Batch, Landing, Made, Want, due, state_year, want_all, want_gold
 from stock_pipeline.lib.intervals import Interval, Numbers
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
 from stock_pipeline.resources.index_store import IndexStore, Input
-from stock_pipeline.resources.lake import DamagedObjectError, Lake, ObjectEntry
+from stock_pipeline.resources.lake import (
+    DamagedObjectError,
+    Lake,
+    ObjectEntry,
+    ObjectNotFoundError,
+)
+from stock_pipeline.resources.landing import LandedDamagedError, read_landed
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.resources.table_sql import table_definitions
 from stock_pipeline.settings import Settings
 
 #: The most commits and footers that one refresh reads, so that a tick ends in time.
 MOST_PER_REFRESH = 2_000
+#: Landed objects are listed when their mark has changed, and after this in any case: a run that
+#: died before it set the mark, and objects that a person put or removed.
+LANDING_LIST_SECONDS = 600.0
 
 
 class TableIndex:
@@ -63,6 +73,7 @@ class TableIndex:
             for feed in self.settings.feeds:
                 self._refresh_feed(feed, most, pool)
             self._refresh_objects(most, pool)
+            self._refresh_landings(most, pool)
 
     def catch_up(self) -> None:
         """Refresh until nothing is behind."""
@@ -77,7 +88,9 @@ class TableIndex:
     def due_one_by_one(self) -> Iterator[tuple[TableSpec, str]]:
         """Like `due`, each looked at when its turn comes: after `record` told of its inputs."""
         objects, settled = self._store.objects, self._store.settled
-        for table, partition, _ in due(self._open(), objects, self.definitions, settled):
+        landings = list(self._store.landings.values())
+        found = due(self._open(), objects, self.definitions, settled, landings)
+        for table, partition, _ in found:
             yield table, partition
 
     def want(self, table: TableSpec, partition: str) -> Want:
@@ -91,7 +104,9 @@ class TableIndex:
                 prefix = f"{layout.table_prefix('silver', BARS_INTRADAY_TABLE.name)}trade_date="
                 days = f"{prefix}{partition}-"
                 inputs = {k: m for k, m in objects.items() if k.startswith(days)}
-            found = dict(want_all(table, self._open(table, partition), inputs, ""))
+            where = (table.name, partition)
+            landings = [x for x in self._store.landings.values() if where in x.touches]
+            found = dict(want_all(table, self._open(table, partition), inputs, "", landings))
             want = found.get(partition, Want())
         return replace(want, definition=self.definitions[table.name])
 
@@ -186,6 +201,40 @@ class TableIndex:
             if made_from
         )
         self._store.remove_objects(known.keys() - listed.keys())
+
+    def _refresh_landings(self, most: int, pool: ThreadPoolExecutor) -> None:
+        mark = self.lake.head(layout.LANDING_MARK)
+        now, (seen, at) = time.time(), self._store.landing_seen()
+        etag = mark.etag if mark else ""
+        if etag == seen and at <= now < at + LANDING_LIST_SECONDS:
+            return
+        listed = {
+            e.key: e.etag
+            for e in self.lake.list(layout.LANDING_PREFIX)
+            if layout.landed_of_key(e.key)
+        }
+        known = self._store.landings
+        changed = [k for k, e in listed.items() if k not in known or known[k].etag != e]
+        left = len(changed) > most
+        read = [*pool.map(self._landing, changed[:most], [listed[k] for k in changed[:most]])]
+        self._store.put_landings((x for x in read if x), [*(known.keys() - listed.keys())])
+        if left:
+            self.behind = True
+        else:
+            self._store.put_landing_seen(etag, now)
+
+    def _landing(self, key: str, etag: str) -> Landing | None:
+        """What a landed object touches; one that cannot be read, all that its key names."""
+        landed = layout.landed_of_key(key)
+        try:
+            rows, etag, _ = read_landed(self.lake, key)
+        except ObjectNotFoundError:
+            return None
+        except LandedDamagedError:
+            # Making these partitions fails and says so; without it they would lose its bars.
+            where = history.partitions_of_key(landed) if landed else ()
+            return Landing(key, etag, frozenset(where))
+        return Landing(key, etag, frozenset(history.partitions_of(rows)))
 
     def _footer(self, entry: ObjectEntry) -> MadeFrom | None:
         try:

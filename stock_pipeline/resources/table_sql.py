@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from stock_pipeline.lib.due import BUILD_ORDER
+from stock_pipeline.lib.gold_sql import sql_definition
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
-from stock_pipeline.lib.volatility import sql_definition
 from stock_pipeline.settings import Settings
 
 #: Of feeds and symbols that name none.
@@ -14,6 +14,15 @@ DEFAULT_CALENDAR = "XNYS"
 def calendar_rules(settings: Settings) -> tuple[tuple[str, str], ...]:
     """(pattern, calendar) in order of precedence."""
     return tuple((rule.pattern, rule.calendar) for rule in settings.calendars)
+
+
+def source_calendars(settings: Settings) -> dict[str, str]:
+    """By source, the calendar of symbols that no rule matches."""
+    given = [
+        *((source, wanted.calendar) for source, wanted in settings.history.items()),
+        *((feed.source, feed.calendar) for feed in settings.feeds.values()),
+    ]
+    return {source: calendar or DEFAULT_CALENDAR for source, calendar in given}
 
 
 def table_definitions(settings: Settings) -> dict[str, str]:

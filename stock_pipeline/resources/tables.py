@@ -14,14 +14,11 @@ from stock_pipeline.lib import checks, layout
 from stock_pipeline.lib.batches import FOOTER_KEY, MadeFrom
 from stock_pipeline.lib.checks import Violation
 from stock_pipeline.lib.due import Want, key_of
-from stock_pipeline.lib.schemas import (
-    BARS_INTRADAY_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    TableSpec,
-)
+from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.resources.gold import GoldMaker
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError, PreconditionFailedError
-from stock_pipeline.resources.silver import Current, Draft, SilverMaker
+from stock_pipeline.resources.silver import Current, Draft
+from stock_pipeline.resources.silver_tables import SilverTables
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.settings import Settings
 
@@ -82,7 +79,7 @@ class TableBuilder:
         self.index = index or TableIndex(settings, lake, settings.home / "table_index.sqlite")
         if index is None:
             self.index.catch_up()
-        self._silver = SilverMaker(settings, lake, self.index)
+        self._silver = SilverTables(settings, lake, self.index)
         self._gold = GoldMaker(settings, lake)
 
     def build(self, table: TableSpec, partition: str, *, full: bool = False) -> Built:
@@ -159,9 +156,7 @@ class TableBuilder:
                     f"{table.name} {partition} was made from batches whose commits are missing "
                     "from the offset log; the object stays as it is. Restore _offset_log/."
                 )
-        if table is BARS_INTRADAY_TABLE:
-            return self._silver.bars_intraday(partition, want, current, full)
-        return self._silver.bars_daily(partition, want, current, full)
+        return self._silver.make(table, partition, want, current, full)
 
     def _current(self, key: str) -> Current | None:
         try:

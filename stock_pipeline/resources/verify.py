@@ -16,7 +16,10 @@ from stock_pipeline.lib.offsets import TopicOffsets
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
+    NEWS_TABLE,
+    SENTIMENT_DAILY_TABLE,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
@@ -26,6 +29,7 @@ from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.verify_catalogue import AthenaVerifier, CatalogueVerifier
 from stock_pipeline.resources.verify_feed import FeedVerifier, Progress
+from stock_pipeline.resources.verify_landing import partitions_landed, verify_landing
 from stock_pipeline.resources.verify_objects import listing
 from stock_pipeline.resources.verify_strangers import strangers_of_lake, strangers_of_tables
 from stock_pipeline.resources.verify_tables import TableVerifier
@@ -138,7 +142,9 @@ class _Verify:
         if self.scope.whole:
             findings = list(strangers_of_tables(self.lake))
             others, notes = strangers_of_lake(self.lake, self.settings)
-            self.report.findings += [*findings, *others]
+            landing, changed = verify_landing(self.lake, self.progress)
+            self.report.checks.append(landing)
+            self.report.findings += [*findings, *others, *changed]
             self.report.notes += notes
         with TemporaryDirectory(prefix="stock_pipeline_verify_") as folder:
             # Of a part, the kept index saves reading every commit there is; the whole trusts none.
@@ -191,6 +197,9 @@ class _Verify:
             return existing
         for name, partition in self.touched:
             found[name].add(partition)
+        if self.scope.first and not self.scope.feeds:
+            for name, partition in partitions_landed(self.lake, self.scope.first, self.scope.last):
+                found[name] |= {partition} & existing[name]
         found[BARS_DAILY_TABLE.name] |= {day[:4] for day in found[BARS_INTRADAY_TABLE.name]}
         days, years = found[BARS_INTRADAY_TABLE.name], found[BARS_DAILY_TABLE.name]
         reading = {f"{int(y) + n:04d}" for y in years for n in range(YEARS_READ)}
@@ -199,6 +208,11 @@ class _Verify:
             reading & existing[VOLATILITY_DAILY_TABLE.name]
         )
         found[DAILY_AVERAGE_PRICE_TABLE.name] = set(years)
+        told = found[CORPORATE_ACTIONS_TABLE.name]
+        reading = {f"{int(y) + n:04d}" for y in told for n in range(YEARS_READ)}
+        found[VOLATILITY_DAILY_TABLE.name] |= reading & existing[VOLATILITY_DAILY_TABLE.name]
+        read = found[VOLATILITY_DAILY_TABLE.name] & existing[SENTIMENT_DAILY_TABLE.name]
+        found[SENTIMENT_DAILY_TABLE.name] = found[NEWS_TABLE.name] | read
         return found
 
     def _uncompared(self, what: str, why: str, place: str) -> None:

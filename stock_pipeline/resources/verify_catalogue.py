@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from stock_pipeline.lib import layout
 from stock_pipeline.lib.catalog_diff import differences, glue_name
-from stock_pipeline.lib.schemas import (
-    BARS_DAILY_TABLE,
-    BARS_INTRADAY_TABLE,
-    GOLD_TABLES,
-    TableSpec,
-)
+from stock_pipeline.lib.gold_reads import READS
+from stock_pipeline.lib.schemas import GOLD_TABLES, TableSpec
 from stock_pipeline.lib.verify import Check, Finding, Kind, counted
 from stock_pipeline.resources.athena import AthenaError, AthenaRunner
 from stock_pipeline.resources.glue import Catalogue
@@ -101,13 +98,11 @@ class AthenaVerifier:
             known: Tables that the catalogue has: of others, Athena cannot read the silver.
         """
         for table in GOLD_TABLES:
-            silver = (
-                BARS_INTRADAY_TABLE if table.partition_column == "trade_date" else BARS_DAILY_TABLE
-            )
-            if partitions[table.name] and glue_name(silver.layer, silver.name) not in known:
+            unknown = self._unknown(table, known)
+            if partitions[table.name] and unknown:
                 self.notes.append(
                     f"Athena was not asked for {table.name}: the catalogue does not know "
-                    f"{silver.layer}/{silver.name} yet."
+                    f"{', '.join(unknown)} yet."
                 )
                 continue
             newest = sorted(partitions[table.name], reverse=True)[:ATHENA_PARTITIONS]
@@ -119,6 +114,16 @@ class AthenaVerifier:
             f"{counted(self._rows, 'row')}"
         )
         return Check("Athena", sentence, self._scanned, len(self.findings))
+
+    def _unknown(self, table: TableSpec, known: Collection[str]) -> list[str]:
+        """Tables that a gold table reads and Athena cannot; one without an object is not read."""
+        needed, *others = (read.table for read in READS[table.name])
+        there = [t for t in others if any(listing(self.lake, layout.table_prefix(t.layer, t.name)))]
+        return [
+            f"{t.layer}/{t.name}"
+            for t in (needed, *there)
+            if glue_name(t.layer, t.name) not in known
+        ]
 
     def _compare(self, table: TableSpec, partition: str) -> None:
         name = f"{self.settings.catalog.database}.{glue_name(table.layer, table.name)}"

@@ -16,14 +16,15 @@ from stock_pipeline.lib.batches import FOOTER_KEY, MadeFrom
 from stock_pipeline.lib.due import Made, Want, is_due, key_of
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.parity import RELATIVE_TOLERANCE, compare
-from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, VOLATILITY_DAILY_TABLE, TableSpec
+from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.verify import Check, Finding, Kind, counted
 from stock_pipeline.resources.bronze_reader import BronzeReader
 from stock_pipeline.resources.gold import GoldMaker
 from stock_pipeline.resources.index_store import Input
 from stock_pipeline.resources.lake import UNREADABLE, DamagedObjectError, Lake, ObjectNotFoundError
 from stock_pipeline.resources.offset_log import OffsetLog
-from stock_pipeline.resources.silver import Draft, SilverMaker
+from stock_pipeline.resources.silver import Draft
+from stock_pipeline.resources.silver_tables import SilverTables
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.verify_feed import Progress
 from stock_pipeline.resources.verify_objects import listing, utc_now
@@ -217,11 +218,9 @@ class TableVerifier:
         read = {i.key: i.bytes for i in view.inputs(table, partition) if i.key not in self._counted}
         self._bytes += sum(read.values())
         self._counted |= read.keys()
-        maker = SilverMaker(self.settings, self.lake, view, self._bronze)
+        maker = SilverTables(self.settings, self.lake, view, self._bronze)
         want = Want(etags=dict(was.made_from.etags), definition=want.definition)
-        if table is BARS_INTRADAY_TABLE:
-            return maker.bars_intraday(partition, want, None, full=True)
-        return maker.bars_daily(partition, want, None, full=True)
+        return maker.make(table, partition, want, None, full=True)
 
     def _compared(self, table: TableSpec, partition: str, draft: Draft, was: Published) -> int:
         kind = Kind.WRONG_SILVER if table.layer == "silver" else Kind.WRONG_GOLD

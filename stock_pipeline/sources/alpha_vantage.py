@@ -66,6 +66,7 @@ class AlphaVantage:
     def __init__(self, context: Context) -> None:
         self._context, self._settings = context, context.settings
         self._http = HttpClient(context, VENDOR, ZONE)
+        self.quotas = self._http.quotas
 
     def fetch(self, request: Request) -> Iterator[Message]:
         """One document a symbol; of intraday history one a symbol and month."""
@@ -211,7 +212,7 @@ def _failure(
 SOURCE = SourceKind(
     summary="bars, quotes and news with sentiment by REST, as the vendor's JSON documents",
     open=AlphaVantage,
-    formats={"bars": "alpha_vantage_intraday", "quote": None, "news": None},
+    formats={"bars": "alpha_vantage_intraday", "quote": None, "news": "alpha_vantage_news"},
     # Of a free key; a paid one has none a day.
     defaults=SourceSettings(
         base_url="https://www.alphavantage.co", requests_per_second=1, requests_per_day=25

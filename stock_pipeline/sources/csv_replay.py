@@ -23,10 +23,15 @@ REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {
     "index_daily": ("Index", "Date", "Open", "High", "Low", "Close", "Volume"),
     "trade": ("symbol", "time", "price", "size"),
     "bar": ("symbol", "start", "interval", "open", "high", "low", "close", "volume"),
+    "corporate_action": ("symbol", "ex_date", "kind"),
+    "news": ("symbol", "time", "url", "title"),
 }
+#: Formats whose files hold whole documents of a vendor.
+DOCUMENT_FORMATS = ("alpha_vantage_intraday", "alpha_vantage_news")
 #: Columns that stay text although they may look like numbers.
 TEXT_COLUMNS = frozenset(
     {"Index", "Date", "symbol", "start", "interval", "source", "trade_id", "venue"}
+    | {"ex_date", "kind", "currency", "url", "title", "summary", "publisher"}
 )
 #: A cell with more is an unclosed quote that swallows the rows after it.
 MOST_CELL_CHARACTERS = 16 * 1024 * 1024
@@ -46,15 +51,15 @@ def file_messages(path: Path, message_format: str) -> Iterator[Message]:
     UTF-8 stay as they are: messages that the decoder rejects.
 
     Args:
-        path: CSV with a header, or for `alpha_vantage_intraday` one JSON document a line
-            (`.jsonl`) or a file (`.json`).
+        path: CSV with a header, or for a vendor's documents one JSON document a line (`.jsonl`)
+            or a file (`.json`).
         message_format: Format of the feed.
 
     Raises:
         ReplayError: The file cannot be read, lacks a column or has one twice, or its quotes leave
             open where a row ends. Messages of the rows before were given.
     """
-    if message_format == "alpha_vantage_intraday":
+    if message_format in DOCUMENT_FORMATS:
         yield from _documents(path)
         return
     with _open(path) as file:

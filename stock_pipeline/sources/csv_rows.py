@@ -26,10 +26,13 @@ OPTIONS = ("file", "format", "sample", "seed", "every", "limit")
 
 
 class CsvRows:
-    """Options: file, format, sample (true or false), seed, every (seconds a row), limit (rows)."""
+    """Options: file, format, sample (true or false), seed, limit (rows), every (seconds a row).
+
+    Without `every`, rows come as fast as possible, those at random one a second.
+    """
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._context, self.quotas = context, None
 
     def fetch(self, request: Request) -> Iterator[Message]:
         """Rows of the file, of these symbols or of all."""
@@ -42,7 +45,8 @@ class CsvRows:
             )
         path = Path(options["file"])
         sampled = options.get("sample", "false") == "true"
-        every = self._number(options.get("every", "0"), "every")
+        # Rows at random have no end: as fast as possible they would fill the topic's disk.
+        every = self._number(options.get("every", "1" if sampled else "0"), "every")
         limit = self._number(options["limit"], "limit") if "limit" in options else None
         seed = int(self._number(options["seed"], "seed")) if "seed" in options else None
         try:

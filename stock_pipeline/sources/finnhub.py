@@ -14,22 +14,19 @@ from urllib.parse import quote
 
 from websockets.sync.client import ClientConnection
 
-from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.settings_sources import SourceSettings
 from stock_pipeline.sources import records
 from stock_pipeline.sources.messages import Message
-from stock_pipeline.sources.redaction import redacted
 from stock_pipeline.sources.source import (
     BadKeyError,
     Context,
-    Notice,
     PremiumError,
     RateLimitedError,
     Request,
     SourceKind,
     UsageError,
 )
-from stock_pipeline.sources.streaming import Stream
+from stock_pipeline.sources.streaming import Speech, Stream
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -38,9 +35,10 @@ class Finnhub:
     """See `SOURCE`."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._context, self.quotas = context, None
         key = context.settings.api_key
         self._key = key.get_secret_value() if key else ""
+        self._speech = Speech(context, "Finnhub")
         self._symbols: tuple[str, ...] = ()
         self._heard: datetime | None = None
 
@@ -67,13 +65,10 @@ class Finnhub:
         for symbol in self._symbols:
             connection.send(json.dumps({"type": "subscribe", "symbol": symbol}))
         if self._heard:
-            self._context.notify(
-                Notice(
-                    "skipped",
-                    f"Finnhub's trades from {self._heard:%Y-%m-%d %H:%M:%S} to"
-                    f" {datetime.now(UTC):%H:%M:%S} UTC did not come: the connection was away, and"
-                    " Finnhub does not repeat them.",
-                )
+            self._speech.skipped(
+                f"Finnhub's trades from {self._heard:%Y-%m-%d %H:%M:%S} to"
+                f" {datetime.now(UTC):%H:%M:%S} UTC did not come: the connection was away, and"
+                " Finnhub does not repeat them."
             )
         self._heard = datetime.now(UTC)
         yield from ()
@@ -87,7 +82,7 @@ class Finnhub:
         elif kind == "error" or (isinstance(document, dict) and "error" in document):
             self._judge(str(document.get("error") or document.get("msg")))
         elif kind != "ping":
-            self._skipped("sent something that is no trade", document)
+            self._speech.left_out("sent something that is no trade", document)
 
     def _trade(self, trade: Any) -> Iterator[Message]:
         try:
@@ -95,11 +90,11 @@ class Finnhub:
                 trade["s"], _EPOCH + timedelta(milliseconds=trade["t"]), trade["p"], trade["v"]
             )
         except (KeyError, TypeError, OverflowError):
-            self._skipped("sent a trade without symbol, time, price or size", trade)
+            self._speech.left_out("sent a trade without symbol, time, price or size", trade)
 
     def _judge(self, said: str) -> None:
         """What an error frame means: some pass, some stay."""
-        said = self._shown(said)
+        said = self._speech.shown(said)
         lower = said.lower()
         if "limit" in lower:
             raise RateLimitedError(f"takes no more for now ({said})")
@@ -107,15 +102,7 @@ class Finnhub:
             raise BadKeyError(f"Finnhub does not accept the key ({said}).")
         if "access" in lower:
             raise PremiumError(f"Finnhub's plan of this key does not hold that ({said}).")
-        self._context.notify(Notice("skipped", f"Finnhub says: {said}"))
-
-    def _skipped(self, what: str, thing: Any) -> None:
-        self._context.notify(
-            Notice("skipped", f"Finnhub {what}; it was left out: {self._shown(json.dumps(thing))}")
-        )
-
-    def _shown(self, said: str) -> str:
-        return one_line(redacted(said, [self._key]))[:160]
+        self._speech.skipped(f"Finnhub says: {said}")
 
 
 SOURCE = SourceKind(

@@ -26,6 +26,7 @@ class Massive:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._rest = MassiveRest(context)
+        self.quotas = self._rest.quotas
         self._only_new = OnlyNew()
 
     def fetch(self, request: Request) -> Iterator[Message]:

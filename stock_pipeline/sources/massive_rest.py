@@ -105,6 +105,7 @@ class MassiveRest:
         key = context.settings.api_key
         bearer = f"Bearer {key.get_secret_value() if key else ''}"
         self._client = HttpClient(context, "Massive", headers={"Authorization": bearer})
+        self.quotas = self._client.quotas
         self._delay_told = False
 
     def bars(

@@ -9,20 +9,17 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection
 
-from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.sources.massive_rest import Event, MassiveRest, bar_event, instant, trade_event
 from stock_pipeline.sources.messages import Message
-from stock_pipeline.sources.redaction import redacted
 from stock_pipeline.sources.source import (
     BadKeyError,
     Context,
-    Notice,
     PremiumError,
     RateLimitedError,
     Request,
     SourceError,
 )
-from stock_pipeline.sources.streaming import Stream
+from stock_pipeline.sources.streaming import Speech, Stream
 
 _MINUTE = timedelta(minutes=1)
 _BAR = ("o", "h", "l", "c", "v", "vw")
@@ -47,6 +44,7 @@ class MassiveStream:
         self._event = "T" if request.what == "trades" else "AM"
         key = context.settings.api_key
         self._key = key.get_secret_value() if key else ""
+        self._speech = Speech(context, "Massive")
         #: Of each symbol, the time of the last trade or the start of the last bar that was sent.
         self._last: dict[str, datetime] = {}
         #: The same where none was sent yet.
@@ -92,7 +90,7 @@ class MassiveStream:
             if kind == "status":
                 self._judge(event)
             elif kind != self._event:
-                self._skipped("sent what was not asked for", event)
+                self._speech.left_out("sent what was not asked for", event)
             else:
                 yield from self._arrived(event)
 
@@ -100,7 +98,7 @@ class MassiveStream:
         try:
             event = _event(raw)
         except (KeyError, TypeError, ValueError, OverflowError):
-            self._skipped("sent something incomplete", raw)
+            self._speech.left_out("sent something incomplete", raw)
             return
         if event.symbol in self._unsure:
             self._unsure.discard(event.symbol)
@@ -134,16 +132,13 @@ class MassiveStream:
                 yield from self._new(event)
         except SourceError as error:
             what = "trades" if self._event == "T" else "bars"
-            self._context.notify(
-                Notice(
-                    "skipped",
-                    f"Massive's {what} of {symbol} from {start:%Y-%m-%d %H:%M:%S} to"
-                    f" {end:%H:%M:%S} UTC, when the connection was away, may be missing: {error}",
-                )
+            self._speech.skipped(
+                f"Massive's {what} of {symbol} from {start:%Y-%m-%d %H:%M:%S} to"
+                f" {end:%H:%M:%S} UTC, when the connection was away, may be missing: {error}"
             )
 
     def _judge(self, event: dict[str, Any]) -> None:
-        status, said = event.get("status"), self._shown(str(event.get("message")))
+        status, said = event.get("status"), self._speech.shown(str(event.get("message")))
         lower = said.lower()
         if status == "auth_failed":
             raise BadKeyError(f"Massive does not accept the key ({said}).")
@@ -154,15 +149,7 @@ class MassiveStream:
         if status in {"error", "not_authorized"}:
             if "access" in lower or "authorized" in lower or "plan" in lower:
                 raise PremiumError(f"Massive's plan of this key does not hold that ({said}).")
-            self._context.notify(Notice("skipped", f"Massive says: {said}"))
-
-    def _skipped(self, what: str, thing: Any) -> None:
-        self._context.notify(
-            Notice("skipped", f"Massive {what}; it was left out: {self._shown(json.dumps(thing))}")
-        )
-
-    def _shown(self, said: str) -> str:
-        return one_line(redacted(said, [self._key]))[:160]
+            self._speech.skipped(f"Massive says: {said}")
 
 
 def _event(raw: dict[str, Any]) -> Event:

@@ -63,16 +63,7 @@ class Quotas:
         settings = self._settings
         with self._transaction() as db:
             now = self._clock()  # Not before: another process may have held the file meanwhile.
-            stop = db.execute(
-                "SELECT until FROM stopped WHERE account = ? AND until > ?", (self._account, now)
-            ).fetchone()
-            if stop:
-                raise self._daily_limit(datetime.fromtimestamp(stop[0], self._zone))
-            today, tomorrow = self._day(now)
-            if settings.requests_per_day and (
-                len(self._since(db, today.timestamp())) >= settings.requests_per_day
-            ):
-                raise self._daily_limit(tomorrow)
+            self._left(db, now)
             seconds = max(
                 self._until_free(db, now, 1.0, settings.requests_per_second),
                 self._until_free(db, now, 60.0, settings.requests_per_minute),
@@ -82,6 +73,16 @@ class Quotas:
                 db.execute("DELETE FROM requests WHERE at < ?", (now - _KEPT_SECONDS,))
         return seconds
 
+    def left_today(self) -> int | None:
+        """Requests that may still be made today; None where the settings name no limit.
+
+        Raises:
+            DailyLimitError: None may.
+            UnavailableError: The file of the quotas cannot be used.
+        """
+        with self._transaction() as db:
+            return self._left(db, self._clock())
+
     def stop_today(self) -> DailyLimitError:
         """Remember that the vendor takes no more today; the error that says so."""
         _, until = self._day(self._clock())
@@ -90,6 +91,21 @@ class Quotas:
                 "INSERT OR REPLACE INTO stopped VALUES (?, ?)", (self._account, until.timestamp())
             )
         return self._daily_limit(until)
+
+    def _left(self, db: sqlite3.Connection, now: float) -> int | None:
+        """What is left of the day's requests, see `left_today`."""
+        stop = db.execute(
+            "SELECT until FROM stopped WHERE account = ? AND until > ?", (self._account, now)
+        ).fetchone()
+        if stop:
+            raise self._daily_limit(datetime.fromtimestamp(stop[0], self._zone))
+        most, (today, tomorrow) = self._settings.requests_per_day, self._day(now)
+        if not most:
+            return None
+        left = most - len(self._since(db, today.timestamp()))
+        if left <= 0:
+            raise self._daily_limit(tomorrow)
+        return left
 
     def _day(self, now: float) -> tuple[datetime, datetime]:
         """Where the vendor's day begins, and the next one."""

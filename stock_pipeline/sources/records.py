@@ -78,12 +78,12 @@ def bar(
 
 
 def split(symbol: str, day: date, ratio: float, source: str) -> Message:
-    """A corporate action: `ratio` shares for one, from this trade date on."""
-    return _message(symbol, date=day.isoformat(), action="split", ratio=ratio, source=source)
+    """A message of the format `corporate_action`: `ratio` shares for one, from this date on."""
+    return _message(symbol, ex_date=day.isoformat(), kind="split", ratio=ratio, source=source)
 
 
 def dividend(symbol: str, day: date, amount: float, currency: str | None, source: str) -> Message:
-    """A corporate action: paid a share; who buys on this trade date does not get it.
+    """A message of the format `corporate_action`: who buys on this date does not get it.
 
     Args:
         symbol: Also the key.
@@ -94,8 +94,8 @@ def dividend(symbol: str, day: date, amount: float, currency: str | None, source
     """
     return _message(
         symbol,
-        date=day.isoformat(),
-        action="dividend",
+        ex_date=day.isoformat(),
+        kind="dividend",
         amount=amount,
         currency=currency,
         source=source,

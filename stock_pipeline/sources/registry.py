@@ -51,6 +51,22 @@ def source_settings(settings: Settings, name: str) -> SourceSettings:
     return defaults.model_copy(update={key: getattr(given, key) for key in given.model_fields_set})
 
 
+def key_problem(settings: Settings, name: str) -> str | None:
+    """The sentence that says that a source needs a key and none is set; None where all is well.
+
+    Raises:
+        UsageError: There is no such source.
+    """
+    chosen = source_settings(settings, name)
+    if not source_kind(name).needs_key or (chosen.api_key and chosen.api_key.get_secret_value()):
+        return None
+    return (
+        f"Source {name} needs a key and none is set; nothing was fetched. Set"
+        f" STOCK_PIPELINE__SOURCES__{name.upper()}__API_KEY in .env; docs/sources.md says how"
+        " to get one."
+    )
+
+
 def open_source(
     settings: Settings,
     name: str,
@@ -66,11 +82,7 @@ def open_source(
     """
     from stock_pipeline.sources.source import BadKeyError, Context
 
-    kind, chosen = source_kind(name), source_settings(settings, name)
-    if kind.needs_key and not (chosen.api_key and chosen.api_key.get_secret_value()):
-        raise BadKeyError(
-            f"Source {name} needs a key and none is set; nothing was fetched. Set"
-            f" STOCK_PIPELINE__SOURCES__{name.upper()}__API_KEY in .env; docs/sources.md says how"
-            " to get one."
-        )
-    return kind.open(Context(chosen, settings.home, notify, stop))
+    if problem := key_problem(settings, name):
+        raise BadKeyError(problem)
+    chosen = source_settings(settings, name)
+    return source_kind(name).open(Context(chosen, settings.home, notify, stop))

@@ -18,7 +18,7 @@ class Simulated:
     """Options: rate (trades a second), seed. History and faults: `stock-pipeline simulate`."""
 
     def __init__(self, context: Context) -> None:
-        self._context = context
+        self._context, self.quotas = context, None
 
     def fetch(self, request: Request) -> Iterator[Message]:
         """Trades as they happen."""

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.settings_sources import SourceSettings, What
 from stock_pipeline.sources.messages import Message
 
-What = Literal["trades", "bars", "quote", "news", "actions", "rows"]
+if TYPE_CHECKING:
+    from stock_pipeline.sources.quotas import Quotas
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,13 @@ class Notice:
             was asked for does not come. info: other.
         sentence: One, without secrets.
         until: When a wait ends, aware.
+        error: Why something is skipped, where that was an error.
     """
 
     kind: Literal["wait", "pause", "skipped", "info"]
     sentence: str
     until: datetime | None = None
+    error: SourceError | None = None
 
 
 class SourceError(Exception):
@@ -69,6 +72,10 @@ class BadKeyError(SourceError):
 
 class PremiumError(SourceError):
     """The vendor wants to be paid for this; asking again changes nothing."""
+
+
+#: Asking again changes nothing.
+REFUSALS = (UsageError, BadKeyError, PremiumError)
 
 
 class DailyLimitError(SourceError):
@@ -150,6 +157,11 @@ class Context:
 class Source(Protocol):
     """Gives messages. Made anew for each use, by one thread."""
 
+    @property
+    def quotas(self) -> Quotas | None:
+        """Those of the key; None where nobody counts."""
+        ...
+
     def fetch(self, request: Request) -> Iterator[Message]:
         """What was asked for, each message once, in the order of the vendor.
 
@@ -206,4 +218,4 @@ def each_symbol(
         try:
             yield from fetch(symbol)
         except SymbolError as error:
-            context.notify(Notice("skipped", str(error)))
+            context.notify(Notice("skipped", str(error), error=error))

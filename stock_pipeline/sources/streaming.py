@@ -11,6 +11,7 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.redaction import hide_in_logs, redacted
 from stock_pipeline.sources.source import (
@@ -22,15 +23,45 @@ from stock_pipeline.sources.source import (
 )
 
 _logger = logging.getLogger("websockets.client")
-# Below, it writes parts of what is sent, so perhaps a part of the key, which no filter knows.
-_logger.setLevel(logging.INFO)
+# It writes parts of what is sent, so perhaps a part of the key, which no filter knows; and a
+# traceback for a vendor that answers no ping, which is a sentence here.
+_logger.setLevel(logging.CRITICAL)
 
 #: Frames that wait while the sender is busy, such as during a request for what was missed; where
 #: more wait, reading pauses, down to the vendor.
 _WAITING_FRAMES = 4096
+_MOST_SHOWN = 160
 _LARGEST_FRAME = 16 * 1024 * 1024
 #: How soon a silent stream sees that the user wants an end, in seconds.
 _LOOK = 0.2
+
+
+class Speech:
+    """What the user is told of a vendor's stream, without the key.
+
+    Args:
+        context: Of the source.
+        vendor: For sentences.
+    """
+
+    def __init__(self, context: Context, vendor: str) -> None:
+        self._context, self._vendor = context, vendor
+        key = context.settings.api_key
+        self._key = key.get_secret_value() if key else ""
+        hide_in_logs(self._key, _logger.name)
+
+    def shown(self, said: str) -> str:
+        """Words of the vendor, fit to be shown: one line, short, without the key."""
+        return one_line(redacted(said, [self._key]))[:_MOST_SHOWN]
+
+    def left_out(self, why: str, thing: Any) -> None:
+        """Tell that something which the vendor sent is no message."""
+        shown = self.shown(json.dumps(thing))
+        self.skipped(f"{self._vendor} {why}; it was left out: {shown}")
+
+    def skipped(self, sentence: str) -> None:
+        """Tell that something does not come."""
+        self._context.notify(Notice("skipped", sentence))
 
 
 class Stream:
@@ -55,9 +86,7 @@ class Stream:
     ) -> None:
         self._context, self._vendor, self._url = context, vendor, url
         self._open, self._read = open, read
-        key = context.settings.api_key
-        self._secrets = [key.get_secret_value()] if key else []
-        hide_in_logs("".join(self._secrets), _logger.name)
+        self._speech = Speech(context, vendor)
 
     def messages(self) -> Iterator[Message]:
         """All messages until the user wants an end.
@@ -116,9 +145,7 @@ class Stream:
         try:
             document = json.loads(frame)
         except ValueError:
-            self._context.notify(
-                Notice("skipped", f"{self._vendor} sent {len(frame):,} bytes that are not JSON.")
-            )
+            self._speech.skipped(f"{self._vendor} sent {len(frame):,} bytes that are not JSON.")
             return
         yield from self._read(document)
 
@@ -141,7 +168,7 @@ class Stream:
             return f"closed the connection{f' ({said})' if said else ''}"
         if isinstance(error, TimeoutError):
             return "gave no answer in time"
-        return f"cannot be reached ({type(error).__name__}: {redacted(str(error), self._secrets)})"
+        return f"cannot be reached ({type(error).__name__}: {self._speech.shown(str(error))})"
 
 
 def _frames(connection: ClientConnection, stop: Event) -> Iterator[str | bytes]:

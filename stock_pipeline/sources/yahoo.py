@@ -59,6 +59,7 @@ class Yahoo:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._client = YahooClient(context)
+        self.quotas = self._client.quotas
         self._only_new = OnlyNew()
 
     def fetch(self, request: Request) -> Iterator[Message]:
@@ -233,6 +234,6 @@ def _rounded(price: float, meta: Mapping[str, Any], digits: int = _PRICE_DIGITS)
 SOURCE = SourceKind(
     summary="Yahoo Finance: bars, last prices, splits and dividends; no key",
     open=Yahoo,
-    formats={"bars": "bar", "quote": "trade", "actions": None},
+    formats={"bars": "bar", "quote": "trade", "actions": "corporate_action"},
     defaults=SourceSettings(requests_per_second=2),
 )

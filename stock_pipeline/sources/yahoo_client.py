@@ -45,7 +45,8 @@ class YahooClient:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._session = _YahooSession(context)
+        self.quotas = Quotas(context.home, "Yahoo", context.settings, UTC)
+        self._session = _YahooSession(context, self.quotas)
         yfinance.config.debug.hide_exceptions = False
         yfinance.set_tz_cache_location(str(context.home / "yfinance"))
 
@@ -123,10 +124,9 @@ class YahooClient:
 class _YahooSession(Session[Response]):
     """What yfinance asks through: within the quotas, elsewhere when the settings say so."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, quotas: Quotas) -> None:
         super().__init__(impersonate="chrome")
-        self._context = context
-        self._quotas = Quotas(context.home, "Yahoo", context.settings, UTC)
+        self._context, self._quotas = context, quotas
         self._chart: Response | None = None
 
     def request(self, method: Any, url: str, *args: Any, **kwargs: Any) -> Response:

@@ -40,6 +40,7 @@ class ProcessSpec:
         restored: Makes again what it forgot when it died. Called when it is ready after a restart;
             a ProcessError is shown, and it is called again.
         runs_once: Exit code 0 is success, not a reason to start it again.
+        final_codes: Exit codes after which a new start would end in the same way.
         noise: Log lines with any of these are left out when the log is quoted.
     """
 
@@ -52,6 +53,7 @@ class ProcessSpec:
     stop_seconds: float = 10.0
     restored: Callable[[], None] | None = None
     runs_once: bool = False
+    final_codes: frozenset[int] = frozenset()
     noise: tuple[str, ...] = ()
 
 

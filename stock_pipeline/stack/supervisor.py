@@ -92,9 +92,14 @@ class Supervisor:
         """The child of that name; KeyError when there is none."""
         return self._children[name].child
 
+    def is_alive(self, name: str) -> bool:
+        """Whether there is such a child, and it runs."""
+        return name in self._children and self._children[name].child.is_alive
+
     def has_succeeded(self, name: str) -> bool:
         """Whether a child that runs once has ended with exit code 0."""
-        return name in self._children and self._children[name].done
+        found = self._children.get(name)
+        return found is not None and found.done and found.child.return_code == 0
 
     def check(self) -> None:
         """Start again what has ended and whose back-off is over, and restore what is ready."""
@@ -136,6 +141,11 @@ class Supervisor:
         self._tell_watchdog(-(child.pid or 0))
         if child.spec.runs_once and child.return_code == 0:
             supervised.done = True
+            return
+        if child.return_code in child.spec.final_codes:
+            supervised.done = True
+            said = " ".join(child.last_lines(2)) or "it said nothing"
+            self._notify(f"{child.spec.name} ended and is not started again: {said}")
             return
         supervised.backoff = supervised.backoff.after_end(now, now - supervised.started_at)
         supervised.waits = True

@@ -21,8 +21,11 @@ from urllib.error import URLError
 
 import pytest
 
-from stock_pipeline.settings import project_root
+from stock_pipeline.resources.lake import Lake
+from stock_pipeline.settings import load_settings, project_root
 from stock_pipeline.stack.ports import free_port
+from stock_pipeline_tests.browser.yahoo_history import yahoo_of_days
+from stock_pipeline_tests.sources.vendor_server import VendorServer
 from stock_pipeline_tests.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
@@ -46,6 +49,12 @@ TABLES_SECONDS = 120
 CHECKS = """{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
     name executionForLatestMaterialization { evaluation { success } }
 } } } } }"""
+BACKFILLS = """{ partitionBackfillsOrError { ... on PartitionBackfills { results {
+    status numPartitions
+} } } }"""
+#: Years of which nothing else in a first run knows.
+YEARS = range(2006, 2011)
+SYMBOLS = ("AAPL", "MSFT", "NVDA")
 
 
 @dataclass(frozen=True)
@@ -67,13 +76,7 @@ class Dev:
 
     def checks(self) -> dict[tuple[str, str], bool]:
         """Latest result of every check that has one, by asset and name."""
-        request = urllib.request.Request(
-            f"{self.url}/graphql",
-            json.dumps({"query": CHECKS}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=30) as response:
-            nodes = json.load(response)["data"]["assetNodes"]
+        nodes = self.asked(CHECKS)["assetNodes"]
         return {
             ("/".join(node["assetKey"]["path"]), check["name"]): execution["evaluation"]["success"]
             for node in nodes
@@ -81,6 +84,22 @@ class Dev:
             if (execution := check["executionForLatestMaterialization"])
             and execution["evaluation"] is not None
         }
+
+    def asked(self, query: str) -> dict[str, Any]:
+        """Answer of the UI's own interface."""
+        request = urllib.request.Request(
+            f"{self.url}/graphql",
+            json.dumps({"query": query}).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=30) as response:
+            data: dict[str, Any] = json.load(response)["data"]
+        return data
+
+    def etags(self, *prefixes: str) -> dict[str, str]:
+        """Objects of the lake with their versions."""
+        lake = Lake(load_settings(environment=self.environment).aws)
+        return {e.key: e.etag for prefix in prefixes for e in lake.list(prefix)}
 
 
 def answers(url: str) -> bool:
@@ -92,7 +111,14 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+def yahoo() -> Iterator[VendorServer]:
+    """Yahoo, as `dev` finds it."""
+    with yahoo_of_days() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory, yahoo: VendorServer) -> Iterator[Dev]:
     folder = tmp_path_factory.mktemp("dev")
     port = free_port()
     environment = {
@@ -102,6 +128,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
         "STOCK_PIPELINE__PORTS__KAFKA": str(free_port()),
         "STOCK_PIPELINE__PORTS__AWS": str(free_port()),
         "STOCK_PIPELINE__PORTS__DAGSTER": str(port),
+        "STOCK_PIPELINE__SOURCES__YAHOO__BASE_URL": yahoo.url,
     }
     with (folder / "dev.log").open("wb") as log:
         process = subprocess.Popen(
@@ -211,4 +238,55 @@ def test_a_materialization_started_in_the_browser_succeeds(
         expect(page.get_by_text("plan_batches").first).to_be_attached()
         settle(page)
         save(page, "automation")
+        browser.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the package chromium")
+@pytest.mark.timeout(1500)
+def test_a_backfill_of_three_symbols_over_five_years_fills_gold_and_a_second_changes_nothing(
+    dev: Dev, yahoo: VendorServer, save: Callable[[Any, str], None]
+):
+    from playwright.sync_api import expect, sync_playwright
+
+    def backfill(page: Any) -> None:
+        """As a person does it; until it has ended."""
+        before = len(dev.asked(BACKFILLS)["partitionBackfillsOrError"]["results"])
+        page.goto(f"{dev.url}/assets/landing/yahoo_daily")
+        page.get_by_role("button", name="Materialize").first.click()
+        dialog = page.get_by_role("dialog")
+        years = dialog.get_by_placeholder(re.compile("^ex: "))
+        years.fill(f"[{YEARS[0]}...{YEARS[-1]}]")
+        years.press("Enter")
+        dialog.get_by_role("button", name="All", exact=True).last.click()
+        expect(dialog.get_by_text("15 partitions")).to_be_visible()
+        save(page, "backfill")
+        dialog.get_by_role("button", name="Launch backfill").click()
+
+        def ended() -> bool:
+            found = dev.asked(BACKFILLS)["partitionBackfillsOrError"]["results"]
+            statuses = [each["status"] for each in found]
+            return len(statuses) > before and set(statuses) == {"COMPLETED_SUCCESS"}
+
+        wait_until(ended, "the end of the backfill", 400)
+
+    def made() -> dict[str, str]:
+        tables = ("silver/bars_daily", "gold/volatility_daily", "gold/daily_average_price")
+        return dev.etags(
+            "landing/", *(f"{table}/year={year}/" for table in tables for year in YEARS)
+        )
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        page = browser.new_page(viewport={"width": 1500, "height": 950})
+        page.set_default_timeout(60_000)
+        backfill(page)
+        objects = len(SYMBOLS) * len(YEARS) + 3 * len(YEARS)
+        wait_until(lambda: len(made()) == objects, "silver and gold of five years", 240)
+        for table in ("silver.bars_daily", "gold.volatility_daily"):
+            sql = f"SELECT DISTINCT symbol FROM {table} WHERE year = {YEARS[-1]} ORDER BY symbol"
+            assert dev.query(sql).split() == ["symbol", *SYMBOLS]
+        before, questions = made(), len(yahoo.asked)
+        backfill(page)
+        assert len(yahoo.asked) > questions
+        assert made() == before
         browser.close()

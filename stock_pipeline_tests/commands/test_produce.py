@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from stock_pipeline.cli import app
 from stock_pipeline.settings import Settings
 from stock_pipeline.sources.registry import SOURCES
 from stock_pipeline.stack.local import LocalStack
+from stock_pipeline_tests.commands.producing import alpha_vantage_at, running, stopped, stored
 from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
@@ -32,13 +31,14 @@ DOCUMENT = json.dumps(payloads.intraday("IBM")).encode()
 ROWS = "Index,Date,Open,High,Low,Close,Volume\n" + "".join(
     f"HSI,2021-05-{day:02},1,2,1,{day},0\n" for day in range(1, 11)
 )
+DOCUMENTS = ["--source", "alpha_vantage", "--feed", "documents"]
 runner = CliRunner()
 
 
 @pytest.fixture
 def server() -> Iterator[VendorServer]:
-    with vendor(payloads.answer) as running:
-        yield running
+    with vendor(payloads.answer) as started:
+        yield started
 
 
 @pytest.fixture
@@ -49,29 +49,7 @@ def settings(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Settings:
-    monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__API_KEY", payloads.KEY)
-    own = {"base_url": server.url, "requests_per_second": 50, "pause_seconds": 0.05}
-    own |= {"answer_timeout_seconds": 1}
-    return settings_for(FEEDS, sources={"alpha_vantage": own})
-
-
-def stored(settings: Settings, feed: str) -> list[Any]:
-    """Every record of the feed's topic, in order."""
-    from kafka import KafkaConsumer, TopicPartition
-
-    place = TopicPartition(settings.feeds[feed].topic, 0)
-    consumer = KafkaConsumer(
-        bootstrap_servers=settings.kafka.bootstrap_servers, auto_offset_reset="earliest"
-    )
-    consumer.assign([place])
-    end = consumer.end_offsets([place])[place]
-    found: list[Any] = []
-    while consumer.position(place) < end:
-        for batch in consumer.poll(timeout_ms=500).values():
-            found += batch
-    consumer.close()
-    return found
+    return settings_for(FEEDS, sources=alpha_vantage_at(server, tmp_path / "home", monkeypatch))
 
 
 def produce(*arguments: str, source: str = "alpha_vantage", feed: str = "documents") -> Any:
@@ -100,14 +78,21 @@ def test_two_batches_per_symbol_go_to_the_topic_as_they_came(settings: Settings)
         (Reply(status=429, headers={"Retry-After": "0"}), "answered 429, too many requests"),
         (Reply(status=503), "answered 503"),
         (Reply(payloads.PER_SECOND), "asked more than once a second"),
+        (Reply(payloads.BURST), "asked more than once a second"),
+        (Reply(payloads.PER_MINUTE), "asked too often in a minute"),
         (Reply(hang=True), "gave no whole answer within 1 s"),
         (Reply(DOCUMENT, cut_at=100), "cut the connection before its answer was whole"),
         (Reply(DOCUMENT[:-2]), "that are not JSON"),
     ],
 )
 def test_what_passes_is_told_and_every_document_arrives_once(
-    settings: Settings, server: VendorServer, reply: Reply, sentence: str
+    settings: Settings,
+    server: VendorServer,
+    reply: Reply,
+    sentence: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("stock_pipeline.sources.alpha_vantage._MINUTE_SECONDS", 0.05)
     server.script = [reply]
     result = produce("--symbols", "IBM,MSFT", "--batches", "1")
     assert result.exit_code == 0, result.output
@@ -119,7 +104,8 @@ def test_what_passes_is_told_and_every_document_arrives_once(
     ("reply", "sentence", "code"),
     [
         (Reply(payloads.PER_DAY), "takes no more requests of this key today; the next may be", 1),
-        (Reply(payloads.PREMIUM_ENDPOINT), "to paying customers only", 1),
+        (Reply(payloads.PREMIUM_ENDPOINT), "to paying customers only", 2),
+        (Reply(payloads.PREMIUM_FEATURE), "to paying customers only", 2),
         (Reply(payloads.BAD_KEY), "does not know the key", 2),
         (Reply(payloads.UNKNOWN), "dear ***.", 1),
     ],
@@ -161,40 +147,29 @@ def test_a_round_in_which_the_vendor_is_away_is_told_and_the_next_goes_on(
 def test_the_quota_of_the_day_holds_over_processes(settings: Settings) -> None:
     os.environ["STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__REQUESTS_PER_DAY"] = "3"
     try:
-        done = [process("--symbols", "A,B", "--batches", "1") for _ in range(2)]
+        both = [*DOCUMENTS, "--symbols", "A,B", "--batches", "1"]
+        with running(*both) as first, running(*both) as second:
+            said = [process.communicate(timeout=60)[1] for process in (first, second)]
     finally:
         del os.environ["STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__REQUESTS_PER_DAY"]
-    ended = [(p.wait(60), p.stderr.read() if p.stderr else "") for p in done]
+    ended = list(zip((first.returncode, second.returncode), said, strict=True))
     assert sorted(code for code, _ in ended) == [0, 1], ended
-    assert any("takes no more requests of this key today" in said for _, said in ended)
+    assert any("takes no more requests of this key today" in sentences for sentences in said)
     assert len(stored(settings, "documents")) == 3
-
-
-def process(*arguments: str, feed: str = "documents") -> subprocess.Popen[str]:
-    command = ["produce", "--source", "alpha_vantage", "--feed", feed, *arguments]
-    return subprocess.Popen(
-        [sys.executable, "-m", "stock_pipeline", *command], stderr=subprocess.PIPE, text=True
-    )
 
 
 def test_a_broker_that_restarts_costs_nothing_and_a_signal_ends_it_in_order(
     settings: Settings, server: VendorServer, local_stack: LocalStack
 ) -> None:
-    with process("--symbols", "IBM", "--interval", "0.2s") as running:
-        try:
-            wait_until(lambda: len(server.asked) > 2, "the first rounds")
-            local_stack.supervisor.stop("kafka")
-            before = len(server.asked)
-            wait_until(lambda: len(server.asked) > before + 2, "rounds without a broker")
-            local_stack.start_broker()
-            before = len(server.asked)
-            wait_until(lambda: len(server.asked) > before + 2, "rounds after the restart")
-            running.send_signal(signal.SIGTERM)
-            assert running.stderr
-            said = running.stderr.read()
-            assert running.wait(60) == 0, said
-        finally:
-            running.kill()
+    with running(*DOCUMENTS, "--symbols", "IBM", "--interval", "0.2s") as process:
+        wait_until(lambda: len(server.asked) > 2, "the first rounds")
+        local_stack.supervisor.stop("kafka")
+        before = len(server.asked)
+        wait_until(lambda: len(server.asked) > before + 2, "rounds without a broker")
+        local_stack.start_broker()
+        before = len(server.asked)
+        wait_until(lambda: len(server.asked) > before + 2, "rounds after the restart")
+        said = stopped(process, signal.SIGTERM)
     found = [dict(r.headers)["fetch_id"] for r in stored(settings, "documents")]
     assert len(found) == len(set(found))
     assert f"{len(found):,} messages of alpha_vantage delivered" in said
@@ -226,16 +201,9 @@ def test_random_rows_come_one_by_one_to_a_topic_of_any_name(
 
 
 def test_the_simulated_market_runs_until_stopped(settings: Settings) -> None:
-    command = ["produce", "--source", "simulator", "--feed", "live", "--symbols", "A,B"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "stock_pipeline", *command], stderr=subprocess.PIPE, text=True
-    ) as running:
-        try:
-            wait_until(lambda: len(stored(settings, "live")) > 5, "trades")
-            running.send_signal(signal.SIGINT)
-            assert running.wait(60) == 0
-        finally:
-            running.kill()
+    with running("--source", "simulator", "--feed", "live", "--symbols", "A,B") as process:
+        wait_until(lambda: len(stored(settings, "live")) > 5, "trades")
+        stopped(process)
     assert {r.key for r in stored(settings, "live")} == {b"A", b"B"}
 
 

@@ -90,8 +90,8 @@ def test_the_sensor_asks_for_a_crawl_and_is_content_after_it(settings):
         assert third.skip_message == "The catalogue has every partition of the lake."
         materialized = instance.get_latest_materialization_event(CATALOG_KEY)
         metadata = materialized.asset_materialization.metadata
-        assert metadata["tables"].value == 5
-        assert metadata["partitions"].value == 8
+        assert metadata["tables"].value == 8
+        assert metadata["partitions"].value == 11
         (check,) = result.get_asset_check_evaluations()
         assert check.passed
 

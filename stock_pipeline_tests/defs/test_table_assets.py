@@ -50,7 +50,14 @@ def test_years_are_materialized_in_one_run_with_metadata_for_each(my_lake):
         }
         assert counts == {"2020": 61, "2021": 39}
         checks = result.get_asset_check_evaluations()
-        assert {c.check_name for c in checks} == {"publishable", "sessions_complete"}
+        assert {c.check_name for c in checks} == {
+            "publishable",
+            "sessions_complete",
+            "days_agree_with_trades",
+            "prices_plausible",
+            "times_plausible",
+            "sources_agree",
+        }
         assert all(c.passed for c in checks)
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stock_pipeline_tests.lib.records import BAR, INDEX_ROW, TRADE, VENDOR_BAR
+from stock_pipeline_tests.lib.records import (
+    ACTION,
+    ARTICLE_TEXT,
+    BAR,
+    DIVIDEND,
+    INDEX_ROW,
+    TICKER,
+    TRADE,
+    VENDOR_BAR,
+    article,
+    news_document,
+)
 
 _META = {
     "1. Information": "Intraday (5min) open, high, low, close prices and volume",
@@ -42,6 +53,22 @@ SEEDS: dict[str, list[str]] = {
     "index_daily": [
         json.dumps(INDEX_ROW),
         json.dumps({k: v for k, v in INDEX_ROW.items() if k not in {"Adj Close", "CloseUSD"}}),
+    ],
+    "corporate_action": [
+        json.dumps(ACTION),
+        json.dumps(DIVIDEND),
+        json.dumps({k: v for k, v in DIVIDEND.items() if k not in {"currency", "source"}}),
+    ],
+    "news": [
+        json.dumps(ARTICLE_TEXT),
+        json.dumps(ARTICLE_TEXT | {"sentiment": "-0.5", "relevance": 0.25, "source": "wire"}),
+        json.dumps({k: v for k, v in ARTICLE_TEXT.items() if k not in {"summary", "publisher"}}),
+    ],
+    "alpha_vantage_news": [
+        news_document(
+            article(TICKER, TICKER | {"ticker": "CRYPTO:BTC"}), article(url="u:2", summary=None)
+        ).decode(),
+        news_document(article({"ticker": "IBM"}, time_published="20261120T1500")).decode(),
     ],
     "alpha_vantage_intraday": [
         json.dumps(
@@ -96,6 +123,9 @@ KEYS: list[str] = [
     "Meta Data",
     "2. Symbol",
     "infinity",
+    "feed",
+    "ticker_sentiment",
+    "20261120T150000",
     "2026-01-05 19:55:00",
     "2026-01-05 19:55:00 ",
     "2026-01-05 24:00:00",

@@ -18,6 +18,7 @@ def shapes(format_: str, size: int) -> list[bytes]:
         "alpha_vantage_intraday": "Time Series (1min)",
         "index_daily": "Date",
         "bar": "source",
+        "alpha_vantage_news": "feed",
     }
     name = member.get(format_, "symbol")
     deep = "[" * (size // 2) + "]" * (size // 2)

@@ -165,6 +165,13 @@ def _allowed(format_: str, name: str, value: Any) -> bool:
         return datetime(1960, 1, 1) <= value <= datetime(2026, 11, 22)
     if name == "trade_date":
         return _FIRST_DATE.get(format_, date(1960, 1, 1)) <= value <= _LAST_DATE
+    if name in {"relevance", "ticker_sentiment", "overall_sentiment"}:
+        return bool((0 if name == "relevance" else -1) <= value <= 1)
+    if name in {"ratio", "amount"}:
+        return math.isfinite(value) and value > 0
+    if name in {"url", "title", "summary", "publisher", "label", "kind", "currency"}:
+        shown = not any(unicodedata.category(c) in _UNSEEN for c in value)
+        return 1 <= len(value) <= 4000 and shown
     if name == "trade_count":
         return bool(0 <= value <= 10**15)
     return True
@@ -175,6 +182,9 @@ def _agrees_with_another_reading(
 ) -> None:
     if format_ == "alpha_vantage_intraday":
         _no_bar_is_lost(payloads, decoded)
+        return
+    if format_ == "alpha_vantage_news":
+        _no_article_is_lost(payloads, decoded)
         return
     numbers = reading.NUMBERS[format_]
     for row in decoded.rows.select(["kafka_offset", "symbol", *numbers]).to_pylist():
@@ -188,6 +198,8 @@ def _agrees_with_another_reading(
         if document[reading.SYMBOLS[format_]] != row["symbol"]:
             raise BrokenError(f"Symbol read as {row['symbol']!r} from {payload!r:.500}")
         for column, member in numbers.items():
+            if row[column] is None:
+                continue
             text = document[member]
             if "_" in str(text) or isinstance(text, bool) or float(text) != row[column]:
                 raise BrokenError(f"{column} read as {row[column]!r} from {payload!r:.500}")
@@ -211,6 +223,24 @@ def _no_bar_is_lost(payloads: Sequence[bytes | None], decoded: Decoded) -> None:
     distinct = {tuple(key.values()) for key in keys}
     if len(distinct) != len(keys):
         raise BrokenError("One document gives two rows for one bar, and neither is the later one.")
+
+
+def _no_article_is_lost(payloads: Sequence[bytes | None], decoded: Decoded) -> None:
+    partial = decoded.rejects.filter(decoded.rejects["partial"])
+    counts = Counter(decoded.rows["kafka_offset"].to_pylist())
+    counts.update(partial["kafka_offset"].to_pylist())
+    for offset in set(decoded.rows["kafka_offset"].to_pylist()):
+        payload = payloads[offset] or b""
+        try:
+            least, most = reading.news_rows_in(payload)
+        except reading.TooDeepError:
+            continue
+        except ValueError as error:
+            raise BrokenError(f"Accepted, but not JSON: {payload!r:.500}") from error
+        if not least <= counts[offset] <= most:
+            raise BrokenError(
+                f"Of {least} to {most} rows {counts[offset]} are left: {payload!r:.1500}"
+            )
 
 
 def _shown(payloads: Sequence[bytes | None], offsets: set[int]) -> str:

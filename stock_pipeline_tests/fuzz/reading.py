@@ -18,8 +18,16 @@ NUMBERS: dict[str, dict[str, str]] = {
         "close": "Close",
         "volume": "Volume",
     },
+    "corporate_action": {"ratio": "ratio", "amount": "amount"},
+    "news": {"ticker_sentiment": "sentiment", "relevance": "relevance"},
 }
-SYMBOLS = {"trade": "symbol", "bar": "symbol", "index_daily": "Index"}
+SYMBOLS = {
+    "trade": "symbol",
+    "bar": "symbol",
+    "index_daily": "Index",
+    "corporate_action": "symbol",
+    "news": "symbol",
+}
 
 #: What DuckDB reads although JSON forbids it: a comma before a closing bracket, and numbers that
 #: are none in small letters. Strings come first, so that nothing in them is changed.
@@ -65,6 +73,17 @@ def bars_in(payload: bytes) -> int:
     found = read(payload)
     series: list[Any] = [v for k, v in found.items() if k.startswith("Time Series")]
     return sum(len(s) for s in series if isinstance(s, dict))
+
+
+def news_rows_in(payload: bytes) -> tuple[int, int]:
+    """How many rows a vendor's news holds at least and at most: a bad article is one of them."""
+    found = read(payload).get("feed")
+    articles: list[Any] = found if isinstance(found, list) else []
+    tickers = [
+        len(named) if isinstance(named, list) else 0
+        for named in (a.get("ticker_sentiment") if isinstance(a, dict) else None for a in articles)
+    ]
+    return len(articles), sum(max(1, count) for count in tickers)
 
 
 def _first(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:

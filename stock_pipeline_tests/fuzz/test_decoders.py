@@ -16,7 +16,7 @@ from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
 from stock_pipeline_tests.fuzz.campaign import Campaign
 from stock_pipeline_tests.fuzz.mutate import Mutator
 from stock_pipeline_tests.fuzz.properties import BrokenError, Subject
-from stock_pipeline_tests.lib.records import VALID, document, records
+from stock_pipeline_tests.lib.records import VALID, article, document, news_document, records
 
 ANY_FORMAT = pytest.mark.parametrize("format_", sorted(BRONZE_SCHEMAS))
 SHORT_FORM = 16_000
@@ -77,7 +77,11 @@ def _huge(format_: str) -> dict[str, bytes]:
     text = VALID[format_].decode()[:-1]
     size = 2_000_000
     keys = "{" + ",".join(f'"k{n}":1' for n in range(size // 10)) + "}"
-    member = {"alpha_vantage_intraday": "Time Series (1min)", "index_daily": "Index"}
+    member = {
+        "alpha_vantage_intraday": "Time Series (1min)",
+        "alpha_vantage_news": "feed",
+        "index_daily": "Index",
+    }
     name = member.get(format_, "symbol")
     bad_bars = {f"x{n}": {"1. open": "x"} for n in range(20_000)}
     return {
@@ -88,6 +92,8 @@ def _huge(format_: str) -> dict[str, bytes]:
         "many members": (f'{{"{name}":{keys}}}').encode(),
         "many digits": (f'{{"{name}":' + "7" * size + "}").encode(),
         "bad bars": document(bad_bars),
+        "bad articles": news_document(*[{"url": f"u{n}"} for n in range(20_000)]),
+        "bad tickers": news_document(article(*[{"ticker": n} for n in range(20_000)])),
         "spaces": b" " * size + VALID[format_],
         "NUL bytes": b"\x00" * size,
     }
@@ -104,7 +110,7 @@ def test_messages_of_megabytes_are_judged_beside_small_ones(format_: str) -> Non
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux tells the peak")
-@pytest.mark.parametrize("format_", ["bar", "alpha_vantage_intraday"])
+@pytest.mark.parametrize("format_", ["bar", "alpha_vantage_intraday", "alpha_vantage_news"])
 def test_the_largest_hostile_messages_take_a_bounded_memory(format_: str) -> None:
     # Seven messages of the default max_message_bytes: 0.8 GiB; it was 5 GiB for one.
     command = [sys.executable, "-m", "stock_pipeline_tests.fuzz.memory", format_, str(4 * 1024**2)]

@@ -23,9 +23,10 @@ from stock_pipeline.defs.preview import chart, preview
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.bars import bars_from_trades, roll_up
 from stock_pipeline.lib.decode import Decoder
+from stock_pipeline.lib.gold_sql import gold_sql
 from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.lib.sql_files import text_literal
-from stock_pipeline.lib.volatility import daily_average_price, gold_sql, volatility_daily
+from stock_pipeline.lib.volatility import daily_average_price, volatility_daily
 from stock_pipeline.lib.volatility import volatility_intraday as intraday_volatility
 from stock_pipeline_tests.fuzz.names import ACCEPTED, REJECTED
 from stock_pipeline_tests.lib.bar_tables import DAY, at, daily, sessions, trades

@@ -42,6 +42,44 @@ VENDOR_BAR = {
     "4. close": "2.5",
     "5. volume": "7",
 }
+ACTION = {"symbol": "IBM", "ex_date": "2026-11-20", "kind": "split", "ratio": 2, "source": "yahoo"}
+DIVIDEND = {
+    "symbol": "IBM",
+    "ex_date": "2026-11-09",
+    "kind": "dividend",
+    "amount": 1.68,
+    "currency": "USD",
+    "source": "yahoo",
+}
+ARTICLE_TEXT = {
+    "symbol": "IBM",
+    "time": "2026-11-20T15:00:00Z",
+    "url": "https://example.org/a",
+    "title": "IBM beats expectations",
+    "summary": "A great quarter.",
+    "publisher": "Example",
+}
+TICKER = {
+    "ticker": "IBM",
+    "relevance_score": "0.5",
+    "ticker_sentiment_score": "0.25",
+    "ticker_sentiment_label": "Somewhat_Bullish",
+}
+ARTICLE = {
+    "title": "IBM beats expectations",
+    "url": "https://example.org/a",
+    "time_published": "20261120T150000",
+    "authors": ["A. Writer"],
+    "summary": "A great quarter.",
+    "banner_image": None,
+    "source": "Benzinga",
+    "category_within_source": "News",
+    "source_domain": "www.benzinga.com",
+    "topics": [{"topic": "Technology", "relevance_score": "0.9"}],
+    "overall_sentiment_score": 0.3,
+    "overall_sentiment_label": "Somewhat-Bullish",
+    "ticker_sentiment": [TICKER],
+}
 #: A field given this value is left out.
 ABSENT = object()
 
@@ -73,9 +111,24 @@ def document(series: Any, key: str = "Time Series (5min)", zone: str = "US/Easte
     return json.dumps({"Meta Data": meta, key: series}).encode()
 
 
+def news_document(*articles: Any) -> bytes:
+    """A NEWS_SENTIMENT document of Alpha Vantage."""
+    feed = {"items": str(len(articles)), "sentiment_score_definition": "x <= -0.35: Bearish; ..."}
+    return json.dumps({**feed, "feed": articles}).encode()
+
+
+def article(*tickers: Any, **changes: Any) -> dict[str, Any]:
+    """An article of Alpha Vantage about these tickers."""
+    changed = {**ARTICLE, "ticker_sentiment": list(tickers) or [TICKER], **changes}
+    return {k: v for k, v in changed.items() if v is not ABSENT}
+
+
 VALID: dict[str, bytes] = {
     "trade": as_json(TRADE),
     "bar": as_json(BAR),
     "index_daily": as_json(INDEX_ROW),
     "alpha_vantage_intraday": document({"2026-01-05 19:55:00": VENDOR_BAR}),
+    "corporate_action": as_json(ACTION),
+    "news": as_json(ARTICLE_TEXT),
+    "alpha_vantage_news": news_document(ARTICLE),
 }

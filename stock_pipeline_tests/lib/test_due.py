@@ -25,7 +25,10 @@ from stock_pipeline.lib.intervals import Numbers, covers, merged, overlap, with_
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
+    NEWS_TABLE,
+    SENTIMENT_DAILY_TABLE,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
@@ -69,7 +72,13 @@ def test_numbers_added_in_any_order_are_known_and_the_first_gap_is_low(added):
 
 
 DAYS = ["2024-12-30", "2024-12-31", "2025-01-02"]
-FEEDS = {"t": "trade", "d": "index_daily", "b": "bar"}
+FEEDS = {
+    "t": "trade",
+    "d": "index_daily",
+    "b": "bar",
+    "a": "corporate_action",
+    "n": "alpha_vantage_news",
+}
 BATCHES = st.lists(
     st.tuples(
         st.sampled_from(sorted(FEEDS)),
@@ -218,3 +227,38 @@ def test_a_batch_that_supersedes_touches_what_the_old_one_did():
     old = [Touch(BARS_INTRADAY_TABLE.name, "2024-12-30", 7)]
     batch = batch_of(decision, "trade", [old])
     assert {(t.partition, t.rows) for t in batch.touches} == {("2025-01-02", 1), ("2024-12-30", 0)}
+
+
+def test_actions_and_news_touch_the_year_of_their_own_table():
+    span = TradeDateSpan(rows=3, minutes=((1, 2),), daily_rows=0)
+    for message_format, table in (
+        ("corporate_action", CORPORATE_ACTIONS_TABLE),
+        ("alpha_vantage_news", NEWS_TABLE),
+        ("news", NEWS_TABLE),
+    ):
+        touches = touches_of(message_format, {"2024-12-30": span, "2024-12-31": span})
+        assert touches == (Touch(table.name, "2024", 6),)
+
+
+def test_an_action_makes_its_year_and_the_two_after_due_and_no_other():
+    objects = {
+        key_of(BARS_DAILY_TABLE, str(year)): Made(str(year), MadeFrom(definition="d1"))
+        for year in range(2018, 2026)
+    }
+    make_all([], objects)
+    key = key_of(CORPORATE_ACTIONS_TABLE, "2020")
+    objects[key] = Made("new", MadeFrom(definition="d1"))
+    found = {(table.name, year) for table, year, _ in due([], objects, DEFINITIONS)}
+    assert found == {(VOLATILITY_DAILY_TABLE.name, year) for year in ("2020", "2021", "2022")}
+
+
+def test_sentiment_waits_for_news_and_is_due_when_its_volatility_changes():
+    made = MadeFrom(definition="d1")
+    objects = {key_of(BARS_DAILY_TABLE, "2024"): Made("b", made)}
+    assert (SENTIMENT_DAILY_TABLE.name, "2024") not in make_all([], objects)
+    objects[key_of(NEWS_TABLE, "2024")] = Made("n", made)
+    assert make_all([], objects) == [(SENTIMENT_DAILY_TABLE.name, "2024")]
+    objects[key_of(VOLATILITY_INTRADAY_TABLE, "2024-03-01")] = Made("v", made)
+    objects[key_of(VOLATILITY_INTRADAY_TABLE, "2023-03-01")] = Made("v", made)
+    names = [table.name for table, _, _ in due([], objects, DEFINITIONS)]
+    assert names == [SENTIMENT_DAILY_TABLE.name]

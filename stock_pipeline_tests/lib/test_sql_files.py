@@ -1,13 +1,24 @@
 import re
 
 import duckdb
+import pyarrow as pa
 import pytest
 import sqlglot
 import trino_sql_validator
 
 from stock_pipeline.lib import sql_files
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, GOLD_TABLES
-from stock_pipeline.lib.volatility import gold_sql, sql_definition
+from stock_pipeline.lib.gold_reads import with_partition
+from stock_pipeline.lib.gold_sql import gold_sql, sql_definition
+from stock_pipeline.lib.schemas import (
+    CORPORATE_ACTIONS,
+    CORPORATE_ACTIONS_TABLE,
+    GOLD_TABLES,
+    NEWS,
+    NEWS_TABLE,
+    SILVER_TABLES,
+    VOLATILITY_DAILY_TABLE,
+    VOLATILITY_INTRADAY_TABLE,
+)
 from stock_pipeline_tests.lib.bar_tables import daily, feed_daily, intraday, sessions, trades
 from stock_pipeline_tests.lib.bar_tables import vendor_bars as vendor
 
@@ -15,7 +26,7 @@ STATE = {"A": (1.25e-4, 101.5), "O'NEIL": (None, 7.0)}
 OURS = sorted(
     path.stem for path in sql_files.FOLDER.glob("*.sql") if not path.stem.startswith("decode_")
 )
-FRAGMENTS = {"volatility_daily_sums", "volatility_daily_frame"}
+FRAGMENTS = {"volatility_daily_sums", "volatility_daily_frame", "volatility_daily_actions"}
 
 
 def rendered() -> dict[str, str]:
@@ -49,6 +60,29 @@ def rendered() -> dict[str, str]:
             precedence=precedence,
             state=STATE,
         ),
+        "volatility_daily with actions": gold_sql(
+            "volatility_daily",
+            source_table="bars_daily",
+            others={"actions": "corporate_actions"},
+            partition="2024",
+            windows=(5, 20, 60, 250),
+            precedence=precedence,
+            state=STATE,
+        ),
+        "corporate_actions": sql_files.render("corporate_actions", actions="told_actions"),
+        "news": sql_files.render("news", news="told_news"),
+        "sentiment_daily": gold_sql(
+            "sentiment_daily",
+            source_table="news",
+            others={
+                "volatility_daily": "volatility_daily",
+                "volatility_intraday": "volatility_intraday",
+            },
+            partition="2024",
+        ),
+        "sentiment_daily of news alone": gold_sql(
+            "sentiment_daily", source_table="news", partition="2024"
+        ),
         "volatility_intraday": gold_sql(
             "volatility_intraday",
             source_table="bars_intraday",
@@ -65,7 +99,8 @@ def rendered() -> dict[str, str]:
 
 
 def test_every_sql_file_of_silver_and_gold_is_among_the_rendered():
-    assert set(OURS) == rendered().keys() | FRAGMENTS
+    files = {name.split(" ")[0] for name in rendered()}
+    assert set(OURS) == files | FRAGMENTS
 
 
 @pytest.mark.parametrize("name", sorted(rendered()))
@@ -108,7 +143,16 @@ def test_a_text_runs_on_duckdb(name):
             "CREATE VIEW bars_intraday AS SELECT *, '2024-03-01' AS trade_date FROM intraday"
         )
         con.execute("CREATE VIEW bars_daily AS SELECT *, '2024' AS year FROM daily")
-        con.execute("CREATE TABLE volatility_daily (symbol TEXT, trade_date DATE, ewma DOUBLE)")
+        con.register("told_actions", CORPORATE_ACTIONS.empty_table())
+        vader = pa.array([], pa.float64())
+        con.register("told_news", NEWS.empty_table().append_column("vader", vader))
+        for table in (
+            CORPORATE_ACTIONS_TABLE,
+            NEWS_TABLE,
+            VOLATILITY_DAILY_TABLE,
+            VOLATILITY_INTRADAY_TABLE,
+        ):
+            con.register(table.name, with_partition(table, {}))
         assert con.execute(rendered()[name]).fetchall() == []
 
 
@@ -144,7 +188,7 @@ def test_the_precedence_ranks_unknown_sources_last():
 
 
 def test_a_definition_changes_with_settings_and_differs_between_tables():
-    tables = [BARS_INTRADAY_TABLE, BARS_DAILY_TABLE, *GOLD_TABLES]
+    tables = [*SILVER_TABLES, *GOLD_TABLES]
     digests = {sql_definition(table.name, windows=(5,)) for table in tables}
     digests |= {sql_definition(table.name, windows=(5, 20)) for table in tables}
     assert len(digests) == 2 * len(tables)

@@ -11,11 +11,15 @@ import pyarrow as pa
 from stock_pipeline.lib import layout, volatility
 from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.due import key_of
+from stock_pipeline.lib.gold_reads import with_partition
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
+    NEWS_TABLE,
     QUARANTINE,
+    SENTIMENT_DAILY_TABLE,
     TRADES,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
@@ -87,6 +91,40 @@ def intraday_bars(minutes: int = 90) -> pa.Table:
     return rows_of(BARS_INTRADAY_TABLE.schema, rows)
 
 
+def actions() -> pa.Table:
+    """A dividend, and a split that the prices show; sources disagree about the dividend."""
+    same = {"symbol": "AAA", "kind": "dividend", "source": "yahoo", "amount": 1.5, **_RECORD}
+    paid = {"ex_date": datetime.date(2026, 1, 20)}
+    rows = [same | paid, same | paid | {"source": "other", "amount": 1.6}]
+    rows.append(
+        same | {"ex_date": datetime.date(2026, 1, 1), "kind": "split", "ratio": 0.8, "amount": None}
+    )
+    return rows_of(CORPORATE_ACTIONS_TABLE.schema, rows)
+
+
+def news() -> pa.Table:
+    """Articles about a symbol with bars, some days of it, and one without."""
+    rows = [
+        {
+            "symbol": symbol,
+            "url": f"u:{n}",
+            "published_at": _AT,
+            "trade_date": day,
+            "title": "A title",
+            "source": "alpha_vantage",
+            "sentiment": 0.1 * n - 0.4,
+            "score_from": "vader" if n == 5 else "vendor",
+            "relevance": None if n == 5 else 0.3 * (n % 3),
+        }
+        | _RECORD
+        for n, day in enumerate(
+            [DAY, DAY, *(datetime.date(2026, 2, 1 + day) for day in (0, 0, 1, 2, 3))]
+        )
+        for symbol in ("AAA", "ZZZ")
+    ]
+    return rows_of(NEWS_TABLE.schema, rows)
+
+
 def put_batch(lake: Lake, feed: str, seq: int, day: datetime.date) -> None:
     """A bronze object of one trade and a quarantine object of one reject."""
     trade = {
@@ -121,7 +159,7 @@ def put(lake: Lake, table: TableSpec, partition: str, rows: pa.Table, made: Made
 
 
 def put_silver_and_gold(settings: Settings, lake: Lake) -> None:
-    """Two years and one day of bars, and gold made from them."""
+    """Two years and one day of bars, actions and news of one year, and gold made from them."""
     definitions = table_definitions(settings)
     precedence, options = settings.source_precedence, settings.volatility
     bars = {year: daily_bars(year) for year in YEARS}
@@ -129,13 +167,21 @@ def put_silver_and_gold(settings: Settings, lake: Lake) -> None:
     for year in YEARS:
         key = key_of(BARS_DAILY_TABLE, str(year))
         etags[key] = put(lake, BARS_DAILY_TABLE, str(year), bars[year], MadeFrom())
+    told = key_of(CORPORATE_ACTIONS_TABLE, "2026")
+    etags[told] = put(lake, CORPORATE_ACTIONS_TABLE, "2026", actions(), MadeFrom())
     state: dict[str, tuple[float | None, float]] = {}
     for year in YEARS:
         before = state_digest(state) if state else ""
         used = {k: etag for k, etag in etags.items() if layout.partition_of_key(k) <= str(year)}
         source = pa.concat_tables([bars[y] for y in YEARS if y <= year])
         rows, state = volatility.volatility_daily(
-            source, year, options.windows, options.ewma_lambda, precedence, state
+            source,
+            year,
+            options.windows,
+            options.ewma_lambda,
+            precedence,
+            state,
+            actions() if told in used else None,
         )
         made = MadeFrom(
             etags=used,
@@ -144,7 +190,8 @@ def put_silver_and_gold(settings: Settings, lake: Lake) -> None:
             state_digest=state_digest(state),
             definition=definitions[VOLATILITY_DAILY_TABLE.name],
         )
-        put(lake, VOLATILITY_DAILY_TABLE, str(year), rows, made)
+        volatile = put(lake, VOLATILITY_DAILY_TABLE, str(year), rows, made)
+        daily = rows
         key = key_of(BARS_DAILY_TABLE, str(year))
         definition = definitions[DAILY_AVERAGE_PRICE_TABLE.name]
         made = MadeFrom(etags={key: etags[key]}, definition=definition)
@@ -157,4 +204,15 @@ def put_silver_and_gold(settings: Settings, lake: Lake) -> None:
     definition = definitions[VOLATILITY_INTRADAY_TABLE.name]
     made = MadeFrom(etags={key: etag}, definition=definition)
     rows = volatility.volatility_intraday(intraday, precedence)
-    put(lake, VOLATILITY_INTRADAY_TABLE, day, rows, made)
+    realized = put(lake, VOLATILITY_INTRADAY_TABLE, day, rows, made)
+    keys = {
+        key_of(NEWS_TABLE, "2026"): put(lake, NEWS_TABLE, "2026", news(), MadeFrom()),
+        key_of(VOLATILITY_DAILY_TABLE, "2026"): volatile,
+        key_of(VOLATILITY_INTRADAY_TABLE, day): realized,
+    }
+    intraday = with_partition(
+        VOLATILITY_INTRADAY_TABLE, {key_of(VOLATILITY_INTRADAY_TABLE, day): rows}
+    )
+    made = MadeFrom(etags=keys, definition=definitions[SENTIMENT_DAILY_TABLE.name])
+    rows = volatility.sentiment_daily(news(), 2026, daily, intraday)
+    put(lake, SENTIMENT_DAILY_TABLE, "2026", rows, made)

@@ -38,7 +38,7 @@ def test_the_catalogue_becomes_the_lake(catalogue, method):
     synced = glue.sync()
 
     assert synced.left == ()
-    assert synced.tables == 7
+    assert synced.tables == 10
     assert synced.crawled == (
         ("bronze", "quarantine", "silver", "gold") if method == "crawler" else ()
     )
@@ -47,11 +47,14 @@ def test_the_catalogue_becomes_the_lake(catalogue, method):
     assert sorted(shapes) == [
         "bronze_live_feed",
         "gold_daily_average_price",
+        "gold_sentiment_daily",
         "gold_volatility_daily",
         "gold_volatility_intraday",
         "quarantine_live_feed",
         "silver_bars_daily",
         "silver_bars_intraday",
+        "silver_corporate_actions",
+        "silver_news",
     ]
     trades = shapes["bronze_live_feed"]
     assert dict(trades.columns)["event_time"] == "timestamp"

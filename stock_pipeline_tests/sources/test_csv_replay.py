@@ -28,6 +28,9 @@ FILES = {
     "trade": "symbol,time,price,size,trade_id\nIBM,2026-11-20T15:00:00Z,1.5,2,0017\n",
     "bar": "symbol,start,interval,open,high,low,close,volume\n"
     "IBM,2026-11-20T15:00:00Z,1min,2,3,1,2.5,7\n",
+    "corporate_action": "symbol,ex_date,kind,ratio,amount\nIBM,2026-11-20,split,2,\n"
+    "IBM,2026-11-19,dividend,,1.68\n",
+    "news": "symbol,time,url,title,summary\nIBM,2026-11-20T15:00:00Z,u:1,2026,\n",
 }
 
 
@@ -99,6 +102,12 @@ def test_vendor_documents_are_one_message_a_file_or_a_line(tmp_path: Path) -> No
         Message(b"IBM", document.encode())
     ]
     assert [m.key for m in file_messages(two, "alpha_vantage_intraday")] == [b"IBM", b""]
+
+
+def test_a_news_document_is_one_message(tmp_path: Path) -> None:
+    document = VALID["alpha_vantage_news"]
+    path = written(tmp_path, document.decode(), "news.json")
+    assert list(file_messages(path, "alpha_vantage_news")) == [Message(b"", document)]
 
 
 def test_the_packaged_prices_are_real_days_that_decode() -> None:

@@ -135,6 +135,7 @@ def test_a_limit_is_waited_for(tmp_path: Path) -> None:
     assert "API limit reached" in late
 
 
+# Here and below, errors with `type` and `msg` are unchecked: from memory, we have no record.
 @pytest.mark.parametrize("play", [401, plays({"type": "error", "msg": f"Invalid API key {KEY}"})])
 def test_a_bad_key_is_told_once_and_never_shown(
     tmp_path: Path, play: Any, caplog: pytest.LogCaptureFixture

@@ -131,6 +131,7 @@ def test_a_symbol_without_bars_or_unknown_is_told_and_the_others_come(tmp_path: 
         if "/NONE/" in asked.path:
             return Reply(NOTHING)
         if "/WRONG%2FX/" in asked.path:
+            # Unchecked: a shape from memory, of which we have no record.
             return Reply({"status": "NOT_FOUND", "message": "Data not found."}, 404)
         return Reply(RECORDED)
 
@@ -167,6 +168,7 @@ def test_an_unknown_key_is_told_once_and_never_shown(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    # Unchecked: a shape from memory, of which we have no record.
     refusal = {"status": "ERROR", "request_id": "4", "error": f"Unknown API Key {KEY}"}
     with vendor(always(refusal, 401)) as server:
         with pytest.raises(BadKeyError) as caught:

@@ -43,7 +43,10 @@ def trade(trade_id: int, at: int, **changes: Any) -> dict[str, Any]:
 
 
 def past_trade(trade_id: int, at: int) -> dict[str, Any]:
-    """The same trade as REST has it."""
+    """The same trade as REST has it.
+
+    Unchecked: a shape from memory, of which we have no record.
+    """
     common = {"conditions": [0, 12], "exchange": 4, "price": 114.125, "sequence_number": 3681328}
     times = {"sip_timestamp": at * 1_000_000 + 123, "participant_timestamp": at * 1_000_000}
     return common | times | {"id": str(trade_id), "size": 100, "tape": 3}
@@ -100,6 +103,7 @@ def stream(
 
 
 def test_recorded_frames_become_rows_after_login(tmp_path: Path, rest: VendorServer) -> None:
+    # The facility `trfi` is unchecked: from memory, of which we have no record.
     fraction = trade(12346, 1536036818784, s=0, ds="0.25", trfi=202)
     with stream_vendor(plays([RECORDED_BAR]), plays([RECORDED_TRADE, fraction])) as line:
         massive, take = stream(line, rest, tmp_path)
@@ -211,6 +215,7 @@ def test_a_bad_key_is_told_once_and_never_shown(
     def refuse(line: Line) -> None:
         line.send(CONNECTED)
         line.hear()
+        # Unchecked: a shape from memory, of which we have no record.
         line.send([{"ev": "status", "status": "auth_failed", "message": f"bad key {KEY}"}])
         line.wait_for_end()
 
@@ -225,6 +230,7 @@ def test_a_bad_key_is_told_once_and_never_shown(
 
 
 def test_a_plan_without_the_stream_ends_it(tmp_path: Path, rest: VendorServer) -> None:
+    # Unchecked: a shape from memory, of which we have no record.
     refusal = [{"ev": "status", "status": "error", "message": "You don't have access real-time"}]
     with stream_vendor(plays(refusal)) as line, pytest.raises(PremiumError, match="real-time"):
         stream(line, rest, tmp_path)[1](1)
@@ -236,6 +242,7 @@ def test_a_second_connection_of_the_key_waits_for_the_first(
     def refuse(line: Line) -> None:
         line.send(CONNECTED)
         line.hear()
+        # Unchecked: a shape from memory, of which we have no record.
         line.send([{"ev": "status", "status": "max_connections", "message": "Maximum number"}])
         line.wait_for_end()
 

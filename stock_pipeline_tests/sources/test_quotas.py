@@ -143,3 +143,16 @@ def test_a_damaged_file_is_one_sentence_that_tells_what_to_do(
 def test_the_key_is_not_in_the_file(quotas: MakeQuotas, tmp_path: Path) -> None:
     quotas("a-secret-key").take()
     assert b"secret" not in (tmp_path / "quotas.sqlite").read_bytes()
+
+
+def test_what_is_left_of_the_day_is_known_without_asking(quotas: MakeQuotas, clock: Clock) -> None:
+    assert quotas().left_today() is None
+    assert quotas(requests_per_day=3).left_today() == 3
+    quotas(requests_per_day=3).take()
+    assert [quotas(requests_per_day=3).left_today() for _ in range(3)] == [2, 2, 2]
+    quotas(requests_per_day=3).stop_today()
+    for limits in ({}, {"requests_per_day": 3}):
+        with pytest.raises(DailyLimitError, match="2026-01-06 00:00 EST"):
+            quotas(**limits).left_today()
+    clock.now += 86_400
+    assert quotas(requests_per_day=3).left_today() == 3

@@ -201,8 +201,8 @@ def test_splits_and_dividends_are_actions(tmp_path: Path) -> None:
     with yahoo_server(charts(answer)) as server:
         messages = Yahoo(server, tmp_path).ask(what="actions")
     common = {"symbol": "AAPL", "source": "yahoo"}
-    dividend = {"date": "2018-04-26", "action": "dividend", "amount": 0.2475, "currency": "USD"}
-    split = {"date": "2018-05-03", "action": "split", "ratio": 50.0}
+    dividend = {"ex_date": "2018-04-26", "kind": "dividend", "amount": 0.2475, "currency": "USD"}
+    split = {"ex_date": "2018-05-03", "kind": "split", "ratio": 50.0}
     assert [json.loads(message.value or b"") for message in messages] == [
         common | dividend,
         common | split,

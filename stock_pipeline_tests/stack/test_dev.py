@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import SecretStr
 
-from stock_pipeline.commands.dev import status_line
+from stock_pipeline.commands.dev_overview import status_line
 from stock_pipeline.commands.status import FeedStatus
 from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.settings import AwsSettings

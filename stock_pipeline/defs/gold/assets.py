@@ -7,28 +7,37 @@ import dagster as dg
 from stock_pipeline.defs.table_assets import table_asset
 from stock_pipeline.lib.schemas import (
     DAILY_AVERAGE_PRICE_TABLE,
+    SENTIMENT_DAILY_TABLE,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
 
 INTRADAY = dg.AssetKey(["silver", "bars_intraday"])
 DAILY = dg.AssetKey(["silver", "bars_daily"])
+ACTIONS = dg.AssetKey(["silver", "corporate_actions"])
+NEWS = dg.AssetKey(["silver", "news"])
+VOLATILITY = dg.AssetKey(["gold", "volatility_daily"])
+REALIZED = dg.AssetKey(["gold", "volatility_intraday"])
+_RETURNS = [
+    *((DAILY, c) for c in ("close", "adjusted_close")),
+    *((ACTIONS, c) for c in ("ex_date", "ratio", "amount")),
+]
 _PRICES = [(DAILY, c) for c in ("open", "high", "low", "close", "adjusted_close")]
 
 volatility_daily = table_asset(
     VOLATILITY_DAILY_TABLE,
-    deps=[DAILY],
+    deps=[DAILY, ACTIONS],
     description=(
         "Grain: one symbol, session and window; one partition a year. Annualised volatility by "
         "six estimators over full windows. Source: silver bars_daily of the year and the two "
-        "before, the first source of `source_precedence`; EWMA goes on from the year before. "
+        "before, the first source of `source_precedence`, adjusted by adjusted_close, else by the "
+        "splits and dividends of silver corporate_actions; EWMA goes on from the year before. "
         "Consumer: Athena, dashboards, risk."
     ),
     lineage={
         "symbol": [(DAILY, "symbol")],
         "trade_date": [(DAILY, "trade_date")],
-        "close_to_close": [(DAILY, "close"), (DAILY, "adjusted_close")],
-        "ewma": [(DAILY, "close"), (DAILY, "adjusted_close")],
+        **dict.fromkeys(("log_return", "close_to_close", "ewma"), _RETURNS),
         **dict.fromkeys(("parkinson", "garman_klass", "rogers_satchell", "yang_zhang"), _PRICES),
     },
 )
@@ -69,4 +78,26 @@ daily_average_price = table_asset(
         "avg_price": [(DAILY, "mean_price"), (DAILY, "mean_close"), (DAILY, "close")],
         "observations": [(DAILY, "trade_count"), (DAILY, "bar_count")],
     },
+)
+
+sentiment_daily = table_asset(
+    SENTIMENT_DAILY_TABLE,
+    deps=[NEWS, VOLATILITY, REALIZED],
+    description=(
+        "Grain: one symbol and session with news; one partition a year. Number of articles, mean "
+        "sentiment weighted by relevance, share that VADER scored, beside the session's log "
+        "return and volatility, NULL where there is none. Source: silver news, gold "
+        "volatility_daily and volatility_intraday. Consumer: Athena, dashboards, research."
+    ),
+    lineage={
+        "symbol": [(NEWS, "symbol")],
+        "trade_date": [(NEWS, "trade_date")],
+        "article_count": [(NEWS, "url")],
+        "mean_sentiment": [(NEWS, "sentiment"), (NEWS, "relevance")],
+        "vader_share": [(NEWS, "score_from")],
+        "log_return": [(VOLATILITY, "log_return")],
+        "close_to_close_20": [(VOLATILITY, "close_to_close")],
+        "realized_volatility": [(REALIZED, "realized_volatility")],
+    },
+    every_session=False,
 )

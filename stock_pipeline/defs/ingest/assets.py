@@ -31,6 +31,9 @@ GRAIN = {
     "bar": "one bar",
     "alpha_vantage_intraday": "one bar of a vendor document",
     "index_daily": "one daily bar",
+    "corporate_action": "one split or dividend",
+    "alpha_vantage_news": "one article and ticker of a vendor document",
+    "news": "one article and symbol",
 }
 
 #: Columns that only bronze and quarantine have, or that mean something else there.

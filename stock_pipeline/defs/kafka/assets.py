@@ -17,9 +17,16 @@ def topic_key(feed: FeedSettings) -> dg.AssetKey:
     return dg.AssetKey(["kafka", feed.topic])
 
 
-topics = [
-    dg.AssetSpec(
+def poll_key(name: str) -> dg.AssetKey:
+    """Asset key of a poll, which sends to its feed's topic."""
+    return dg.AssetKey(["polls", name])
+
+
+def topic_spec(name: str, feed: FeedSettings) -> dg.AssetSpec:
+    """The topic of a feed, below the polls that send to it."""
+    return dg.AssetSpec(
         topic_key(feed),
+        deps=[poll_key(p) for p, poll in get_settings().polls.items() if poll.feed == name],
         group_name="kafka",
         kinds={"kafka"},
         owners=OWNERS,
@@ -35,8 +42,9 @@ topics = [
             "retention_minutes": feed.retention_minutes,
         },
     )
-    for name, feed in get_settings().feeds.items()
-]
+
+
+topics = [topic_spec(name, feed) for name, feed in get_settings().feeds.items()]
 
 TOPIC_CHECKS = [
     dg.AssetCheckSpec(

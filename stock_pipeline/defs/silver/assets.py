@@ -1,11 +1,17 @@
-"""Silver: one truth per bar, by event time."""
+"""Silver: one truth per bar, corporate action and article, by event time."""
 
 from __future__ import annotations
 
 import dagster as dg
 
+from stock_pipeline.defs.landing.assets import landing_deps
 from stock_pipeline.defs.table_assets import table_asset
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
+    NEWS_TABLE,
+)
 from stock_pipeline.settings import get_settings
 
 INTRADAY = dg.AssetKey(["silver", "bars_intraday"])
@@ -18,18 +24,20 @@ _BY_FORMAT = {
         "bars": ("bar", "alpha_vantage_intraday"),
         "vendor": ("bar",),
         "daily": ("index_daily",),
+        "actions": ("corporate_action",),
+        "news": ("alpha_vantage_news", "news"),
     }.items()
 }
 _SAME = ("symbol", "open", "high", "low", "close", "volume")
 
 bars_intraday = table_asset(
     BARS_INTRADAY_TABLE,
-    deps=[*_BY_FORMAT["trades"], *_BY_FORMAT["bars"]],
+    deps=[*_BY_FORMAT["trades"], *_BY_FORMAT["bars"], *landing_deps(daily=False)],
     description=(
         "Grain: one bar of a symbol, interval, start and source; one partition a session date. "
         "Source: 1-minute bars of trades, each trade counted once however often or late it came, "
-        "and vendors' bars, of which the latest correction holds. Consumer: silver bars_daily and "
-        "gold volatility_intraday."
+        "and vendors' bars, live and from history, of which the latest correction holds. "
+        "Consumer: silver bars_daily and gold volatility_intraday."
     ),
     lineage={
         **{c: [(k, c) for k in _BY_FORMAT["bars"]] for c in _SAME},
@@ -43,11 +51,11 @@ bars_intraday = table_asset(
 
 bars_daily = table_asset(
     BARS_DAILY_TABLE,
-    deps=[INTRADAY, *_BY_FORMAT["daily"], *_BY_FORMAT["vendor"]],
+    deps=[INTRADAY, *_BY_FORMAT["daily"], *_BY_FORMAT["vendor"], *landing_deps(daily=True)],
     description=(
         "Grain: one session of a symbol and source; one partition a year. Source: vendors' daily "
-        "bars as they were last corrected, and the roll-up of intraday bars over the regular "
-        "session. Consumer: gold volatility_daily and daily_average_price."
+        "bars, live and from history, as they were last corrected, and the roll-up of intraday "
+        "bars over the regular session. Consumer: gold volatility_daily and daily_average_price."
     ),
     lineage={
         **{c: [(INTRADAY, c), *((k, c) for k in _BY_FORMAT["daily"])] for c in _SAME},
@@ -57,4 +65,45 @@ bars_daily = table_asset(
         "mean_close": [(INTRADAY, "close")],
     },
     warns_of_gaps=True,
+)
+
+corporate_actions = table_asset(
+    CORPORATE_ACTIONS_TABLE,
+    deps=_BY_FORMAT["actions"],
+    description=(
+        "Grain: one split or dividend of a symbol, ex-date and source; one partition a year of the "
+        "ex-date. Source: what vendors told last. Consumer: gold volatility_daily, whose returns "
+        "they adjust: a split that arrives today makes the years due that read it."
+    ),
+    lineage={
+        "ex_date": [(k, "trade_date") for k in _BY_FORMAT["actions"]],
+        **{
+            c: [(k, c) for k in _BY_FORMAT["actions"]]
+            for c in ("symbol", "kind", "source", "ratio", "amount", "currency")
+        },
+    },
+    every_session=False,
+)
+
+_TEXT = [(k, c) for k in _BY_FORMAT["news"] for c in ("title", "summary")]
+_SCORES = [(k, c) for k in _BY_FORMAT["news"] for c in ("ticker_sentiment", "overall_sentiment")]
+
+news = table_asset(
+    NEWS_TABLE,
+    deps=_BY_FORMAT["news"],
+    description=(
+        "Grain: one article and symbol; one partition a year of the session that holds its "
+        "publication. Source: vendors' news as it was last sent; text without a vendor's score is "
+        "scored by VADER, and `score_from` says so. Consumer: gold sentiment_daily."
+    ),
+    lineage={
+        "published_at": [(k, "event_time") for k in _BY_FORMAT["news"]],
+        "sentiment": [*_SCORES, *_TEXT],
+        "score_from": _SCORES,
+        **{
+            c: [(k, c) for k in _BY_FORMAT["news"]]
+            for c in ("symbol", "url", "trade_date", "title", "summary", "publisher", "relevance")
+        },
+    },
+    every_session=False,
 )

@@ -209,3 +209,19 @@ CREATE OR REPLACE TEMP MACRO redacted(words) AS left(
     ),
     160
 );
+
+-- Text of any length, cut where it is kept; NULL for any other JSON value.
+CREATE OR REPLACE TEMP MACRO text_string_of(json) AS CASE
+    WHEN NOT starts_with(json, '"') THEN NULL
+    WHEN contains(json, '\') THEN try(json_extract_string(json, '$'))
+    ELSE json[2:-2]
+END;
+-- The first 4,000 characters, each that does not show as a space; NULL where none shows.
+CREATE OR REPLACE TEMP MACRO shown_text(words) AS nullif(trim(shown(words)), '');
+CREATE OR REPLACE TEMP MACRO is_url(url) AS
+    length(url) BETWEEN 1 AND 2000 AND NOT regexp_matches(url, '[\s\p{Z}\p{C}]');
+CREATE OR REPLACE TEMP MACRO url_fault(url, name) AS CASE
+    WHEN NOT coalesce(is_url(url), false) THEN fault(
+        'impossible_value', format('Field {} must have 1 to 2000 characters that show.', name)
+    )
+END;

@@ -154,7 +154,12 @@ def roles(
     monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", enforcing_endpoint)
     suffix = uuid.uuid4().hex[:8]
     monkeypatch.setenv("STOCK_PIPELINE__CATALOG__CRAWLER_ROLE", role_arn("crawler", suffix))
-    admin = settings_for(FEEDS, catalog={"method": "partitions"})
+    admin = settings_for(
+        FEEDS,
+        catalog={"method": "partitions"},
+        history={"massive": {"symbols": ["A"]}},
+        sources={"massive": {"api_key": "key"}},
+    )
     provision(admin)
     yield Roles(admin, suffix, monkeypatch)
     forget()

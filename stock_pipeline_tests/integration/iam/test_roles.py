@@ -11,6 +11,7 @@ from stock_pipeline.defs.athena.assets import EQUAL, athena_asset
 from stock_pipeline.defs.automation import refresh
 from stock_pipeline.defs.catalog.assets import CHECK, lake_catalogue
 from stock_pipeline.defs.ingest.assets import ingest_assets
+from stock_pipeline.defs.landing.assets import landing_asset
 from stock_pipeline.defs.schedules import write_checkpoints
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
 from stock_pipeline.resources.aws_session import aws_client
@@ -22,18 +23,32 @@ from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.stack.crawler import CrawlerDouble
 from stock_pipeline_tests.integration.iam.conftest import refusal
 from stock_pipeline_tests.integration.test_ingest import trade
+from stock_pipeline_tests.sources.vendor_server import Reply, vendor
 
 
 def ingest(settings, **options):
     return dg.materialize([ingest_assets("trades", settings.feeds["trades"])], **options)
 
 
-def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce):
+#: What Massive says of one day.
+DAYS = {
+    "status": "OK",
+    "results": [{"o": 1, "h": 3, "l": 1, "c": 2, "v": 5, "t": 1717390800000}],
+}
+
+
+def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce, monkeypatch):
     settings = roles.become("ingest")
     produce(settings.feeds["trades"].topic, [trade(n * 1000) for n in range(300)] + [b"{"])
     assert probe_conditional_writes(Lake(settings.aws)) == []
     assert ingest(settings).success
     assert list(Lake(settings.aws).list("_quarantine_attempts/"))
+
+    with vendor(lambda _: Reply(DAYS)) as server:
+        monkeypatch.setenv("STOCK_PIPELINE__SOURCES__MASSIVE__BASE_URL", server.url)
+        settings = roles.become("landing")
+        asset = landing_asset("massive", settings.history["massive"], daily=True)
+        assert dg.materialize([asset], partition_key="2024|A").success
 
     settings = roles.become("tables")
     assert probe_conditional_writes(Lake(settings.aws)) == []
@@ -70,6 +85,9 @@ def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce):
     assert checks[EQUAL].passed, checks[EQUAL].description
     sql = 'SELECT sum(trade_count) AS n FROM silver."bars_intraday"'
     assert query(settings, Lake(settings.aws), sql)["n"].to_pylist() == [300]
+
+    sql = "SELECT symbol, close FROM silver.\"bars_daily\" WHERE source = 'massive'"
+    assert query(settings, Lake(settings.aws), sql).to_pylist() == [{"symbol": "A", "close": 2.0}]
 
     settings = roles.become("dashboard")
     sql = 'SELECT count(*) AS n FROM gold."volatility_intraday"'
@@ -124,6 +142,7 @@ EVERYBODY = [
     SECRETS,
     table("delete_table"),
 ]
+HISTORY = "landing/yahoo/AAA/1d/2024-01-01_2025-01-01.csv"
 QUARANTINE, RESULT = "quarantine/trades/x.parquet", "_athena_results/x"
 TABLE = table("create_table")
 REFUSED = {
@@ -133,9 +152,14 @@ REFUSED = {
         *(listing("gold/"), ASK, TABLE),
     ],
     "tables": [
-        *(put(key) for key in (BRONZE, LOG, QUARANTINE)),
+        *(put(key) for key in (BRONZE, LOG, QUARANTINE, HISTORY)),
         *(get(key) for key in (QUARANTINE, RESULT)),
         *(ASK, TABLE),
+    ],
+    "landing": [
+        *(put(key) for key in (BRONZE, SILVER, GOLD, LOG, QUARANTINE)),
+        *(get(key) for key in (BRONZE, SILVER, GOLD, RESULT)),
+        *(delete(HISTORY), listing("gold/"), ASK, TABLE),
     ],
     "catalogue": [
         *(put(key) for key in (BRONZE, GOLD, LOG)),
@@ -162,7 +186,7 @@ REFUSED = {
 
 def test_every_role_is_refused_what_is_not_its_own(roles):
     admin = Lake(roles.admin.aws)
-    for key in (LOG, BRONZE, SILVER, GOLD, RESULT, QUARANTINE):
+    for key in (LOG, BRONZE, SILVER, GOLD, RESULT, QUARANTINE, HISTORY):
         admin.put(key, b"kept")
     answered = [
         (role, *answer)

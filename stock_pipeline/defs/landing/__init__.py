@@ -1,0 +1,1 @@
+"""History in batches: what vendors gave, kept as CSV."""

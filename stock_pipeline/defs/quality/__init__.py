@@ -1,0 +1,1 @@
+"""Checks that warn of data which is hardly what the market did."""

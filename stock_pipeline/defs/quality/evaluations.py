@@ -1,0 +1,152 @@
+"""The quality checks of a silver partition, as the UI shows them; they warn and never block."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from stock_pipeline.defs.ingest.metadata import markdown_table
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
+    TableSpec,
+)
+from stock_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from stock_pipeline.lib.quality import Finding
+
+logger = logging.getLogger(__name__)
+
+#: Rows shown of a check; the sentence has the count of all.
+MOST_FINDINGS = 20
+
+CHECKED_TABLES = (BARS_INTRADAY_TABLE, BARS_DAILY_TABLE)
+
+#: Name and description of each check; the names are those of `lib.quality_checks`.
+DESCRIPTIONS = {
+    "prices_plausible": (
+        "No price 100 times off, unknown split, wrong adjustment, outlier, stale price or missing "
+        "volume. See docs/quality.md."
+    ),
+    "times_plausible": (
+        "No gap, copied bar, bar outside trading hours or session in another time zone. See "
+        "docs/quality.md."
+    ),
+    "sources_agree": "Sources of the same bar tell the same close. See docs/quality.md.",
+}
+
+
+def quality_specs(table: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """The checks of a table; none of other tables than silver bars."""
+    if table not in CHECKED_TABLES:
+        return []
+    return [
+        dg.AssetCheckSpec(name, asset=key, description=description)
+        for name, description in DESCRIPTIONS.items()
+    ]
+
+
+def quality_evaluations(
+    settings: Settings,
+    table: TableSpec,
+    key: dg.AssetKey,
+    partition: str,
+    bars: pa.Table,
+) -> list[dg.AssetCheckEvaluation]:
+    """Results of a partition's quality checks.
+
+    Args:
+        settings: Thresholds, calendars and the precedence of sources.
+        table: The table.
+        key: Its asset.
+        partition: ISO date or year.
+        bars: Its rows.
+    """
+    from stock_pipeline.lib.quality_checks import Context, quality_findings
+    from stock_pipeline.resources.table_sql import calendar_rules, source_calendars
+
+    if table not in CHECKED_TABLES:
+        return []
+    if not settings.quality.enabled:
+        return [
+            _evaluation(key, name, partition, True, "Switched off by quality.enabled.", {})
+            for name in DESCRIPTIONS
+        ]
+    try:
+        context = Context(
+            settings.quality.limits(),
+            calendar_rules(settings),
+            source_calendars(settings),
+            settings.source_precedence,
+            datetime.now(UTC).replace(tzinfo=None),
+            _actions(settings, partition) if table is BARS_DAILY_TABLE else None,
+        )
+        found = quality_findings(bars, context)
+    except Exception as error:
+        # The partition is published already: a check that breaks is told of, and breaks no run.
+        logger.exception("quality of %s %s could not be looked at", table.name, partition)
+        sentence = (
+            f"{partition}: its quality could not be looked at ({type(error).__name__}: {error}). "
+            "The table is published; the run's log has the trace."
+        )
+        return [_evaluation(key, name, partition, False, sentence, {}) for name in DESCRIPTIONS]
+    return [_of_findings(key, n, partition, bars.num_rows, f) for n, f in found.items()]
+
+
+def _actions(settings: Settings, year: str) -> pa.Table | None:
+    """Splits and dividends of a year; None where silver has none of them."""
+    from stock_pipeline.lib.due import key_of
+    from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
+
+    try:
+        return Lake(settings.aws).read_table(key_of(CORPORATE_ACTIONS_TABLE, year))[0]
+    except ObjectNotFoundError:
+        return None
+
+
+def _of_findings(
+    key: dg.AssetKey, name: str, partition: str, rows: int, findings: Sequence[Finding]
+) -> dg.AssetCheckEvaluation:
+    import pyarrow as pa
+
+    from stock_pipeline.lib.quality import as_rows, summary
+
+    if not findings:
+        sentence = f"{partition}: nothing conspicuous in {rows} bars."
+        return _evaluation(key, name, partition, True, sentence, {"findings": 0})
+    shown = markdown_table(pa.Table.from_pylist(as_rows(findings[:MOST_FINDINGS])))
+    more = len(findings) - MOST_FINDINGS
+    sentence = f"{partition}: {summary(findings)}. The table is published; see the findings."
+    metadata = {
+        "findings": len(findings),
+        "first_findings" if more > 0 else "all_findings": dg.MetadataValue.md(shown),
+    }
+    return _evaluation(key, name, partition, False, sentence, metadata)
+
+
+def _evaluation(
+    key: dg.AssetKey,
+    name: str,
+    partition: str,
+    passed: bool,
+    sentence: str,
+    metadata: dict[str, Any],
+) -> dg.AssetCheckEvaluation:
+    return dg.AssetCheckEvaluation(
+        asset_key=key,
+        check_name=name,
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=sentence,
+        metadata=metadata,
+        blocking=False,
+        partition=partition,
+    )

@@ -1,0 +1,1 @@
+"""What the settings say is fetched from vendors in market hours."""

@@ -1,0 +1,92 @@
+"""When polls ask: every few minutes while an exchange of their symbols is open, and once after."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from stock_pipeline.defs.kafka.assets import poll_key
+from stock_pipeline.defs.sources.assets import POLL_TAG, REFUSED_TAG
+from stock_pipeline.settings import get_settings
+from stock_pipeline.settings_sources import PollSettings
+
+#: A refusal holds for this long, unless a round started by hand goes well before.
+REFUSED_FOR = timedelta(hours=24)
+#: A round that lasts longer hangs: it is terminated, and the next tick asks again.
+MAX_RUNTIME_SECONDS = 1800
+
+
+def calendars_of(poll: PollSettings) -> list[str]:
+    """The exchange calendars of its symbols, as its feed sees them."""
+    from stock_pipeline.lib.sessions import calendar_of
+
+    settings = get_settings()
+    default = settings.feeds[poll.feed].calendar or "XNYS"
+    rules = [(rule.pattern, rule.calendar) for rule in settings.calendars]
+    return sorted({calendar_of(s, rules, default) for s in poll.symbols} or {default})
+
+
+def skipped_because(name: str, instance: dg.DagsterInstance, tick: datetime) -> str | None:
+    """Why a tick (naive UTC) asks for no round, or None."""
+    from stock_pipeline.lib.market_hours import EXTENDED, REGULAR, is_due, next_open
+
+    poll = get_settings().polls[name]
+    calendars, margins = calendars_of(poll), EXTENDED if poll.extended_hours else REGULAR
+    if not is_due(calendars, tick, poll.period, margins):
+        opens = next_open(calendars, tick, margins)
+        when = f"opens {opens:%Y-%m-%d %H:%M} UTC" if opens else "has no session that is known"
+        return f"{', '.join(calendars)} is closed and {when}; nothing was asked."
+    records = instance.get_run_records(dg.RunsFilter(tags={POLL_TAG: name}), limit=1)
+    if records:
+        run = records[0].dagster_run
+        if not run.is_finished:
+            return f"The round before (run {run.run_id}) is not over; nothing was asked."
+        refused = run.tags.get(REFUSED_TAG)
+        ended = datetime.fromtimestamp(records[0].end_time or 0, UTC).replace(tzinfo=None)
+        if refused and tick < ended + REFUSED_FOR:
+            return (
+                f"Not asked again before {ended + REFUSED_FOR:%Y-%m-%d %H:%M} UTC, or a round by"
+                f" hand that goes well: {refused}"
+            )
+    from stock_pipeline.sources.poll import refusal
+
+    return refusal(get_settings(), name)
+
+
+def poll_schedule(name: str, poll: PollSettings) -> dg.ScheduleDefinition:
+    """The schedule of a poll, with the job that it starts."""
+    safe = name.replace("-", "_")
+    job = dg.define_asset_job(
+        f"fetch_{safe}",
+        selection=dg.AssetSelection.assets(poll_key(name)),
+        description=f"One round of poll {name}.",
+        tags={
+            "dagster/max_retries": "0",
+            "dagster/max_runtime": str(MAX_RUNTIME_SECONDS),
+            POLL_TAG: name,
+        },
+    )
+
+    @dg.schedule(
+        name=f"poll_{safe}",
+        job=job,
+        cron_schedule=poll.cron,
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=(
+            f"A round of poll `{name}` every {poll.every} from the open to the close of the "
+            "exchanges of its symbols, and one after it, by the exchange calendar."
+        ),
+    )
+    def poll_in_market_hours(
+        context: dg.ScheduleEvaluationContext,
+    ) -> dg.RunRequest | dg.SkipReason:
+        tick = context.scheduled_execution_time.astimezone(UTC).replace(tzinfo=None)
+        reason = skipped_because(name, context.instance, tick)
+        return dg.SkipReason(reason) if reason else dg.RunRequest(run_key=tick.isoformat())
+
+    return poll_in_market_hours
+
+
+poll_schedules = [poll_schedule(name, poll) for name, poll in get_settings().polls.items()]

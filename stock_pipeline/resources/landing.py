@@ -1,0 +1,186 @@
+"""Landed history in the lake: CSV objects, replaced by compare-and-swap, and read as bars."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stock_pipeline.lib import history, layout
+from stock_pipeline.lib.layout import Landed
+from stock_pipeline.resources.lake import Lake, ObjectNotFoundError, PreconditionFailedError
+from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline.settings import Settings
+
+#: How often an object is merged again because another run was first.
+MOST_TRIES = 10
+#: Formats whose messages are bars of vendors, as history is.
+BAR_FORMATS = ("bar", "alpha_vantage_intraday")
+
+
+#: Memory that kept objects may take: a month of minutes is read for each of its days.
+CACHE_BYTES = 128 * 1024 * 1024
+
+
+class LandedDamagedError(ValueError):
+    """What lies at the key of a landed object cannot be read."""
+
+
+class LandingContendedError(Exception):
+    """Other runs replaced a landed object again and again."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A landed object after a fetch.
+
+    Attributes:
+        key: Where it is.
+        rows: All that it holds, LANDING.
+        bytes: Its size; 0 where there is none.
+        etag: Its version; None where there is no object, since nothing ever came.
+        changed: Whether this fetch wrote it.
+        fresh: Bars that are new or changed.
+    """
+
+    key: str
+    rows: pa.Table
+    bytes: int
+    etag: str | None
+    changed: bool
+    fresh: int
+
+
+def read_landed(lake: Lake, key: str) -> tuple[pa.Table, str, int]:
+    """Rows (LANDING), ETag and bytes of a landed object.
+
+    Raises:
+        ObjectNotFoundError: Nothing is there.
+        LandedDamagedError: It is no CSV of ours.
+    """
+    body, etag = lake.get(key)
+    try:
+        return history.from_csv(body), etag, len(body)
+    except history.NotLandedError as error:
+        raise LandedDamagedError(
+            f"{lake.uri(key)} cannot be read as landed history ({error}); it stays as it is, and so"
+            " do the bars made from it before. Restore it from the bucket's versions, or delete it"
+            " and backfill its partition again."
+        ) from None
+
+
+def keep(lake: Lake, landed: Landed, fetched: pa.Table) -> Kept:
+    """Merge what was fetched into its object; nothing is written when nothing is new.
+
+    Args:
+        lake: Where it is kept.
+        landed: Which object.
+        fetched: LANDING rows of it.
+
+    Raises:
+        LandedDamagedError: What is there cannot be read.
+        LandingContendedError: Other runs replaced it at every try.
+    """
+    key = layout.landing_key(landed)
+    for _ in range(MOST_TRIES):
+        try:
+            was, etag, size = read_landed(lake, key)
+        except ObjectNotFoundError:
+            was, etag, size = history.LANDING.empty_table(), None, 0
+        rows = history.merged(was, fetched)
+        if rows.equals(was):
+            return Kept(key, rows, size, etag, changed=False, fresh=0)
+        body = history.to_csv(rows)
+        try:
+            written = lake.replace(key, body, etag)
+        except PreconditionFailedError:
+            continue
+        told_before = {tuple(row.values()) for row in was.to_pylist()}
+        fresh = sum(tuple(row.values()) not in told_before for row in rows.to_pylist())
+        return Kept(key, rows, len(body), written, changed=True, fresh=fresh)
+    raise LandingContendedError(
+        f"{lake.uri(key)} was replaced by other runs {MOST_TRIES} times; theirs stands. Backfill "
+        "the partition again."
+    )
+
+
+def tell_changed(lake: Lake) -> None:
+    """Let those who watch landed objects list them again."""
+    lake.put(layout.LANDING_MARK, uuid4().hex.encode())
+
+
+def live_incarnation(settings: Settings, lake: Lake) -> int:
+    """The latest life of the topics that carry vendors' bars; 1 without any.
+
+    What is fetched now is known later than all that these lives have said so far.
+    """
+    feeds = [name for name, feed in settings.feeds.items() if feed.format in BAR_FORMATS]
+    return max((OffsetLog(lake, feed).state().incarnation for feed in feeds), default=1)
+
+
+def is_landed(key: str) -> bool:
+    """Whether a key is that of a landed object."""
+    return key.startswith(layout.LANDING_PREFIX)
+
+
+class LandedReader:
+    """Reads landed objects for the builder of one run, each version once while it fits."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._kept: OrderedDict[tuple[str, str], pa.Table] = OrderedDict()
+
+    def new(
+        self, wanted: Mapping[str, str], used: Mapping[str, str], first: date, last: date
+    ) -> tuple[list[tuple[str, pa.Table]], dict[str, str]]:
+        """Bars to absorb, by source, and the ETag of every landed object that counts from now on.
+
+        Args:
+            wanted: What a partition would be made from, key to ETag.
+            used: What its kept rows were made from; empty when it is made anew.
+            first: First trade_date.
+            last: Last trade_date, included.
+
+        Returns:
+            (source, BARS) with one entry a source; ETags as they were when read.
+
+        Raises:
+            LandedDamagedError: One cannot be read.
+        """
+        parts: dict[str, list[pa.Table]] = {}
+        etags: dict[str, str] = {}
+        for key, landed in _landed_of(wanted):
+            if key in used:
+                etags[key] = wanted[key]
+                continue
+            try:
+                rows, etags[key] = self._read(key, wanted[key])
+            except ObjectNotFoundError:
+                # Removed since it was listed.
+                continue
+            inside = (pc.field("trade_date") >= pa.scalar(first, pa.date32())) & (
+                pc.field("trade_date") <= pa.scalar(last, pa.date32())
+            )
+            parts.setdefault(landed.source, []).append(rows.filter(inside))
+        return [(source, pa.concat_tables(tables)) for source, tables in parts.items()], etags
+
+    def _read(self, key: str, etag: str) -> tuple[pa.Table, str]:
+        if (key, etag) in self._kept:
+            self._kept.move_to_end((key, etag))
+            return self._kept[key, etag], etag
+        rows, etag, _ = read_landed(self.lake, key)
+        self._kept[key, etag] = history.bronze_rows(rows)
+        while sum(t.nbytes for t in self._kept.values()) > CACHE_BYTES and len(self._kept) > 1:
+            self._kept.popitem(last=False)
+        return self._kept[key, etag], etag
+
+
+def _landed_of(keys: Mapping[str, str]) -> Iterator[tuple[str, Landed]]:
+    for key in sorted(keys):
+        if landed := layout.landed_of_key(key):
+            yield key, landed

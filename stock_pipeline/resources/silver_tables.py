@@ -1,0 +1,68 @@
+"""The silver tables by name: bars, and those of which of each key the latest record holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import pyarrow as pa
+
+from stock_pipeline.lib.bars import merge_latest
+from stock_pipeline.lib.due import Want
+from stock_pipeline.lib.news import silver_actions, silver_news
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    CORPORATE_ACTIONS_TABLE,
+    NEWS_TABLE,
+    TableSpec,
+)
+from stock_pipeline.resources.silver import Current, Draft, SilverMaker
+
+#: By table the formats of its feeds, and how their bronze rows become its rows.
+_LATEST: dict[str, tuple[tuple[str, ...], Callable[[pa.Table], pa.Table]]] = {
+    CORPORATE_ACTIONS_TABLE.name: (("corporate_action",), silver_actions),
+    NEWS_TABLE.name: (("alpha_vantage_news", "news"), silver_news),
+}
+
+
+class SilverTables(SilverMaker):
+    """Makes drafts of any silver partition."""
+
+    def make(
+        self, table: TableSpec, partition: str, want: Want, current: Current | None, full: bool
+    ) -> Draft:
+        """A silver partition: what is new absorbed into the current one, or all of it anew.
+
+        Args:
+            table: The silver table.
+            partition: Its partition.
+            want: Names the objects that it reads, besides the batches of the index.
+            current: The published partition.
+            full: Make it anew.
+
+        Raises:
+            ObjectNotFoundError: An object that it reads is gone.
+            ValueError: It must be made anew, and a feed that it was made from is gone.
+        """
+        if table is BARS_INTRADAY_TABLE:
+            return self.bars_intraday(partition, want, current, full)
+        if table is BARS_DAILY_TABLE:
+            return self.bars_daily(partition, want, current, full)
+        return self._latest(table, partition, want, current, full)
+
+    def _latest(
+        self, table: TableSpec, year: str, want: Want, current: Current | None, full: bool
+    ) -> Draft:
+        """Rows of a year, one a key: the latest record wins."""
+        first, last = date(int(year), 1, 1), date(int(year), 12, 31)
+        formats, made_of = _LATEST[table.name]
+        rows, fresh = self._split(self.index.inputs(table, year), want, current, full)
+        for message_format in formats:
+            feeds = {feed for _, names in self._feeds(message_format) for feed in names}
+            new = [i for i in fresh if i.feed in feeds]
+            if new:
+                made = made_of(self.reader.days(new, message_format, first, last))
+                rows = merge_latest(rows, made, table.key)
+        made_from = self._made_from(want, current, {})
+        return Draft(table.schema.empty_table() if rows is None else rows, made_from)

@@ -1,0 +1,52 @@
+"""Settings of the data quality checks: from which size on a difference is told of."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from stock_pipeline.lib.quality import Limits
+from stock_pipeline.settings_base import Section
+
+
+class ExtendedHours(Section):
+    """Trading outside the regular session, in minutes."""
+
+    before_open: int = Field(ge=0, le=1440)
+    after_close: int = Field(ge=0, le=1440)
+
+
+class QualitySettings(Section):
+    """Thresholds of the checks that warn (docs/quality.md)."""
+
+    #: Off, the checks are there and say nothing.
+    enabled: bool = True
+    zscore: float = Field(default=3.5, gt=0)
+    outlier_floor_daily: float = Field(default=0.15, ge=0)
+    outlier_floor_intraday: float = Field(default=0.05, ge=0)
+    stale_sessions: int = Field(default=3, ge=2)
+    stale_minutes: int = Field(default=60, ge=2)
+    gap_minutes: int = Field(default=15, ge=1)
+    #: In log, around 100; larger than half its log would call everything an error.
+    scale_tolerance: float = Field(default=0.25, gt=0, le=1)
+    split_tolerance: float = Field(default=0.05, gt=0, le=0.2)
+    volume_zero_share: float = Field(default=0.2, ge=0, le=1)
+    source_tolerance: float = Field(default=0.01, gt=0)
+    extended_hours: dict[str, ExtendedHours] = Field(
+        default={"XNYS": ExtendedHours(before_open=330, after_close=240)}
+    )
+    extended_hours_default: ExtendedHours = ExtendedHours(before_open=60, after_close=60)
+
+    def limits(self) -> Limits:
+        """What the checks compute with."""
+        plain = self.model_dump(
+            exclude={"enabled", "extended_hours", "extended_hours_default"},
+        )
+        default = self.extended_hours_default
+        return Limits(
+            **plain,
+            extended_minutes={
+                name: (hours.before_open, hours.after_close)
+                for name, hours in self.extended_hours.items()
+            },
+            extended_minutes_default=(default.before_open, default.after_close),
+        )

@@ -1,0 +1,120 @@
+"""History of one symbol: asked for by REST, decoded as the same source's live messages are."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pyarrow as pa
+
+from stock_pipeline.lib.decode import Decoder
+from stock_pipeline.lib.schemas import BARS, QUARANTINE, RECORDS
+from stock_pipeline.settings import Settings
+from stock_pipeline.sources.registry import open_source, source_kind
+from stock_pipeline.sources.source import (
+    BadSymbolError,
+    Notice,
+    Request,
+    UsageError,
+)
+
+#: No document of a vendor comes near.
+MOST_MESSAGE_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What a vendor gave of one symbol.
+
+    Attributes:
+        bars: BARS, decoded.
+        rejects: QUARANTINE: what it sent that is no bar.
+        notices: What it said beside, such as that there is nothing.
+    """
+
+    bars: pa.Table
+    rejects: pa.Table
+    notices: tuple[Notice, ...]
+
+    @classmethod
+    def nothing(cls, why: str) -> Fetched:
+        """Nobody was asked."""
+        notices = (Notice("info", why),)
+        return cls(BARS.empty_table(), QUARANTINE.empty_table(), notices)
+
+
+class History:
+    """Asks one source, symbol after symbol.
+
+    Args:
+        settings: Name the source, its key and its quotas.
+        name: Of the source.
+        calendar: Exchange calendar of symbols that no rule matches.
+        rules: (symbol pattern, calendar) in order of precedence.
+        options: What only this source knows.
+        notify: Takes what the user should see at once, such as waits.
+
+    Raises:
+        UsageError: The source has no bars.
+        BadKeyError: It needs a key, and none is set.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        calendar: str,
+        rules: Sequence[tuple[str, str]],
+        options: dict[str, str],
+        notify: Callable[[Notice], None],
+    ) -> None:
+        message_format = source_kind(name).formats.get("bars")
+        if message_format is None:
+            raise UsageError(f"Source {name} has no bars to fetch in batches; nothing was fetched.")
+        self._options, self._notify = options, notify
+        self._notices: list[Notice] = []
+        self._source = open_source(settings, name, notify=self._hear, stop=threading.Event())
+        self._decoder = Decoder(message_format, name, calendar, rules, MOST_MESSAGE_BYTES)
+
+    def fetch(self, symbol: str, interval: str, start: datetime, end: datetime) -> Fetched:
+        """The bars that begin in `[start, end)`, and those that the vendor gives with them.
+
+        Args:
+            symbol: As the vendor spells it.
+            interval: Length of a bar.
+            start: Aware.
+            end: Aware; what lies in the future does not come.
+
+        Raises:
+            BadSymbolError: The vendor does not know it.
+            SourceError: Nothing more can be fetched now; what of others came before is good.
+        """
+        self._notices = []
+        request = Request((symbol,), interval=interval, start=start, end=end, options=self._options)
+        messages = list(self._source.fetch(request))
+        unknown = next((n for n in self._notices if isinstance(n.error, BadSymbolError)), None)
+        if unknown and not messages:
+            raise BadSymbolError(unknown.sentence)
+        now = datetime.now(UTC).replace(tzinfo=None)
+        records = pa.table(
+            [
+                pa.repeat(pa.scalar(0, pa.int32()), len(messages)),
+                pa.array(range(len(messages)), pa.int64()),
+                pa.repeat(pa.scalar(now, RECORDS.field("kafka_timestamp").type), len(messages)),
+                pa.array([m.key for m in messages], pa.binary()),
+                pa.array([m.value for m in messages], pa.binary()),
+            ],
+            schema=RECORDS,
+        )
+        decoded = self._decoder.decode(records, 1)
+        return Fetched(decoded.rows, decoded.rejects, tuple(self._notices))
+
+    def close(self) -> None:
+        """Release the decoder."""
+        self._decoder.close()
+
+    def _hear(self, notice: Notice) -> None:
+        self._notices.append(notice)
+        self._notify(notice)

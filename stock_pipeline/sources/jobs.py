@@ -1,0 +1,127 @@
+"""What is to be fetched for which topic, fitted to what the source is and the topic takes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from stock_pipeline.settings import Settings
+from stock_pipeline.settings_sources import What
+from stock_pipeline.sources.registry import source_kind
+from stock_pipeline.sources.source import ANY_FORMAT, Request, SourceKind, UsageError
+
+DEFAULT_EVERY_SECONDS = 30.0
+_SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A request that its source can answer and its topic takes.
+
+    Attributes:
+        source: Name.
+        topic: Where to.
+        request: What is asked.
+        stream: One fetch gives all.
+        every: Seconds between rounds.
+        batches: Rounds; None is without end.
+    """
+
+    source: str
+    topic: str
+    request: Request
+    stream: bool
+    every: float
+    batches: int | None
+
+
+def job_for(
+    settings: Settings,
+    source: str,
+    request: Request,
+    *,
+    feed: str | None = None,
+    topic: str | None = None,
+    what: str | None = None,
+    interval: str | None = None,
+    batches: int | None = None,
+) -> Job:
+    """The request fitted to what the source is.
+
+    Args:
+        settings: Name the feeds.
+        source: Name.
+        request: All but the kind of data.
+        feed: Whose topic it goes to; or
+        topic: Any topic.
+        what: Kind of data, else the first that fits the topic.
+        interval: From round to round, or from row to row, such as 30s.
+        batches: Rounds; None is without end.
+
+    Raises:
+        UsageError: It does not fit.
+    """
+    every = _seconds(interval) if interval else None
+    topic, message_format = _target(settings, feed, topic)
+    kind = source_kind(source)
+    chosen = _what(source, kind, what, message_format, topic)
+    stream = chosen in kind.streams
+    if stream and batches:
+        raise UsageError(f"Source {source} sends {chosen} in one stream: leave out --batches.")
+    if kind.needs_symbols and not request.symbols:
+        raise UsageError(f"Source {source} needs --symbols, such as --symbols IBM,MSFT.")
+    options = dict(request.options)
+    if stream and every:
+        options["every"] = f"{every:g}"
+    if kind.formats[chosen] == ANY_FORMAT and message_format:
+        options.setdefault("format", message_format)
+    request = replace(request, what=chosen, options=options)
+    return Job(source, topic, request, stream, every or DEFAULT_EVERY_SECONDS, batches)
+
+
+def _target(settings: Settings, feed: str | None, topic: str | None) -> tuple[str, str | None]:
+    """Topic, and the format that its feed wants."""
+    if (feed is None) == (topic is None):
+        raise UsageError("Give --feed or --topic, one of them.")
+    if topic is not None:
+        formats = [f.format for f in settings.feeds.values() if f.topic == topic]
+        return topic, formats[0] if formats else None
+    if feed not in settings.feeds:
+        raise UsageError(f"There is no feed {feed!r}; feeds: {', '.join(settings.feeds)}.")
+    found = settings.feeds[feed]
+    return found.topic, found.format
+
+
+def _what(
+    source: str, kind: SourceKind, what: str | None, message_format: str | None, topic: str
+) -> What:
+    """The kind of data: as asked for, else the first whose messages the feed takes."""
+    fitting = [
+        w
+        for w, f in kind.formats.items()
+        if message_format is None or f in {message_format, ANY_FORMAT}
+    ]
+    has = ", ".join(kind.formats)
+    if what is None:
+        if fitting:
+            return fitting[0]
+        raise UsageError(
+            f"Topic {topic} takes messages of format {message_format}, which source {source} does"
+            f" not have; it has {has}. Name the feed or topic of another format."
+        )
+    chosen = next((w for w in kind.formats if w == what), None)
+    if chosen is None:
+        raise UsageError(f"Source {source} has no {what!r}; it has {has}.")
+    if chosen not in fitting:
+        raise UsageError(
+            f"Topic {topic} takes messages of format {message_format}, not {chosen} of {source}."
+            " Name the feed or topic of another format."
+        )
+    return chosen
+
+
+def _seconds(text: str) -> float:
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", text.strip().lower())
+    if not found or found[2] not in _SECONDS or not 0 < float(found[1]) < 1e6:
+        raise UsageError(f"--interval is a time such as 30s, 5m or 1h, not {text!r}.")
+    return float(found[1]) * _SECONDS[found[2]]
