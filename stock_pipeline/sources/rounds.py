@@ -63,7 +63,9 @@ def rounds(
             yield from fetched(source, name, request)
         except UnavailableError as error:
             failure = error
-            context.notify(Notice("skipped", str(error)))
+            # That of the last round is raised.
+            if done + 1 != batches:
+                context.notify(Notice("skipped", str(error)))
         except DailyLimitError as error:
             if batches is not None:
                 raise

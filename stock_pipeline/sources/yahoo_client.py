@@ -6,6 +6,7 @@ What it hides is switched off: errors as empty frames, and answers that it keeps
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any, NamedTuple, TypeVar
@@ -48,6 +49,8 @@ class YahooClient:
         self.quotas = Quotas(context.home, "Yahoo", context.settings, UTC)
         self._session = _YahooSession(context, self.quotas)
         yfinance.config.debug.hide_exceptions = False
+        # What goes wrong is told here, in a sentence.
+        logging.getLogger("yfinance").setLevel(logging.CRITICAL)
         yfinance.set_tz_cache_location(str(context.home / "yfinance"))
 
     def prices(
