@@ -37,13 +37,14 @@ def disagreements(bars: BarSeries, limits: Limits, precedence: Sequence[str]) ->
                 bars.times[best], bars.times[_rows(bars, number)], return_indices=True
             )
             ours, theirs = best[at_best], _rows(bars, number)[at]
-            ratio = np.ones(len(bars))
-            ratio[theirs] = bars.close[theirs] / bars.close[ours]
-            reference = np.zeros(len(bars), dtype=np.int64)
-            reference[theirs] = ours
-            differs = np.abs(np.log(ratio)) > np.log1p(limits.source_tolerance)
-            for start, end in bars.runs(differs):
-                right = float(bars.close[reference[start]])
+            # Of these rows only: a partition has thousands of such pairs.
+            ratio = bars.close[theirs] / bars.close[ours]
+            differs = np.flatnonzero(np.abs(np.log(ratio)) > np.log1p(limits.source_tolerance))
+            for run in np.split(differs, np.flatnonzero(np.diff(theirs[differs]) > 1) + 1):
+                if not len(run):
+                    continue
+                start, end = int(theirs[run[0]]), int(theirs[run[-1]]) + 1
+                right = float(bars.close[ours[run[0]]])
                 findings.append(
                     finding_of(
                         bars,
@@ -51,7 +52,7 @@ def disagreements(bars: BarSeries, limits: Limits, precedence: Sequence[str]) ->
                         (start, end),
                         f"close {bars.close[start]:.6g}",
                         f"{right:.6g} as {bars.keys[numbers[0]][1]} says",
-                        float(ratio[start]) - 1,
+                        float(ratio[run[0]]) - 1,
                     )
                 )
     return findings

@@ -9,6 +9,9 @@ import pyarrow as pa
 import pytest
 
 from stock_pipeline.lib.completeness import lunch_breaks, thin_sessions
+from stock_pipeline.lib.quality import Limits
+from stock_pipeline.lib.quality_series import series_of
+from stock_pipeline.lib.quality_sources import disagreements
 from stock_pipeline.lib.sessions import breaks_of, session_of
 from stock_pipeline_tests.lib.quality_bars import DAY, NOW, daily, found, intraday, sessions, walk
 
@@ -161,3 +164,28 @@ def test_minutes_of_two_sources_are_compared_too():
     same = [intraday(calm(390)), intraday(calm(390), source="massive")]
     assert "disagreement" in kinds(pa.concat_tables(bars))
     assert kinds(pa.concat_tables(same)) == []
+
+
+def test_the_work_of_comparing_sources_grows_with_the_bars_not_with_the_pairs(monkeypatch):
+    symbols = [f"S{i}" for i in range(40)]
+    pairs = [daily(walk(5), symbol=s, source=o) for s in symbols for o in ("yahoo", "massive")]
+    bars, looked_at, log = series_of(pa.concat_tables(pairs)), [], np.log
+    monkeypatch.setattr(np, "log", lambda values: looked_at.append(len(values)) or log(values))
+    assert disagreements(bars, Limits(), ("yahoo", "massive")) == []
+    assert sum(looked_at) == 40 * 5
+
+
+def test_runs_of_a_pair_are_told_apart_where_a_bar_agrees_or_the_other_source_has_none():
+    ours = daily(walk(30))
+    columns = walk(30)
+    columns["close"] = columns["close"] * 1.02
+    columns["close"][10] /= 1.02
+    theirs = daily(columns | {"high": columns["high"] * 1.1}, source="massive")
+    bars = pa.concat_tables([without(ours, range(20, 22)), theirs])
+    told = [(f.start.date(), f.end.date(), f.bars) for f in found(bars) if f.kind == "disagreement"]
+    days = sessions(30)
+    assert told == [
+        (days[0], days[9], 10),
+        (days[11], days[19], 9),
+        (days[22], days[29], 8),
+    ]
