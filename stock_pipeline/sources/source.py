@@ -26,7 +26,7 @@ class Request:
     Attributes:
         symbols: As the vendor spells them.
         what: Kind of data; a source names those that it has.
-        interval: Length of a bar as `lib/intervals.py` names it, such as 5m or 1d.
+        interval: Length of a bar: 1m, 5m, 15m, 30m, 1h or 1d.
         start: First instant or day wanted, aware; None is the vendor's latest.
         end: First one not wanted any more, aware.
         options: What only this source knows, such as `outputsize`.

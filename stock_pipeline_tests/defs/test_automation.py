@@ -62,6 +62,12 @@ def run_refresh(automation, instance):
     )
 
 
+def ended(automation, instance):
+    """When the last refresh ended, by the clock that the pauses count from."""
+    tagged = dg.RunsFilter(tags={automation.REFRESH_TAG: "true"})
+    return instance.get_run_records(tagged, limit=1)[0].end_time
+
+
 def fill(my_lake):
     decide(my_lake, "trades", "trade", 0, [trade(T0, 10), trade(T0 + timedelta(minutes=1), 11)])
     decide(my_lake, "daily", "index_daily", 0, [daily(date(2023, 5, 1), 5.0)])
@@ -120,8 +126,9 @@ def test_one_failing_partition_does_not_stop_the_others_and_the_run_fails(
     assert not result.success
     assert my_lake.head(key_of(BARS_INTRADAY_TABLE, DAY))
     # After a failure there is a pause, then it is asked for again.
-    assert automation.seconds_to_wait(instance, time.time()) > 0
-    assert automation.seconds_to_wait(instance, time.time() + 2.1) == 0
+    end = ended(automation, instance)
+    assert automation.seconds_to_wait(instance, end) > 0
+    assert automation.seconds_to_wait(instance, end + 2.1) == 0
 
 
 def test_pauses_after_failures_grow_and_end(automation, instance, my_lake):
@@ -129,8 +136,8 @@ def test_pauses_after_failures_grow_and_end(automation, instance, my_lake):
     my_lake.delete(broken.decision.object_key)
     for failures in range(1, 4):
         assert not run_refresh(automation, instance).success
-        wait = automation.seconds_to_wait(instance, time.time())
-        assert 2.0**failures - 0.9 < wait <= 2.0**failures
+        wait = automation.seconds_to_wait(instance, ended(automation, instance))
+        assert wait == pytest.approx(2.0**failures)
     longest = automation.MOST_BACKOFF_SECONDS
     assert automation.seconds_to_wait(instance, time.time() + longest) == 0
 

@@ -120,8 +120,9 @@ def test_every_page_is_asked_for_with_the_key_and_its_bars_become_rows(tmp_path:
 
 
 def test_daily_bars_belong_to_new_yorks_date_and_what_is_not_over_waits(tmp_path: Path) -> None:
-    now = int(datetime.now(UTC).timestamp() * 1000)
-    with vendor(always(bars(1577941200000, 1591675200000, now - 3_600_000))) as server:
+    # A minute ahead: also at midnight the date is not over.
+    soon = int(datetime.now(UTC).timestamp() * 1000) + 60_000
+    with vendor(always(bars(1577941200000, 1591675200000, soon))) as server:
         rows = decoded(Massive(server, tmp_path).ask(interval="1d"), "bar")
     assert [row["trade_date"] for row in rows] == [date(2020, 1, 2), date(2020, 6, 9)]
 

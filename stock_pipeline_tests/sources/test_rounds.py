@@ -61,7 +61,8 @@ def test_without_end_the_next_day_of_the_vendor_is_waited_for(
     [notice] = polling.notices
     assert "takes no more requests of this key today" in notice.sentence
     assert notice.until is not None
-    assert f"{notice.until:%M:%S}" in {"00:00", "59:59"}
+    # Midnight is a full hour; a second early at most, late by what this machine stalls.
+    assert (notice.until.timestamp() + 1) % 3600 < 120
 
 
 def test_rounds_that_are_counted_end_when_the_day_is_over(

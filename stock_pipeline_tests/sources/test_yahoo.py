@@ -98,7 +98,8 @@ def test_an_answer_asked_for_again_gives_only_what_is_new(tmp_path: Path) -> Non
 
 def test_a_bar_that_is_not_over_waits_for_its_end(tmp_path: Path) -> None:
     now = int(datetime.now(UTC).timestamp())
-    start = now - now % 3600
+    # Half an hour is left: it does not end while the test runs.
+    start = now - now % 60 - 1800
     times = [start - 7200, start - 3600, start]
     answer = chart(
         times,
@@ -121,9 +122,10 @@ def daily(day: date) -> int:
 def test_daily_bars_have_adjusted_closes_and_today_only_when_its_session_is_over(
     tmp_path: Path,
 ) -> None:
-    today = datetime.now(NEW_YORK).date()
-    days = [date(2020, 8, 28), date(2020, 8, 31), today]
     now = int(datetime.now(UTC).timestamp())
+    closing = now + 600
+    today = datetime.fromtimestamp(closing, NEW_YORK).date()
+    days = [date(2020, 8, 28), date(2020, 8, 31), today]
     answer = chart(
         [daily(day) for day in days],
         [
@@ -132,7 +134,7 @@ def test_daily_bars_have_adjusted_closes_and_today_only_when_its_session_is_over
             (9, 9, 9, 9, 1),
         ],
         market_time=now,
-        regular=(now - 60, now + 60),
+        regular=(now - 60, closing),
         granularity="1d",
         adjusted=[121.40702056884766, 125.52421569824219, 9],
     )
@@ -147,7 +149,8 @@ def test_daily_bars_have_adjusted_closes_and_today_only_when_its_session_is_over
 
 
 def test_without_a_session_the_day_ends_with_its_date(tmp_path: Path) -> None:
-    days = [date(2020, 8, 28), datetime.now(NEW_YORK).date()]
+    # Ten minutes ahead: also at midnight the date is not over.
+    days = [date(2020, 8, 28), (datetime.now(NEW_YORK) + timedelta(minutes=10)).date()]
     answer = chart(
         [daily(day) for day in days],
         [(10, 12, 9, 11, 0)] * 2,
