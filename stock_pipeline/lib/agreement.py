@@ -33,22 +33,23 @@ def disagreements(bars: pa.Table, tolerance: float) -> list[dict[str, Any]]:
         right_suffix="_rolled",
     )
     found: list[dict[str, Any]] = []
-    for row in both.to_pylist():
-        for price in _PRICES:
-            value, other = row[price], row[f"{price}_rolled"]
-            share = abs(other - value) / value
-            if share > tolerance:
-                found.append(
-                    {
-                        "symbol": row["symbol"],
-                        "trade_date": row["trade_date"].isoformat(),
-                        "price": price,
-                        "daily": value,
-                        "daily_source": row["source"],
-                        "rolled_up": other,
-                        "rolled_up_source": row["source_rolled"],
-                        "percent": round(100 * share, 4),
-                        "bars": row["bar_count"],
-                    }
-                )
+    for price in _PRICES:
+        other = both[f"{price}_rolled"]
+        # By a price of zero anything else is infinitely far off, and zero is no difference.
+        share = pc.divide(pc.abs(pc.subtract(other, both[price])), both[price])
+        rows = both.append_column("share", share).filter(pc.field("share") > tolerance)
+        found += [
+            {
+                "symbol": row["symbol"],
+                "trade_date": row["trade_date"].isoformat(),
+                "price": price,
+                "daily": row[price],
+                "daily_source": row["source"],
+                "rolled_up": row[f"{price}_rolled"],
+                "rolled_up_source": row["source_rolled"],
+                "percent": round(100 * row["share"], 4),
+                "bars": row["bar_count"],
+            }
+            for row in rows.to_pylist()
+        ]
     return sorted(found, key=lambda r: (-r["percent"], r["symbol"], r["trade_date"], r["price"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from datetime import date, datetime
 from typing import Any
 
@@ -73,3 +74,21 @@ def test_only_the_same_symbol_and_date_of_a_daily_bar_and_a_roll_up_are_compared
 def test_the_largest_difference_comes_first() -> None:
     rows = found(row("yahoo", 100.0), row("trades", 101.0, bars=1, high=240.0))
     assert [(r["price"], r["percent"]) for r in rows] == [("high", 100.0), ("close", 1.0)]
+
+
+def test_a_price_of_zero_is_infinitely_far_off_and_no_error() -> None:
+    (difference,) = found(row("yahoo", 0.0), row("trades", 100.0, bars=1))
+    assert (difference["price"], difference["percent"]) == ("close", float("inf"))
+    assert found(row("yahoo", 0.0), row("trades", 0.0, bars=1)) == []
+
+
+def test_days_that_agree_become_no_python_objects() -> None:
+    sources = (("yahoo", None), ("trades", 1))
+    rows = [row(s, 100.0, bars=b, symbol=f"S{n}") for n in range(5000) for s, b in sources]
+    bars = rows_of(SILVER_BARS_DAILY, rows)
+    tracemalloc.start()
+    try:
+        assert disagreements(bars, 0.005) == []
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
