@@ -26,6 +26,7 @@ from stock_pipeline.resources.bronze_reader import BronzeReader
 from stock_pipeline.resources.index_store import Input
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
 from stock_pipeline.resources.landing import BAR_FORMATS, LandedReader, is_landed
+from stock_pipeline.resources.removed_feeds import RemovedFeeds
 from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
 from stock_pipeline.settings import Settings
 
@@ -90,13 +91,13 @@ class SilverMaker:
         self.index = index
         self.reader = reader or BronzeReader(lake)
         self.landed = landed or LandedReader(lake)
+        self._removed = RemovedFeeds(lake, settings.feeds)
         self._rules = calendar_rules(settings)
 
     def bars_intraday(self, day: str, want: Want, current: Current | None, full: bool) -> Draft:
         """Bars of a day: minutes that new trades touch, and the vendors' bars that are new."""
         trade_date = date.fromisoformat(day)
-        inputs = self.index.inputs(BARS_INTRADAY_TABLE, day)
-        kept, fresh = self._split(inputs, want, current, full)
+        inputs, kept, fresh = self._split(BARS_INTRADAY_TABLE, day, want, current, full)
         table = kept
         for source, feeds in self._feeds("trade"):
             new = [i for i in fresh if i.feed in feeds]
@@ -134,8 +135,7 @@ class SilverMaker:
     def bars_daily(self, year: str, want: Want, current: Current | None, full: bool) -> Draft:
         """Bars of a year: new daily bars of vendors, and the roll-up of days that changed."""
         first, last = date(int(year), 1, 1), date(int(year), 12, 31)
-        inputs = self.index.inputs(BARS_DAILY_TABLE, year)
-        kept, fresh = self._split(inputs, want, current, full)
+        _, kept, fresh = self._split(BARS_DAILY_TABLE, year, want, current, full)
         # A rolled-up row counts its bars, a vendor's has none.
         vendor = kept and kept.filter(pc.field("bar_count").is_null())
         rolled = kept and kept.filter(pc.field("bar_count").is_valid())
@@ -191,14 +191,15 @@ class SilverMaker:
         return pa.concat_tables([SILVER_BARS_DAILY.empty_table(), *parts]), etags
 
     def _split(
-        self, inputs: Sequence[Input], want: Want, current: Current | None, full: bool
-    ) -> tuple[pa.Table | None, list[Input]]:
-        """Rows to keep, None to make the partition anew, and the batches to absorb.
+        self, table: TableSpec, partition: str, want: Want, current: Current | None, full: bool
+    ) -> tuple[list[Input], pa.Table | None, list[Input]]:
+        """All batches, the rows to keep, None to make it anew, and the batches to absorb.
 
         Raises:
             ValueError: It must be made anew, and a feed that it was made from is not in the
                 settings any more.
         """
+        inputs = self.index.inputs(table, partition)
         made_from = current.made_from if current else MadeFrom()
         examined = made_from.examined
         new = [i for i in inputs if not covers(examined.get(i.feed, ()), i.seq)]
@@ -210,15 +211,14 @@ class SilverMaker:
             # A bar that a landed object has no more gives way to the one that it hid.
             or any(is_landed(k) and want.etags.get(k) != e for k, e in made_from.etags.items())
         )
-        removed = sorted(examined.keys() - self.settings.feeds.keys())
-        if anew and any(examined[feed] for feed in removed):
+        if anew and (removed := self._removed.of(table, partition, examined)):
             raise ValueError(
                 f"A partition must be made anew, but feed {', '.join(removed)}, which it was made "
                 "from, is not in the settings: its bars would be lost. The old object stays; put "
                 "the feed back into config/app_config.yaml."
             )
         usable = [i for i in (inputs if anew else new) if i.rows and not i.superseded]
-        return (None if anew or current is None else current.table), usable
+        return inputs, (None if anew or current is None else current.table), usable
 
     def _made_from(self, want: Want, current: Current | None, etags: Mapping[str, str]) -> MadeFrom:
         before = current.made_from.examined if current else {}

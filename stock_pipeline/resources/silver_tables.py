@@ -57,7 +57,7 @@ class SilverTables(SilverMaker):
         """Rows of a year, one a key: the latest record wins."""
         first, last = date(int(year), 1, 1), date(int(year), 12, 31)
         formats, made_of = _LATEST[table.name]
-        rows, fresh = self._split(self.index.inputs(table, year), want, current, full)
+        _, rows, fresh = self._split(table, year, want, current, full)
         for message_format in formats:
             feeds = {feed for _, names in self._feeds(message_format) for feed in names}
             new = [i for i in fresh if i.feed in feeds]

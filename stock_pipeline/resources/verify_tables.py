@@ -23,6 +23,7 @@ from stock_pipeline.resources.gold import GoldMaker
 from stock_pipeline.resources.index_store import Input
 from stock_pipeline.resources.lake import UNREADABLE, DamagedObjectError, Lake, ObjectNotFoundError
 from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline.resources.removed_feeds import RemovedFeeds
 from stock_pipeline.resources.silver import Draft
 from stock_pipeline.resources.silver_tables import SilverTables
 from stock_pipeline.resources.table_index import TableIndex
@@ -93,6 +94,7 @@ class TableVerifier:
         self._bronze = BronzeReader(lake)
         self._counted: set[str] = set()
         self._logs = {feed: OffsetLog(lake, feed) for feed in settings.feeds}
+        self._removed = RemovedFeeds(lake, settings.feeds)
         self._bytes = 0
 
     def verify(self, table: TableSpec, partitions: Iterable[str]) -> Check:
@@ -206,8 +208,7 @@ class TableVerifier:
             i.replaces and not covers(made.examined.get(i.feed, ()), i.seq)
             for i in self.index.inputs(table, partition)
         )
-        removed = any(made.examined[feed] for feed in made.examined.keys() - self.settings.feeds)
-        return superseding or removed
+        return superseding or bool(self._removed.of(table, partition, made.examined))
 
     def _again(self, table: TableSpec, partition: str, want: Want, was: Published) -> Draft:
         self._bytes += was.bytes

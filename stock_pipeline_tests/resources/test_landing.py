@@ -13,7 +13,7 @@ from stock_pipeline.lib import history
 from stock_pipeline.lib.batches import MadeFrom, Plan
 from stock_pipeline.lib.crawl import CrawlOptions, group
 from stock_pipeline.lib.due import key_of
-from stock_pipeline.lib.layout import LANDING_PREFIX, Landed
+from stock_pipeline.lib.layout import LANDING_PREFIX, Landed, commit_key
 from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.resources import table_index
 from stock_pipeline.resources.crawlers import TABLE_LEVEL, crawler_definitions
@@ -181,6 +181,41 @@ def test_a_deleted_object_gives_back_the_live_bar_that_it_hid(
     monkeypatch.setattr(table_index, "LANDING_LIST_SECONDS", 0.0)
     world.make()
     assert world.closes() == {"bars": 10.0}
+
+
+@pytest.mark.parametrize("seq", [0, 1])
+def test_history_is_taken_over_after_a_feed_without_bars_of_the_day_left_the_settings(
+    world: World, settings_for: Callable[..., Settings], seq: int
+) -> None:
+    demo = {"format": "trade", "source": "trades"}
+    world.settings = settings_for({**FEEDS, "demo": demo})
+    decide(world.lake, "demo", "trade", 0, [trade(datetime(2021, 5, 31, 14, 30), 9.0)])
+    if seq:
+        decide(world.lake, "demo", "trade", 1, [trade(AT, 9.0)])
+    world.land(20.0, BEFORE, MONTH)
+    world.make()
+    world.settings = settings_for(FEEDS)
+    world.land(21.0, AFTER, MONTH)
+    if seq:
+        with pytest.raises(ValueError, match="feed demo, which it was made from, is not in"):
+            world.make()
+    else:
+        world.make()
+    assert world.closes(f"{DAY}")["bars"] == (20.0 if seq else 21.0)
+
+
+def test_a_removed_feed_whose_commits_are_gone_may_have_had_any_bar(
+    world: World, settings_for: Callable[..., Settings]
+) -> None:
+    world.settings = settings_for({**FEEDS, "demo": {"format": "trade", "source": "trades"}})
+    decide(world.lake, "demo", "trade", 0, [trade(datetime(2021, 5, 31, 14, 30), 9.0)])
+    world.land(20.0, BEFORE, MONTH)
+    world.make()
+    world.settings = settings_for(FEEDS)
+    world.lake.delete(commit_key("demo", 0))
+    world.land(21.0, AFTER, MONTH)
+    with pytest.raises(ValueError, match="feed demo"):
+        world.make()
 
 
 def test_a_landed_day_is_the_official_one_beside_its_own_sources_roll_up(world: World) -> None:
