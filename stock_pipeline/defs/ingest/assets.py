@@ -133,7 +133,6 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
                 description=f"At most {REJECT_SHARE_TO_WARN:.0%} of the records were rejected.",
             ),
         ],
-        pool="ingest",
         op_tags={"stock_pipeline/feed": name},
     )
     def ingest_feed(
