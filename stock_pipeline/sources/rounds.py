@@ -55,14 +55,16 @@ def rounds(
         SourceError: Nothing more can be fetched; or all rounds are over and one has failed.
         StoppedError: The user wants an end.
     """
-    done, failure = 0, None
+    done = failed = 0
     while True:
         began = time.monotonic()
+        failure: UnavailableError | None = None
         day_over: DailyLimitError | None = None
         try:
             yield from fetched(source, name, request)
         except UnavailableError as error:
             failure = error
+            failed += 1
             # That of the last round is raised.
             if done + 1 != batches:
                 context.notify(Notice("skipped", str(error)))
@@ -81,3 +83,8 @@ def rounds(
         context.wait(left_of_round, "The next round comes.", "pause")
     if failure:
         raise failure
+    if failed:
+        raise UnavailableError(
+            f"In {failed} of {batches} rounds {name} could not be asked, see above; what the others"
+            " fetched was sent."
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_pipeline.cli import app
-from stock_pipeline.settings import Settings
+from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.sources.registry import SOURCES
 from stock_pipeline.stack.local import LocalStack
 from stock_pipeline_tests.commands.producing import alpha_vantage_at, running, stopped, stored
@@ -32,6 +31,7 @@ ROWS = "Index,Date,Open,High,Low,Close,Volume\n" + "".join(
     f"HSI,2021-05-{day:02},1,2,1,{day},0\n" for day in range(1, 11)
 )
 DOCUMENTS = ["--source", "alpha_vantage", "--feed", "documents"]
+ALPHA_VANTAGE = "STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE"
 runner = CliRunner()
 
 
@@ -93,6 +93,9 @@ def test_what_passes_is_told_and_every_document_arrives_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("stock_pipeline.sources.alpha_vantage._MINUTE_SECONDS", 0.05)
+    if reply.hang:
+        monkeypatch.setenv(f"{ALPHA_VANTAGE}__ANSWER_TIMEOUT_SECONDS", "1")
+        get_settings.cache_clear()
     server.script = [reply]
     result = produce("--symbols", "IBM,MSFT", "--batches", "1")
     assert result.exit_code == 0, result.output
@@ -116,7 +119,7 @@ def test_what_does_not_pass_ends_it_with_one_sentence(
     server.script = [Reply(DOCUMENT), reply]
     result = produce("--symbols", "IBM,MSFT", "--batches", "1")
     assert result.exit_code == code, result.output
-    assert sentence in result.output
+    assert len([line for line in result.output.splitlines() if sentence in line]) == 1
     assert "1 messages of alpha_vantage delivered" in result.output
     assert [r.value for r in stored(settings, "documents")] == [DOCUMENT]
 
@@ -140,18 +143,19 @@ def test_a_round_in_which_the_vendor_is_away_is_told_and_the_next_goes_on(
     server.script = [Reply(status=500)] * 5
     result = produce("--symbols", "IBM", "--interval", "0.1s", "--batches", "2")
     assert result.exit_code == 1
-    assert "at the last of 5 tries" in result.output
+    told = [line for line in result.output.splitlines() if "at the last of 5 tries" in line]
+    assert len(told) == 1
+    assert "In 1 of 2 rounds alpha_vantage could not be asked" in result.output
     assert [r.value for r in stored(settings, "documents")] == [DOCUMENT]
 
 
-def test_the_quota_of_the_day_holds_over_processes(settings: Settings) -> None:
-    os.environ["STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__REQUESTS_PER_DAY"] = "3"
-    try:
-        both = [*DOCUMENTS, "--symbols", "A,B", "--batches", "1"]
-        with running(*both) as first, running(*both) as second:
-            said = [process.communicate(timeout=60)[1] for process in (first, second)]
-    finally:
-        del os.environ["STOCK_PIPELINE__SOURCES__ALPHA_VANTAGE__REQUESTS_PER_DAY"]
+def test_the_quota_of_the_day_holds_over_processes(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"{ALPHA_VANTAGE}__REQUESTS_PER_DAY", "3")
+    both = [*DOCUMENTS, "--symbols", "A,B", "--batches", "1"]
+    with running(*both) as first, running(*both) as second:
+        said = [process.communicate(timeout=60)[1] for process in (first, second)]
     ended = list(zip((first.returncode, second.returncode), said, strict=True))
     assert sorted(code for code, _ in ended) == [0, 1], ended
     assert any("takes no more requests of this key today" in sentences for sentences in said)
@@ -159,8 +163,12 @@ def test_the_quota_of_the_day_holds_over_processes(settings: Settings) -> None:
 
 
 def test_a_broker_that_restarts_costs_nothing_and_a_signal_ends_it_in_order(
-    settings: Settings, server: VendorServer, local_stack: LocalStack
+    settings: Settings,
+    server: VendorServer,
+    local_stack: LocalStack,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv(f"{ALPHA_VANTAGE}__REQUESTS_PER_DAY", "10000")
     with running(*DOCUMENTS, "--symbols", "IBM", "--interval", "0.2s") as process:
         wait_until(lambda: len(server.asked) > 2, "the first rounds")
         local_stack.supervisor.stop("kafka")
@@ -173,7 +181,8 @@ def test_a_broker_that_restarts_costs_nothing_and_a_signal_ends_it_in_order(
     found = [dict(r.headers)["fetch_id"] for r in stored(settings, "documents")]
     assert len(found) == len(set(found))
     assert f"{len(found):,} messages of alpha_vantage delivered" in said
-    assert len(server.asked) - 1 <= len(found) <= len(server.asked)
+    # The request at which the signal came may be in vain, and one more that was late.
+    assert len(server.asked) - 2 <= len(found) <= len(server.asked)
 
 
 def test_rows_of_a_file_come_in_order(settings: Settings, tmp_path: Path) -> None:
