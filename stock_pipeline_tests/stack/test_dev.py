@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from stock_pipeline.commands.dev_overview import status_line
 from stock_pipeline.commands.status import FeedStatus
 from stock_pipeline.resources.aws_session import aws_client
-from stock_pipeline.settings import AwsSettings
+from stock_pipeline.settings import AwsSettings, load_settings
 from stock_pipeline.stack.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from stock_pipeline.stack.broker import is_ready
 from stock_pipeline.stack.ports import LOOPBACK, free_port, is_free
@@ -199,7 +199,7 @@ def test_dev_on_apache_kafka_keeps_its_topics_through_a_restart(start_dev, ports
     ids = []
     for _ in range(2):
         dev = start_dev("--no-dagster", "--no-simulator", "--broker", "apache")
-        read_until(dev, f"{address} (Apache Kafka), topics: 4")
+        read_until(dev, f"{address} (Apache Kafka), topics: {len(load_settings().feeds)}")
         admin = KafkaAdminClient(bootstrap_servers=address)
         ids.append({topic["name"]: topic["topic_id"] for topic in admin.describe_topics()})
         admin.close()
