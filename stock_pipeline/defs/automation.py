@@ -138,7 +138,6 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             break
         try:
             built = builder.build(table, partition)
-            evaluations = check_evaluations(settings, built)
         except AWS_ERRORS as error:
             failures.append(f"{table.name} {partition}: {aws_sentence(error, 'it stays due')}")
             continue
@@ -158,7 +157,7 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             )
         refused += bool(built.violations)
         if built.etag or built.violations:
-            for evaluation in evaluations:
+            for evaluation in check_evaluations(settings, built):
                 context.log_event(evaluation)
     index.close()
     if failures:

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from stock_pipeline.defs.preview import chart, preview
-from stock_pipeline.defs.quality.evaluations import quality_evaluations
+from stock_pipeline.defs.quality.evaluations import quality_evaluations, warning
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
 from stock_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from stock_pipeline.resources.tables import Built
 
+logger = logging.getLogger(__name__)
+
 PUBLISHABLE, SESSIONS_COMPLETE = "publishable", "sessions_complete"
 DAYS_AGREE = "days_agree_with_trades"
+
+#: By check, what its metadata calls the rows that it tells of.
+_ROWS_OF = {SESSIONS_COMPLETE: "gaps", DAYS_AGREE: "differences"}
 
 #: Rows of a table in a check's metadata.
 MOST_ROWS = 20
@@ -76,65 +83,54 @@ def check_evaluations(settings: Settings, built: Built) -> list[dg.AssetCheckEva
             partition=built.partition,
         )
     ]
-    gaps = _gaps(settings, built)
-    if gaps is not None:
-        evaluations.append(
-            dg.AssetCheckEvaluation(
-                asset_key=asset_key(built.table),
-                check_name=SESSIONS_COMPLETE,
-                passed=not gaps,
-                severity=dg.AssetCheckSeverity.WARN,
-                description=(
-                    f"{built.partition}: closed sessions of {len(gaps)} series lack bars."
-                    if gaps
-                    else f"{built.partition}: closed sessions are complete."
-                ),
-                metadata=(
-                    {"gaps": dg.MetadataValue.table([dg.TableRecord(g) for g in gaps[:MOST_ROWS]])}  # type: ignore[arg-type]
-                    if gaps
-                    else {}
-                ),
-                blocking=False,
-                partition=built.partition,
-            )
-        )
-    if built.table is BARS_DAILY_TABLE:
-        evaluations.append(_agreement(settings, built))
+    if built.table in (BARS_INTRADAY_TABLE, BARS_DAILY_TABLE):
+        evaluations.append(_guarded(settings, built, SESSIONS_COMPLETE, _sessions_complete))
+    # A refused result may hold what no price can be compared with.
+    if built.table is BARS_DAILY_TABLE and not built.violations:
+        evaluations.append(_guarded(settings, built, DAYS_AGREE, _agreement))
     key = asset_key(built.table)
     evaluations += quality_evaluations(settings, built.table, key, built.partition, built.content)
     return evaluations
 
 
-def _agreement(settings: Settings, built: Built) -> dg.AssetCheckEvaluation:
+def _guarded(
+    settings: Settings,
+    built: Built,
+    name: str,
+    look: Callable[[Settings, Built], tuple[str, list[dict[str, Any]]]],
+) -> dg.AssetCheckEvaluation:
+    """What a look at a partition tells of; when it breaks, a warning that says why."""
+    try:
+        sentence, rows = look(settings, built)
+        records = [dg.TableRecord(row) for row in rows[:MOST_ROWS]]
+        metadata = {_ROWS_OF[name]: dg.MetadataValue.table(records)} if rows else {}
+        passed = not rows
+    except Exception as error:
+        # The partition is made already: a check that breaks is told of, and breaks no run.
+        logger.exception("%s of %s %s broke", name, built.table.name, built.partition)
+        sentence = (
+            f"the check broke ({type(error).__name__}: {error}). It changes nothing of what was "
+            "published; the run's log has the trace."
+        )
+        passed, metadata = False, {}
+    told = f"{built.partition}: {sentence}"
+    return warning(asset_key(built.table), name, built.partition, passed, told, metadata)
+
+
+def _agreement(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
     from stock_pipeline.lib.agreement import disagreements
     from stock_pipeline.lib.verify import counted
 
     tolerance = settings.daily_tolerance
     found = disagreements(built.content, tolerance)
+    if not found:
+        return f"daily bars agree with roll-ups to {tolerance:.3g} of a price.", []
     days = {(row["symbol"], row["trade_date"]) for row in found}
-    return dg.AssetCheckEvaluation(
-        asset_key=asset_key(built.table),
-        check_name=DAYS_AGREE,
-        passed=not found,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=(
-            f"{built.partition}: {counted(len(days), 'day')} by more than {tolerance:.3g} of the "
-            f"price off what trades add up to; {_worst(found[0])}"
-            if found
-            else f"{built.partition}: daily bars agree with roll-ups to {tolerance:.3g} of a price."
-        ),
-        metadata=(
-            {
-                "differences": dg.MetadataValue.table(
-                    [dg.TableRecord(row) for row in found[:MOST_ROWS]]
-                )
-            }
-            if found
-            else {}
-        ),
-        blocking=False,
-        partition=built.partition,
+    sentence = (
+        f"{counted(len(days), 'day')} by more than {tolerance:.3g} of the price off what trades "
+        f"add up to; {_worst(found[0])}"
     )
+    return sentence, found
 
 
 def _worst(row: dict[str, Any]) -> str:
@@ -144,7 +140,7 @@ def _worst(row: dict[str, Any]) -> str:
     )
 
 
-def _gaps(settings: Settings, built: Built) -> list[dict[str, object]] | None:
+def _sessions_complete(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
     from stock_pipeline.lib.completeness import lunch_breaks, missing_sessions, thin_sessions
     from stock_pipeline.resources.table_sql import calendar_rules, source_calendars
 
@@ -152,10 +148,12 @@ def _gaps(settings: Settings, built: Built) -> list[dict[str, object]] | None:
     rules, defaults = calendar_rules(settings), source_calendars(settings)
     if built.table is BARS_INTRADAY_TABLE:
         day = date.fromisoformat(built.partition)
-        return thin_sessions(built.content, now, lunch_breaks(built.content, day, rules, defaults))
-    if built.table is BARS_DAILY_TABLE:
-        return missing_sessions(built.content, rules, defaults, now)
-    return None
+        gaps = thin_sessions(built.content, now, lunch_breaks(built.content, day, rules, defaults))
+    else:
+        gaps = missing_sessions(built.content, rules, defaults, now)
+    if not gaps:
+        return "closed sessions are complete.", []
+    return f"closed sessions of {len(gaps)} series lack bars.", gaps
 
 
 def _ranges(intervals: tuple[tuple[int, int], ...]) -> str:

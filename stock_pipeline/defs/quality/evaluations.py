@@ -77,7 +77,7 @@ def quality_evaluations(
         return []
     if not settings.quality.enabled:
         return [
-            _evaluation(key, name, partition, True, "Switched off by quality.enabled.", {})
+            warning(key, name, partition, True, "Switched off by quality.enabled.", {})
             for name in DESCRIPTIONS
         ]
     try:
@@ -97,7 +97,7 @@ def quality_evaluations(
             f"{partition}: its quality could not be looked at ({type(error).__name__}: {error}). "
             "The table is published; the run's log has the trace."
         )
-        return [_evaluation(key, name, partition, False, sentence, {}) for name in DESCRIPTIONS]
+        return [warning(key, name, partition, False, sentence, {}) for name in DESCRIPTIONS]
     return [_of_findings(key, n, partition, bars.num_rows, f) for n, f in found.items()]
 
 
@@ -121,7 +121,7 @@ def _of_findings(
 
     if not findings:
         sentence = f"{partition}: nothing conspicuous in {rows} bars."
-        return _evaluation(key, name, partition, True, sentence, {"findings": 0})
+        return warning(key, name, partition, True, sentence, {"findings": 0})
     shown = markdown_table(pa.Table.from_pylist(as_rows(findings[:MOST_FINDINGS])))
     more = len(findings) - MOST_FINDINGS
     sentence = f"{partition}: {summary(findings)}. The table is published; see the findings."
@@ -129,10 +129,10 @@ def _of_findings(
         "findings": len(findings),
         "first_findings" if more > 0 else "all_findings": dg.MetadataValue.md(shown),
     }
-    return _evaluation(key, name, partition, False, sentence, metadata)
+    return warning(key, name, partition, False, sentence, metadata)
 
 
-def _evaluation(
+def warning(
     key: dg.AssetKey,
     name: str,
     partition: str,
@@ -140,6 +140,16 @@ def _evaluation(
     sentence: str,
     metadata: dict[str, Any],
 ) -> dg.AssetCheckEvaluation:
+    """A result that blocks nothing.
+
+    Args:
+        key: The asset.
+        name: The check.
+        partition: ISO date or year.
+        passed: Whether nothing is told of.
+        sentence: What is told of.
+        metadata: Details.
+    """
     return dg.AssetCheckEvaluation(
         asset_key=key,
         check_name=name,
