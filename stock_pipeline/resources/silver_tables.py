@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 
 import pyarrow as pa
@@ -17,7 +17,11 @@ from stock_pipeline.lib.schemas import (
     NEWS_TABLE,
     TableSpec,
 )
+from stock_pipeline.resources.index_store import Input
 from stock_pipeline.resources.silver import Current, Draft, SilverMaker
+
+#: Rows read at once: vendors send a whole document again, so a year has many times its articles.
+PIECE_ROWS = 200_000
 
 #: By table the formats of its feeds, and how their bronze rows become its rows.
 _LATEST: dict[str, tuple[tuple[str, ...], Callable[[pa.Table], pa.Table]]] = {
@@ -60,9 +64,22 @@ class SilverTables(SilverMaker):
         _, rows, fresh = self._split(table, year, want, current, full)
         for message_format in formats:
             feeds = {feed for _, names in self._feeds(message_format) for feed in names}
-            new = [i for i in fresh if i.feed in feeds]
-            if new:
-                made = made_of(self.reader.days(new, message_format, first, last))
+            for piece in _pieces([i for i in fresh if i.feed in feeds]):
+                made = made_of(self.reader.days(piece, message_format, first, last))
                 rows = merge_latest(rows, made, table.key)
         made_from = self._made_from(want, current, {})
         return Draft(table.schema.empty_table() if rows is None else rows, made_from)
+
+
+def _pieces(batches: Sequence[Input]) -> Iterator[list[Input]]:
+    """Batches in their order, as many at once as have `PIECE_ROWS` rows; at least one."""
+    piece: list[Input] = []
+    rows = 0
+    for batch in batches:
+        if piece and rows + batch.rows > PIECE_ROWS:
+            yield piece
+            piece, rows = [], 0
+        piece.append(batch)
+        rows += batch.rows
+    if piece:
+        yield piece
