@@ -11,11 +11,13 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from botocore.exceptions import ClientError
 
 from stock_pipeline.lib.due import key_of
-from stock_pipeline.lib.layout import Landed, landing_key
+from stock_pipeline.lib.layout import LANDING_MARK, Landed, landing_key
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, VOLATILITY_DAILY_TABLE
 from stock_pipeline.resources.lake import Lake
+from stock_pipeline.resources.landing import keep
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, VendorServer, vendor
 
 SYMBOLS = ("AAA", "BBB", "BRK.B")
@@ -36,6 +38,7 @@ class Vendor:
         corrected: New close by symbol and day.
         unknown: Symbols that it does not know.
         refuse: Answer to everything, when set.
+        refusals: How many questions are refused first.
         split: New shares for one old, by which all that lies before is adjusted.
     """
 
@@ -43,6 +46,7 @@ class Vendor:
         self.corrected: dict[tuple[str, date], float] = {}
         self.unknown: set[str] = set()
         self.refuse: Reply | None = None
+        self.refusals = 0
         self.split = 1
         self._closes: dict[tuple[str, date], float] = {}
         for symbol in SYMBOLS:
@@ -55,6 +59,9 @@ class Vendor:
     def answer(self, asked: Asked) -> Reply:
         if self.refuse:
             return self.refuse
+        if self.refusals:
+            self.refusals -= 1
+            return Reply(b"", 503)
         *_, symbol, _, _, _, start, end = asked.path.split("/")
         if symbol in self.unknown:
             return Reply({"status": "NOT_FOUND", "message": "Data not found."}, 404)
@@ -373,3 +380,70 @@ def test_a_damaged_object_fails_its_partition_and_stays(settings_for, instance):
         assert the_lake().get(landed("AAA", 2023))[0] == b"<html>"
         key = dg.AssetKey(["landing", "massive_daily"])
         assert instance.get_materialized_partitions(key) == {"2022|AAA", "2024|AAA"}
+
+
+def backfill_of_2024(instance):
+    """One run of a year of every symbol: a question each."""
+    from stock_pipeline.defs.landing.assets import landing_asset
+    from stock_pipeline.settings import get_settings
+
+    tags = {
+        "dagster/asset_partition_range_start": "2024|AAA",
+        "dagster/asset_partition_range_end": "2024|BRK.B",
+    }
+    asset = landing_asset("massive", get_settings().history["massive"], daily=True)
+    return dg.materialize([asset], instance=instance, raise_on_error=False, tags=tags)
+
+
+def materialized(instance) -> list[str]:
+    """Partitions by the events that tell of them."""
+    records = instance.fetch_materializations(dg.AssetKey(["landing", "massive_daily"]), 100)
+    return sorted(str(record.partition_key) for record in records.records)
+
+
+def test_every_partition_is_told_of_once(settings_for, instance):
+    with massive(settings_for):
+        assert backfill_of_2024(instance).success
+        assert materialized(instance) == ["2024|AAA", "2024|BBB", "2024|BRK.B"]
+
+
+def test_a_run_that_dies_shows_what_it_landed_before(settings_for, instance, monkeypatch):
+    from stock_pipeline.defs.landing import fetching
+
+    def dies(lake, landed, rows):
+        if landed.symbol == "BBB":
+            raise RuntimeError("terminated")
+        return keep(lake, landed, rows)
+
+    monkeypatch.setattr(fetching, "keep", dies)
+    with massive(settings_for):
+        assert not backfill_of_2024(instance).success
+        assert materialized(instance) == ["2024|AAA"]
+        assert set(etags(["landing/", LANDING_MARK])) == {landed("AAA", 2024), LANDING_MARK}
+
+
+def test_a_store_that_refuses_once_fails_that_partition_only(settings_for, instance, monkeypatch):
+    from stock_pipeline.defs.landing import fetching
+
+    def refuses(lake, landed, rows):
+        if landed.symbol == "BBB":
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "No."}}, "PutObject")
+        return keep(lake, landed, rows)
+
+    monkeypatch.setattr(fetching, "keep", refuses)
+    with massive(settings_for):
+        sentence = failure_of(backfill_of_2024(instance))
+        assert sentence.startswith("1 of 3 partitions did not come; the others are kept.")
+        assert "what has landed stays" in sentence
+        assert materialized(instance) == ["2024|AAA", "2024|BRK.B"]
+
+
+@pytest.mark.parametrize(("refusals", "landed"), [(1, ["2024|BBB", "2024|BRK.B"]), (2, [])])
+def test_a_vendor_without_an_answer_is_given_up_at_the_second_in_a_row(
+    settings_for, instance, refusals, landed
+):
+    with massive(settings_for) as (wanted, server):
+        wanted.refusals = refusals
+        assert "answered 503" in failure_of(backfill_of_2024(instance))
+        assert materialized(instance) == landed
+        assert len(server.asked) == (3 if landed else 2)

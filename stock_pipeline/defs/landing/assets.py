@@ -3,6 +3,7 @@
 Without postponed annotations: Dagster reads the context's type from the function itself.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -74,6 +75,8 @@ def landing_asset(source: str, wanted: HistorySettings, *, daily: bool) -> dg.As
         owners=OWNERS,
         tags={"layer": "landing"},
         pool=f"landing_{source}",
+        # Each partition is told of when it is kept, not by what is yielded at the end.
+        output_required=False,
         op_tags={"dagster/max_retries": "0"},
         description=(
             f"Grain: one bar; a partition holds the {bars} of one symbol and "
@@ -97,11 +100,12 @@ def landing_asset(source: str, wanted: HistorySettings, *, daily: bool) -> dg.As
             ),
         },
     )
-    def landed(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
-        from stock_pipeline.defs.landing.fetching import land
+    def landed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
+        from stock_pipeline.defs.landing.fetching import CONSEQUENCE, land
 
-        with explained("what has landed stays; materialize the partitions again"):
-            return land(context, source, "1d" if daily else str(wanted.intraday))
+        with explained(CONSEQUENCE):
+            land(context, source, "1d" if daily else str(wanted.intraday))
+        yield from ()
 
     return landed
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Any
 
 import dagster as dg
@@ -16,6 +16,7 @@ from stock_pipeline.lib import history as kept_history
 from stock_pipeline.lib.layout import Landed
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.lib.sessions import calendar_of
+from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.landing import (
     Kept,
@@ -32,6 +33,7 @@ from stock_pipeline.sources.source import (
     BadSymbolError,
     Notice,
     SourceError,
+    UnavailableError,
     UsageError,
 )
 
@@ -39,29 +41,27 @@ from stock_pipeline.sources.source import (
 MOST_SENTENCES = 20
 
 
+#: What became of the data when the lake does not answer.
+CONSEQUENCE = "what has landed stays; materialize the partitions again"
+
+
 @dataclass
 class _Outcome:
     """What became of the partitions of a run."""
 
-    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    kept: set[Landed] = field(default_factory=set)
     failures: dict[str, str] = field(default_factory=dict)
     changed: bool = False
 
 
-def land(
-    context: dg.AssetExecutionContext, source: str, interval: str
-) -> dg.MaterializeResult[Any]:
-    """Fetch the partitions of a run; those that came are kept even if others did not.
+def land(context: dg.AssetExecutionContext, source: str, interval: str) -> None:
+    """Fetch the partitions of a run; those that came are kept and shown even if others did not.
 
     Raises:
         dg.Failure: Some did not come; one sentence for each.
     """
     settings = get_settings()
-    partitions = {
-        landed: str(key)
-        for key in context.partition_keys
-        for landed in [landed_of_partition(source, interval, key)]
-    }
+    partitions = {landed_of_partition(source, interval, k): k for k in context.partition_keys}
     lake, outcome = Lake(settings.aws), _Outcome()
     try:
         _land(context, settings, lake, source, partitions, outcome)
@@ -69,10 +69,6 @@ def land(
         if outcome.changed:
             tell_changed(lake)
     if outcome.failures:
-        for key, metadata in outcome.metadata.items():
-            context.log_event(
-                dg.AssetMaterialization(context.asset_key, partition=key, metadata=metadata)
-            )
         told = list(dict.fromkeys(outcome.failures.values()))
         raise dg.Failure(
             f"{len(outcome.failures)} of {len(partitions)} partitions did not come; the others "
@@ -87,9 +83,6 @@ def land(
             },
             allow_retries=False,
         )
-    for key, metadata in outcome.metadata.items():
-        context.add_asset_metadata(metadata, partition_key=key)
-    return dg.MaterializeResult()
 
 
 def landed_of_partition(source: str, interval: str, key: str) -> Landed:
@@ -132,51 +125,70 @@ def _land(
         if notice.kind != "pause":
             context.log.info(notice.sentence)
 
-    def fail(asked: Sequence[Landed], error: Exception) -> None:
-        outcome.failures |= {partitions[landed]: str(error) for landed in asked}
+    def fail(asked: Iterable[Landed], error: Exception) -> None:
+        aws = isinstance(error, AWS_ERRORS)
+        sentence = aws_sentence(error, CONSEQUENCE) if aws else str(error)
+        failed = [landed for landed in asked if landed not in outcome.kept]
+        outcome.failures |= {partitions[landed]: sentence for landed in failed}
+
+    def fetched_of(asked: Sequence[Landed], now: datetime) -> Fetched:
+        whole = asked[0]._replace(end=asked[-1].end)
+        start, end = kept_history.window(whole, calendar_of(whole.symbol, rules, default))
+        if start >= now:
+            return Fetched.nothing(f"{whole.first} lies in the future.")
+        return history.fetch(whole.symbol, whole.interval, start, min(end, now))
+
+    def keep_each(asked: Sequence[Landed], fetched: Fetched, now: datetime) -> None:
+        bars = kept_history.closed(fetched.bars, rules, default, now)
+        for landed in asked:
+            rows = kept_history.landed_rows(bars, landed, now, incarnation)
+            try:
+                kept = keep(lake, landed, rows)
+            except (LandedDamagedError, LandingContendedError) as error:
+                fail([landed], error)
+                continue
+            outcome.kept.add(landed)
+            outcome.changed |= kept.changed
+            # At once: a run that is terminated later shows what it landed.
+            context.log_event(
+                dg.AssetMaterialization(
+                    context.asset_key,
+                    partition=partitions[landed],
+                    metadata=_metadata(lake, kept, fetched),
+                )
+            )
 
     try:
         history = History(settings, source, default, rules, dict(wanted.options), notify)
     except SourceError as error:
-        fail(list(partitions), error)
+        fail(partitions, error)
         return
     incarnation = live_incarnation(settings, lake)
     waiting = list(questions(list(partitions)))
+    silent = False
     with closing(history):
         while waiting:
             asked = waiting.pop(0)
             # Before the question: what is said live meanwhile is later knowledge.
             now = datetime.now(UTC)
-            whole = asked[0]._replace(end=asked[-1].end)
             try:
-                start, end = kept_history.window(whole, calendar_of(whole.symbol, rules, default))
-            except ValueError as error:
-                # No such calendar, or one that begins later.
+                keep_each(asked, fetched_of(asked, now), now.replace(tzinfo=None))
+                silent = False
+            except (BadSymbolError, UsageError, ValueError) as error:
+                # A ValueError: no such calendar, or one that begins later.
                 fail(asked, error)
-                continue
-            if start >= now:
-                fetched = Fetched.nothing(f"{whole.first} lies in the future.")
-            else:
-                try:
-                    fetched = history.fetch(whole.symbol, whole.interval, start, min(end, now))
-                except (BadSymbolError, UsageError) as error:
-                    fail(asked, error)
-                    continue
-                except SourceError as error:
-                    # Of the key or the vendor: nobody else would get an answer.
-                    fail([landed for each in (asked, *waiting) for landed in each], error)
+                silent = False
+            except (UnavailableError, *AWS_ERRORS) as error:
+                fail(asked, error)
+                if silent:
+                    # The second in a row: the others would wait as long for nothing.
+                    fail(chain.from_iterable(waiting), error)
                     return
-            naive = now.replace(tzinfo=None)
-            bars = kept_history.closed(fetched.bars, rules, default, naive)
-            for landed in asked:
-                rows = kept_history.landed_rows(bars, landed, naive, incarnation)
-                try:
-                    kept = keep(lake, landed, rows)
-                except (LandedDamagedError, LandingContendedError) as error:
-                    fail([landed], error)
-                    continue
-                outcome.changed |= kept.changed
-                outcome.metadata[partitions[landed]] = _metadata(lake, kept, fetched)
+                silent = True
+            except SourceError as error:
+                # Of the key or the quota: nobody else would get an answer.
+                fail(chain(asked, *waiting), error)
+                return
 
 
 def _metadata(lake: Lake, kept: Kept, fetched: Fetched) -> dict[str, Any]:
