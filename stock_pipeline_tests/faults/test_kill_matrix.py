@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from stock_pipeline.resources.glue import Catalogue
+from stock_pipeline.resources.lake import Lake
+from stock_pipeline.resources.landing import tell_changed
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.conftest import Produce
@@ -38,7 +40,7 @@ MOST_IDLE_ROUNDS = 3
 
 @pytest.mark.timeout(1200)
 def test_killed_between_any_two_steps_it_loses_and_doubles_nothing(
-    settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path
+    settings: Settings, lake: Lake, proxy: FaultProxy, produce: Produce, tmp_path: Path
 ):
     """The points are what the stages were seen to do, so that a new step is covered by itself."""
     matrix = KillMatrix(settings, tmp_path, proxy, random.Random(SEED))
@@ -46,6 +48,8 @@ def test_killed_between_any_two_steps_it_loses_and_doubles_nothing(
     for day in count():
         for partition in range(2):
             produce(settings.feeds["trades"].topic, list(payloads(day, 100 * partition)), partition)
+        # Landed objects are listed only when they are said to have changed.
+        tell_changed(lake)
         idle = 0 if matrix.round() else idle + 1
         assert_every_offset_once(settings)
         if idle and not matrix.left:
