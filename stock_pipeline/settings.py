@@ -183,7 +183,8 @@ class Settings(Section):
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
         problems = [*feed_problems(self.feeds), *name_problems(self), *fetch_problems(self)]
-        problems += history_problems(self.history, SOURCES)
+        trades = {f.source: name for name, f in self.feeds.items() if f.format == "trade"}
+        problems += history_problems(self.history, SOURCES, trades)
         if problems:
             raise broken(problems)
         return self

@@ -36,15 +36,30 @@ class HistorySettings(Section):
 
 
 def history_problems(
-    history: Mapping[str, HistorySettings], sources: Collection[str]
+    history: Mapping[str, HistorySettings],
+    sources: Collection[str],
+    trade_feeds: Mapping[str, str],
 ) -> list[tuple[KeyPath, str]]:
-    """Sources of history that there are not, and such that nothing is fetched of."""
+    """Sources of history that there are not, that nothing is fetched of, or whose bars would clash.
+
+    Args:
+        history: The settings by source.
+        sources: Those that there are.
+        trade_feeds: Feeds of trades, source to name.
+    """
     problems: list[tuple[KeyPath, str]] = []
     for name, wanted in history.items():
         at = ("history", name)
         if name not in sources:
             near, known = did_you_mean(name, list(sources)), ", ".join(sources)
             problems.append((at, f"history.{name} is no source{near}; sources: {known}."))
+        if feed := trade_feeds.get(name):
+            # The bars made from trades replace all that their source has in those minutes and days.
+            sentence = (
+                f"history.{name} would have the same rows as the bars made from the trades of feed"
+                f" {feed}; give feeds.{feed}.source another name, such as {name}_trades."
+            )
+            problems.append((at, sentence))
         if not wanted.daily and not wanted.intraday:
             sentence = f"history.{name} has neither daily nor intraday bars; remove it."
             problems.append((at, sentence))

@@ -210,9 +210,13 @@ def test_a_clock_that_is_off_is_said(
 
 
 def test_an_unknown_calendar_is_named(settings_for: SettingsFor) -> None:
-    settings = settings_for({"trades": {"format": "trade", "calendar": "XNYZ"}})
-    finding = found(settings, "calendars")
-    assert finding.answer.startswith("feeds.trades.calendar names XNYZ, which is no exchange cal")
+    settings = settings_for(
+        {"trades": {"format": "trade", "calendar": "XNYZ"}},
+        history={"yahoo": {"symbols": ["0005.HK"], "calendar": "XHKX"}},
+    )
+    of_feed, of_history = [f for f in diagnose(settings) if f.name == "calendars"]
+    assert of_feed.answer.startswith("feeds.trades.calendar names XNYZ, which is no exchange cal")
+    assert of_history.answer.startswith("history.yahoo.calendar names XHKX, which is no exchang")
 
 
 def test_wrong_settings_are_the_only_finding(

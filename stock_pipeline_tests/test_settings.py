@@ -261,6 +261,31 @@ def test_a_wrong_setting_is_named_with_file_and_line(tmp_path: Path, text: str, 
             FEED + "polls:\n  us: {source: yahoo, feed: stock_live_feed, every: 30s}\n",
             "app_config.yaml:7: polls.us.every must be one of 1m, 2m",
         ),
+        (
+            FEED + "history:\n  yaho: {symbols: [IBM]}\n",
+            "app_config.yaml:7: history.yaho is no source (did you mean yahoo?); sources: ",
+        ),
+        (
+            FEED + "history:\n  yahoo: {symbols: [IBM], daily: false}\n",
+            "app_config.yaml:7: history.yahoo has neither daily nor intraday bars; remove it.",
+        ),
+        (
+            FEED + "history:\n  yahoo: {symbols: [IBM, A...B]}\n",
+            "app_config.yaml:7: history.yahoo.symbols must not hold '...'",
+        ),
+        (
+            FEED + "history:\n  yahoo: {symbols: [IBM, IBM]}\n",
+            "app_config.yaml:7: history.yahoo.symbols must not hold the same symbol twice.",
+        ),
+        (
+            FEED + "history:\n  yahoo: {symbols: [A|B]}\n",
+            "app_config.yaml:7: history.yahoo.symbols",
+        ),
+        (
+            FEED.replace("source: trades", "source: massive")
+            + "history:\n  massive: {symbols: [IBM]}\n",
+            "app_config.yaml:7: history.massive would have the same rows as the bars made from",
+        ),
     ],
 )
 def test_settings_that_do_not_fit_together_are_named(tmp_path: Path, text: str, line: str) -> None:

@@ -82,7 +82,13 @@ def _calendar_findings(settings: Settings) -> Iterator[Finding]:
         f"feeds.{name}.calendar": feed.calendar
         for name, feed in settings.feeds.items()
         if feed.calendar
-    } | {f"calendars ({rule.pattern})": rule.calendar for rule in settings.calendars}
+    }
+    named |= {
+        f"history.{source}.calendar": wanted.calendar
+        for source, wanted in settings.history.items()
+        if wanted.calendar
+    }
+    named |= {f"calendars ({rule.pattern})": rule.calendar for rule in settings.calendars}
     unknown = {place: name for place, name in named.items() if name not in known}
     for place, name in unknown.items():
         yield Finding(

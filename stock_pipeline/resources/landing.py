@@ -114,12 +114,16 @@ def tell_changed(lake: Lake) -> None:
     lake.put(layout.LANDING_MARK, uuid4().hex.encode())
 
 
-def live_incarnation(settings: Settings, lake: Lake) -> int:
-    """The latest life of the topics that carry vendors' bars; 1 without any.
+def live_incarnation(settings: Settings, lake: Lake, source: str) -> int:
+    """The latest life of the topics that carry a source's bars; 1 without any.
 
-    What is fetched now is known later than all that these lives have said so far.
+    What is fetched now is known later than all that these lives have said so far. Where feeds are
+    of the source, others do not count: theirs could hide its later corrections for good.
     """
-    feeds = [name for name, feed in settings.feeds.items() if feed.format in BAR_FORMATS]
+    bars = {name: feed for name, feed in settings.feeds.items() if feed.format in BAR_FORMATS}
+    feeds = [name for name, feed in bars.items() if feed.source == source]
+    # A message of format bar may name its vendor, whoever the feed's is.
+    feeds = feeds or [name for name, feed in bars.items() if feed.format == "bar"]
     return max((OffsetLog(lake, feed).state().incarnation for feed in feeds), default=1)
 
 

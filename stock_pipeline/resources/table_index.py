@@ -31,6 +31,8 @@ from stock_pipeline.settings import Settings
 
 #: The most commits and footers that one refresh reads, so that a tick ends in time.
 MOST_PER_REFRESH = 2_000
+#: The most landed objects: each is a file of a megabyte, read whole.
+MOST_LANDED_PER_REFRESH = 100
 #: Landed objects are listed when their mark has changed, and after this in any case: a run that
 #: died before it set the mark, and objects that a person put or removed.
 LANDING_LIST_SECONDS = 600.0
@@ -73,7 +75,7 @@ class TableIndex:
             for feed in self.settings.feeds:
                 self._refresh_feed(feed, most, pool)
             self._refresh_objects(most, pool)
-            self._refresh_landings(most, pool)
+            self._refresh_landings(min(most, MOST_LANDED_PER_REFRESH), pool)
 
     def catch_up(self) -> None:
         """Refresh until nothing is behind."""

@@ -22,7 +22,8 @@ def source_calendars(settings: Settings) -> dict[str, str]:
         *((source, wanted.calendar) for source, wanted in settings.history.items()),
         *((feed.source, feed.calendar) for feed in settings.feeds.values()),
     ]
-    return {source: calendar or DEFAULT_CALENDAR for source, calendar in given}
+    named = {source: calendar for source, calendar in given if calendar}
+    return dict.fromkeys((source for source, _ in given), DEFAULT_CALENDAR) | named
 
 
 def table_definitions(settings: Settings) -> dict[str, str]:

@@ -40,6 +40,7 @@ MONTH = Landed("bars", "SIM-A", "5m", date(2024, 5, 1), date(2024, 6, 1))
 FEEDS = {
     "bars": {"format": "bar", "source": "bars"},
     "trades": {"format": "trade", "source": "trades"},
+    "documents": {"format": "alpha_vantage_intraday", "source": "alpha_vantage"},
 }
 
 
@@ -133,7 +134,7 @@ def test_history_of_a_later_life_of_the_topics_wins_over_bars_of_an_earlier_one(
 
 
 def test_a_fetch_is_of_the_latest_life_of_the_topics(world: World) -> None:
-    assert live_incarnation(world.settings, world.lake) == 1
+    assert live_incarnation(world.settings, world.lake, "bars") == 1
     plan = Plan(
         kind="adopt",
         feed="bars",
@@ -145,7 +146,11 @@ def test_a_fetch_is_of_the_latest_life_of_the_topics(world: World) -> None:
         ranges={},
     )
     assert OffsetLog(world.lake, "bars").put_plan(plan)
-    assert live_incarnation(world.settings, world.lake) == 2
+    assert live_incarnation(world.settings, world.lake, "bars") == 2
+    # No feed is of yahoo: its bars come among those of any feed of format bar.
+    assert live_incarnation(world.settings, world.lake, "yahoo") == 2
+    # Alpha Vantage has a feed of its own, whose life is the first.
+    assert live_incarnation(world.settings, world.lake, "alpha_vantage") == 1
 
 
 def test_history_fetched_again_keeps_its_place_behind_a_live_correction(world: World) -> None:

@@ -163,7 +163,7 @@ def _land(
     except SourceError as error:
         fail(partitions, error)
         return
-    incarnation = live_incarnation(settings, lake)
+    incarnation = live_incarnation(settings, lake, source)
     waiting = list(questions(list(partitions)))
     silent = False
     with closing(history):
