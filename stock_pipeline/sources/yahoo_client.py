@@ -138,6 +138,9 @@ class _YahooSession(Session[Response]):
         if base_url := self._context.settings.base_url:
             url = base_url.rstrip("/") + urlsplit(url).path
         response = super().request(method, url, *args, **kwargs)
+        if url.endswith("/getcrumb") and b"Too Many Requests" in response.content:
+            # Else yfinance takes these words for the crumb of all later questions.
+            raise YFRateLimitError
         if "/v8/finance/chart/" in url:
             self._chart = response
             # yfinance reads the answer of a broken server as that of an unknown symbol.

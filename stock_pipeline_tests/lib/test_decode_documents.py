@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, datetime
 from time import process_time
 
 import pytest
 
 from stock_pipeline.lib.decode import Decoder
-from stock_pipeline_tests.lib.decoding import decode, reason
+from stock_pipeline_tests.lib.decoding import decode, reason, row
 from stock_pipeline_tests.lib.records import (
     VENDOR_BAR,
     document,
@@ -25,6 +26,27 @@ def test_a_vendor_document_becomes_one_row_a_bar_in_utc_across_daylight_saving()
     ]
     assert decoded.rows["trade_date"].to_pylist() == [date(2026, 1, 5), date(2026, 7, 6)]
     assert decoded.rows["interval"].to_pylist() == ["5m", "5m"]
+
+
+def test_a_daily_document_with_adjusted_closes_has_its_zone_and_volume_under_other_names() -> None:
+    meta = {"2. Symbol": "IBM", "4. Output Size": "Compact", "5. Time Zone": "US/Eastern"}
+    day = {"1. open": "200.10", "2. high": "203.00", "3. low": "199.50", "4. close": "202.00"}
+    day |= {"5. adjusted close": "101.00", "6. volume": "3500000"}
+    day |= {"7. dividend amount": "0.0000", "8. split coefficient": "2.0"}
+    payload = json.dumps({"Meta Data": meta, "Time Series (Daily)": {"2026-01-05": day}}).encode()
+    expected = {
+        "symbol": "IBM",
+        "interval": "1d",
+        "trade_date": date(2026, 1, 5),
+        "open": 200.1,
+        "high": 203.0,
+        "low": 199.5,
+        "close": 202.0,
+        "adjusted_close": 101.0,
+        "volume": 3_500_000.0,
+    }
+    found = row("alpha_vantage_intraday", payload)
+    assert {name: found[name] for name in expected} == expected
 
 
 def test_bad_bars_of_a_good_document_are_partial_rejects() -> None:

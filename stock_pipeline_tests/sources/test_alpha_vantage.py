@@ -189,6 +189,16 @@ def test_the_daily_limit_stops_until_tomorrow_also_after_a_restart(
     assert isinstance(other_key.failure("IBM"), BadKeyError)
 
 
+@pytest.mark.parametrize("key", ["Information", "Note"])
+def test_a_text_means_the_same_under_either_of_its_keys(
+    server: VendorServer, client: Client, key: str
+) -> None:
+    texts = [payloads.PER_SECOND, payloads.PER_DAY]
+    server.script = [Reply({key: text["Information"]}) for text in texts]
+    assert isinstance(client.failure(), DailyLimitError)
+    assert [notice.kind for notice in client.notices] == ["wait"]
+
+
 @pytest.mark.parametrize("body", [payloads.PREMIUM_ENDPOINT, payloads.PREMIUM_FEATURE])
 def test_what_must_be_paid_is_never_asked_for_again(
     server: VendorServer, client: Client, body: dict[str, str]
@@ -372,6 +382,8 @@ def test_the_key_is_in_no_log(
         ({"interval": "2m"}, "has no bars of 2m; it has 1m"),
         ({"options": {"mouth": "2020-01"}}, "takes no option 'mouth'; it takes adjusted"),
         ({"options": {"outputsize": "huge"}}, "outputsize is one of compact, full"),
+        # What the formats read is JSON.
+        ({"options": {"datatype": "csv"}}, "takes no option 'datatype'"),
         (
             {"start": datetime(2026, 1, 1, tzinfo=UTC), "options": {"month": "2026-01"}},
             "not both",

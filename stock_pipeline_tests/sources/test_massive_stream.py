@@ -195,6 +195,15 @@ def test_after_a_cut_line_rest_gives_the_missing_trades_and_none_comes_twice(
     assert rest.asked[0].params["timestamp.gte"] == f"{minute(2)}000000"
 
 
+def test_trades_without_an_id_are_all_sent(tmp_path: Path, rest: VendorServer) -> None:
+    anonymous = {k: v for k, v in trade(1, minute(1)).items() if k != "i"}
+    with stream_vendor(plays([anonymous, anonymous])) as line:
+        massive, take = stream(line, rest, tmp_path)
+        rows = decoded(take(2, what="trades"), "trade")
+    assert [row["trade_id"] for row in rows] == [None, None]
+    assert massive.told.notices == []
+
+
 def test_a_plan_without_history_leaves_a_gap_that_is_told(
     tmp_path: Path, rest: VendorServer
 ) -> None:

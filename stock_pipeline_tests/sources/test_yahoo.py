@@ -148,6 +148,22 @@ def test_daily_bars_have_adjusted_closes_and_today_only_when_its_session_is_over
     assert [tuple(row[n] for n in names) for row in decoded(messages, "bar")] == expected
 
 
+def test_a_last_day_that_comes_twice_is_one_bar(tmp_path: Path) -> None:
+    days = [date(2026, 10, 2), date(2026, 10, 5)]
+    answer = chart(
+        [*(daily(day) for day in days), CLOSE],
+        [(10, 12, 9, 11, 5), (11, 13, 10, 12, 6), (11, 13, 10, 12, 6)],
+        market_time=CLOSE,
+        regular=(OPEN, CLOSE),
+        granularity="1d",
+        adjusted=[11, 12, 12],
+    )
+    with yahoo_server(charts(answer)) as server:
+        rows = decoded(Yahoo(server, tmp_path).ask(), "bar")
+    names = ("trade_date", "close", "volume")
+    assert [tuple(row[n] for n in names) for row in rows] == [(days[0], 11, 5), (days[1], 12, 6)]
+
+
 def test_without_a_session_the_day_ends_with_its_date(tmp_path: Path) -> None:
     # Ten minutes ahead: also at midnight the date is not over.
     days = [date(2020, 8, 28), (datetime.now(NEW_YORK) + timedelta(minutes=10)).date()]
@@ -313,6 +329,17 @@ def test_what_passes_is_waited_for_in_sight_and_what_stays_is_an_error(
             yahoo.ask(interval="5m")
     assert words in str(caught.value)
     assert "asked 3 times for AAPL" in str(caught.value)
+
+
+def test_words_in_place_of_the_crumb_are_not_taken_for_one(tmp_path: Path) -> None:
+    with yahoo_server(charts(RECORDED), crumbs=[b"Too Many Requests\r\n"]) as server:
+        yahoo = Yahoo(server, tmp_path)
+        messages = yahoo.ask(interval="5m") + yahoo.ask(interval="5m")
+        asked = [a.params.get("crumb") for a in server.asked if "/chart/" in a.path]
+    assert picked(decoded(messages, "bar"), FIRST_BAR) == [FIRST_BAR]
+    # Charts are given without one, and the next question has one.
+    assert asked[0] is None
+    assert set(asked[1:]) == {"cRuMb"}
 
 
 def test_a_timestamp_with_429_in_it_is_no_limit(tmp_path: Path) -> None:

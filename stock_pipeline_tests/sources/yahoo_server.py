@@ -106,14 +106,23 @@ def chart(
 
 
 @contextmanager
-def yahoo_server(answer: Callable[[Asked], Reply]) -> Iterator[VendorServer]:
-    """A server whose charts a test answers; yfinance knows neither cookie nor crumb yet."""
+def yahoo_server(
+    answer: Callable[[Asked], Reply], crumbs: Sequence[bytes] = ()
+) -> Iterator[VendorServer]:
+    """A server whose charts a test answers; yfinance knows neither cookie nor crumb yet.
+
+    Args:
+        answer: Makes the answer with prices.
+        crumbs: What comes in place of the first crumbs.
+    """
+    waiting = list(crumbs)
 
     def everything(asked: Asked) -> Reply:
         if asked.path.startswith("/v8/finance/chart/"):
             return answer(asked)
         if asked.path == "/v1/test/getcrumb":
-            return Reply(b"cRuMb", headers={"Content-Type": "text/plain"})
+            crumb = waiting.pop(0) if waiting else b"cRuMb"
+            return Reply(crumb, headers={"Content-Type": "text/plain"})
         return Reply(b"", 404, {"Set-Cookie": "A3=d; Path=/"})
 
     # yfinance has one session in a process.
