@@ -55,6 +55,8 @@ class Context:
         return calendar_of(symbol, self.rules, self.defaults.get(source, "XNYS"))
 
 
+# Series have gaps, written NaN; and a partition that is refused may hold prices of zero.
+@np.errstate(divide="ignore", invalid="ignore")
 def quality_findings(table: pa.Table, context: Context) -> dict[str, list[Finding]]:
     """Findings of a partition, worst first, by the name of the check.
 

@@ -103,8 +103,7 @@ def outliers(bars: BarSeries, limits: Limits, explained: Flags) -> list[Finding]
         )
     ranges = _of_wild_series(bars, np.log(bars.high / bars.low), floor)
     score, far = robust_scores(bars, ranges, least)
-    with np.errstate(invalid="ignore"):
-        wide = (score > limits.zscore) & (far > floor) & ~explained & ~jumps
+    wide = (score > limits.zscore) & (far > floor) & ~explained & ~jumps
     # The bar of the way back has the range of the spike.
     findings.extend(
         finding_of(
@@ -122,8 +121,7 @@ def outliers(bars: BarSeries, limits: Limits, explained: Flags) -> list[Finding]
 
 def _of_wild_series(bars: BarSeries, values: Floats, floor: float) -> Floats:
     """NaN in series that cannot have an outlier: medians of quiet series need no sorting."""
-    with np.errstate(invalid="ignore"):
-        far = np.abs(values) > floor / 2
+    far = np.abs(values) > floor / 2
     wild = np.bincount(bars.of[far], minlength=len(bars.keys)) > 0
     return np.where(wild[bars.of], values, np.nan)
 
@@ -137,8 +135,7 @@ def robust_scores(bars: BarSeries, values: Floats, least: int) -> tuple[Floats, 
     series = len(bars.keys)
     away = values - medians(values, bars.of, series)[bars.of]
     spread = medians(np.abs(away), bars.of, series)[bars.of]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        score = np.where(away == 0, 0.0, MAD_TO_SIGMA * away / spread)
+    score = np.where(away == 0, 0.0, MAD_TO_SIGMA * away / spread)
     few = np.bincount(bars.of[~np.isnan(values)], minlength=series)[bars.of] < least
     score[few | np.isnan(values)] = 0.0
     return score, np.nan_to_num(np.abs(away))

@@ -75,8 +75,7 @@ class BarSeries:
     @cached_property
     def factors(self) -> Floats:
         """Log of adjusted close by close; NaN where there is none."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.asarray(np.log(self.adjusted / self.close))
+        return np.asarray(np.log(self.adjusted / self.close))
 
     @cached_property
     def factor_steps(self) -> Floats:

@@ -78,9 +78,8 @@ def adjustment_errors(
     findings: list[Finding] = []
     before = np.append(np.nan, bars.close[:-1])
     share = dividends / before
-    with np.errstate(invalid="ignore"):
-        paid = share > LEAST_DIVIDEND
-        too_big = share > MOST_DIVIDEND
+    paid = share > LEAST_DIVIDEND
+    too_big = share > MOST_DIVIDEND
     actual = np.exp(-bars.factor_steps)
     for row in np.flatnonzero(paid & ~too_big & np.isnan(splits) & ~np.isnan(actual)):
         right = 1 - float(share[row])
@@ -115,8 +114,7 @@ def adjustment_errors(
 def _lone_adjustments(bars: BarSeries, limits: Limits, explained: Flags) -> list[Finding]:
     """Runs whose adjusted close leaves their neighbours' factor and returns to it."""
     steps = bars.factor_steps
-    with np.errstate(invalid="ignore"):
-        large = (np.abs(steps) > limits.split_tolerance) & ~explained
+    large = (np.abs(steps) > limits.split_tolerance) & ~explained
     findings: list[Finding] = []
     rows = np.flatnonzero(large)
     for row, back in pairwise(rows):
@@ -176,8 +174,7 @@ def _split_steps(bars: BarSeries, limits: Limits, explained: Flags) -> tuple[Fla
     overnight[~bars.follows] = np.nan
     near = np.searchsorted((_LOG_RATIOS[1:] + _LOG_RATIOS[:-1]) / 2, np.nan_to_num(overnight))
     logs = _LOG_RATIOS[near]
-    with np.errstate(invalid="ignore"):
-        steps = (np.abs(overnight - logs) < limits.split_tolerance) & ~explained
+    steps = (np.abs(overnight - logs) < limits.split_tolerance) & ~explained
     for row in np.flatnonzero(steps):
         start = max(row - _STAYS, int(bars.first[bars.of[row]]))
         end = min(row + _STAYS, int(bars.first[bars.of[row] + 1]))
