@@ -71,7 +71,8 @@ class Node:
 
     def kill(self) -> None:
         """As the system does when memory runs out: nothing is flushed, nobody is told."""
-        self.signal(signal.SIGKILL)
+        if self.child.is_alive:
+            self.signal(signal.SIGKILL)
         self.child.stop()
 
     def signal(self, number: signal.Signals) -> None:
@@ -154,6 +155,7 @@ class Cluster:
 
 def alter_topic(bootstrap_servers: str, topic: str, configs: Mapping[str, str]) -> None:
     """Change these settings of a topic and no others."""
+    from confluent_kafka import KafkaError, KafkaException
     from confluent_kafka.admin import (
         AdminClient,
         AlterConfigOpType,
@@ -167,6 +169,18 @@ def alter_topic(bootstrap_servers: str, topic: str, configs: Mapping[str, str]) 
         for name, value in configs.items()
     ]
     resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(60)
+
+    def altered() -> bool:
+        # A client of its own each time: one that was told a broker that has just died asks it for
+        # as long as it lives.
+        admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        (future,) = admin.incremental_alter_configs([resource], request_timeout=10).values()
+        try:
+            future.result(60)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._TIMED_OUT:
+                raise
+            return False
+        return True
+
+    wait_until(altered, f"{topic} has its settings")

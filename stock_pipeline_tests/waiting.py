@@ -6,6 +6,9 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from stock_pipeline.resources.kafka import KafkaControl
+from stock_pipeline.settings import Settings
+
 Found = TypeVar("Found")
 
 
@@ -16,3 +19,18 @@ def wait_until(condition: Callable[[], Found], what: str, seconds: float = 120.0
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.1)
     return found
+
+
+def wait_for_transactions(settings: Settings, topic: str) -> None:
+    """Until none of the topic is open: a broker answers a commit before it marks the partitions."""
+    control = KafkaControl(settings.kafka)
+
+    def are_over() -> bool:
+        offsets = control.topic_offsets([topic])[topic]
+        assert offsets is not None
+        return all(p.end == p.high_watermark for p in offsets.partitions.values())
+
+    try:
+        wait_until(are_over, f"the transactions of {topic} are over")
+    finally:
+        control.close()

@@ -21,6 +21,7 @@ from stock_pipeline.resources.kafka import KafkaUnavailableError
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import KafkaSettings, Settings
+from stock_pipeline_tests.waiting import wait_for_transactions
 
 FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7", "partitions": 2}}
 
@@ -147,6 +148,7 @@ def test_an_aborted_transaction_leaves_counted_holes(settings_for, lake, broker,
             producer.produce(topic, trade(number), partition=0)
         producer.flush()
         (producer.commit_transaction if commit else producer.abort_transaction)()
+    wait_for_transactions(settings, topic)
     done = ingest_all(settings)
     counts = [d.commit.decision.partitions[0] for d in done]
     assert sum(c.accepted for c in counts) == 10

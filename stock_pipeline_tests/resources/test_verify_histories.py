@@ -18,6 +18,7 @@ from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.resources.planner import Planner, triggers_of
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.resources.verified_lake import VerifiedLake, trade
+from stock_pipeline_tests.waiting import wait_for_transactions
 
 #: How often the lake is verified while it grows; more in a long run.
 ROUNDS = int(os.environ.get("STOCK_PIPELINE_VERIFY_ROUNDS", "3"))
@@ -81,6 +82,7 @@ def test_holes_losses_replays_and_an_adoption_are_no_damage(world, broker):
             producer.produce(world.topic, trade(20 + number), partition=1)
         producer.flush()
         (producer.commit_transaction if commit else producer.abort_transaction)()
+    wait_for_transactions(world.settings, world.topic)
     world.ingest("trades")
     settle(world)
     log, topic = world.planner.logs["trades"], world.topic

@@ -109,7 +109,7 @@ def test_an_unclean_election_that_forgets_records_stops_the_feed(
     assert len(ledger(settings).rows) == 20
     first.kill()
     second.start(wait=False)
-    wait_until(lambda: 3 in apache_cluster.brokers(), "broker 3 is back")
+    wait_until(lambda: apache_cluster.brokers() == {1, 3}, "broker 3 is back, broker 2 is gone")
     alter_topic(broker, topic, {"unclean.leader.election.enable": "true"})
     wait_until(lambda: apache_cluster.leader(topic) == 3, "broker 3 leads, without the records")
 

@@ -17,7 +17,7 @@ from stock_pipeline_tests.apache_kafka import EAGER, Node, require_apache
 from stock_pipeline_tests.integration.apache.ledger import Load, ingest_until, ledger
 from stock_pipeline_tests.integration.apache.test_records import ONE_PARTITION, decide, plan_one
 from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.waiting import wait_for_transactions, wait_until
 
 IMPATIENT = {"request_timeout_seconds": 2.0}
 
@@ -141,6 +141,7 @@ def test_a_hung_transaction_is_shown_and_read_when_it_ends(
     said = checks["no_hung_transaction"].description
     assert "readable up to 0, written up to 2000" in said
     hung.commit_transaction()
+    wait_for_transactions(settings, feed.topic)
     ingest_all(settings)
     found = ledger(settings)
     assert found.accepted == [(0, offset) for offset in range(2_000)]

@@ -13,7 +13,7 @@ from stock_pipeline.settings import Settings
 from stock_pipeline_tests.apache_kafka import alter_topic
 from stock_pipeline_tests.integration.apache.ledger import ledger
 from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.waiting import wait_for_transactions, wait_until
 
 ONE_PARTITION = {"trades": {**FEEDS["trades"], "partitions": 1}}
 MEGABYTE = 1_000_000
@@ -92,6 +92,7 @@ def test_only_committed_transactions_become_rows_and_every_other_offset_is_a_hol
                 committed |= {f"{round_}-{which}-{number}" for number in range(5)}
         produce(topic, [trade(1, trade_id=f"plain-{round_}")])
         committed.add(f"plain-{round_}")
+    wait_for_transactions(settings, topic)
     ingest_all(settings)
     found = ledger(settings)
     assert found.trade_ids == committed
