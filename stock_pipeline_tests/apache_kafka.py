@@ -25,7 +25,7 @@ from stock_pipeline_tests.waiting import wait_until
 
 NOT_ON_APACHE = "did not run on Apache Kafka"
 
-#: Retention and the housekeeping of transactions look every half second, not every five minutes.
+#: Retention, transactions and elections are looked after every half second, not every five minutes.
 EAGER = {
     "log.retention.check.interval.ms": "500",
     "log.initial.task.delay.ms": "500",
@@ -33,6 +33,7 @@ EAGER = {
     "log.segment.delete.delay.ms": "500",
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
+    "unclean.leader.election.interval.ms": "500",
 }
 
 
