@@ -43,6 +43,14 @@ class LogState:
         """Batches whose rows count no more, each with the batch that replaced it."""
         return {r.of: r.seq for r in self.replays if r.replaced}
 
+    def has_decided(self, ends: Mapping[int, int]) -> bool:
+        """Whether every offset below these ends, per partition, is of a batch that is decided."""
+        return all(self.next_offsets.get(p, 0) >= end for p, end in ends.items()) and not any(
+            offsets.start < ends.get(p, 0)
+            for plan in self.pending
+            for p, offsets in plan.ranges.items()
+        )
+
 
 def fold(
     feed: str,

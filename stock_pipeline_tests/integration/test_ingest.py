@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from itertools import islice
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ import pytest
 
 from stock_pipeline.commands.where import locate
 from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name
-from stock_pipeline.defs.ingest.batch import run_batch
+from stock_pipeline.defs.ingest.batch import ingest_what_waits, run_batch
 from stock_pipeline.lib import layout
 from stock_pipeline.lib.offsets import TopicChangedError
 from stock_pipeline.lib.schemas import TRADES
@@ -50,6 +51,20 @@ def ingest_all(settings: Settings, feed: str = "trades") -> list[Any]:
         if not tick.requests:
             return done
         done += [run_batch(planner, feed, r.plan, r.attempt, "run")[0] for r in tick.requests]
+
+
+def test_what_a_person_asks_for_ends_while_records_keep_arriving(
+    settings_for, lake, broker, produce
+):
+    settings = settings_for(FEEDS)
+    topic = settings.feeds["trades"].topic
+    produce(topic, [trade(n) for n in range(10)])
+    planner, rows = Planner(settings), []
+    for ingested, _ in islice(ingest_what_waits(planner, "trades", "run"), 5):
+        rows.append(ingested.commit.decision.rows)
+        produce(topic, [trade(10 + len(rows))])
+    assert rows == [10]
+    assert [d.commit.decision.rows for d in ingest_all(settings)] == [1]
 
 
 def test_each_record_becomes_a_row_or_a_reject(settings_for, lake, broker, produce):

@@ -34,3 +34,18 @@ def test_a_checkpoint_waits_for_pending_batches():
     checkpoint = checkpoint_of(KNOWN)
     assert checkpoint
     assert fold("f", checkpoint, [], {}) == KNOWN
+
+
+@pytest.mark.parametrize(
+    ("ends", "decided"),
+    [({0: 9}, True), ({0: 50}, True), ({0: 51}, False), ({0: 9, 1: 1}, False), ({}, True)],
+)
+def test_what_lies_below_the_next_offsets_is_decided(ends, decided):
+    assert KNOWN.has_decided(ends) is decided
+
+
+def test_what_is_planned_is_not_yet_decided():
+    plan = PLAN.model_copy(update={"ranges": {0: OffsetRange(start=40, end=50)}})
+    waiting = replace(KNOWN, pending=(plan,))
+    assert waiting.has_decided({0: 40})
+    assert not waiting.has_decided({0: 41})
