@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 
 from stock_pipeline.lib import layout
 from stock_pipeline.resources.lake import Lake, ObjectEntry
+from stock_pipeline.resources.lake_files import native_lake_files
 from stock_pipeline.resources.lake_tables import LAYERS, LakeTable, lake_tables
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import Settings
@@ -135,7 +136,7 @@ def _dataset(lake: Lake, table: LakeTable, entries: list[ObjectEntry]) -> ds.Dat
         [f"{lake.bucket}/{entry.key}" for entry in entries],
         schema=schema,
         format=ds.ParquetFileFormat(),
-        filesystem=lake.filesystem,
+        filesystem=native_lake_files(lake.aws),
         partitions=[ds.field(column) == _scalar(value, kind) for value in values],
     )
 
