@@ -50,7 +50,7 @@ def native_lake_files(aws: AwsSettings) -> pyarrow.fs.FileSystem:
 
     Its threads call no Python: who has its rows before all is read, as a LIMIT, leaves some of them
     opening the next files. With `lake_files` these waited for an interpreter that was ending, and
-    6 of 50 such processes were aborted by the C++ runtime; one hung.
+    6 of 50 such processes were aborted by the C++ runtime.
     """
     return _LakeFiles(aws).native()
 

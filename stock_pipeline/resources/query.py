@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import duckdb
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.fs
 
 from stock_pipeline.lib import layout
 from stock_pipeline.resources.lake import Lake, ObjectEntry
@@ -114,29 +115,31 @@ def _connect(lake: Lake, listed: dict[LakeTable, list[ObjectEntry]]) -> duckdb.D
     connection.execute("SET TimeZone = 'UTC'; SET enable_progress_bar = false")
     for layer in LAYERS:
         connection.execute(f"CREATE SCHEMA {layer}")
+    files = native_lake_files(lake.aws)
     for table, entries in listed.items():
         name = f"{table.layer}__{table.name}"
-        connection.register(name, _dataset(lake, table, entries))
+        paths = [f"{lake.bucket}/{entry.key}" for entry in entries]
+        connection.register(name, _dataset(files, table, paths))
         connection.execute(
             f'CREATE VIEW {table.layer}."{table.name}" AS SELECT * FROM "{name}"'  # noqa: S608
         )
     return connection
 
 
-def _dataset(lake: Lake, table: LakeTable, entries: list[ObjectEntry]) -> ds.Dataset:
+def _dataset(files: pyarrow.fs.FileSystem, table: LakeTable, paths: list[str]) -> ds.Dataset:
     """The objects with their folder column; its values prune without opening an object."""
     column = table.partition_column
     kind = pa.int32() if column == "year" else pa.date32()
     # Fields are nullable here: an older object may lack a column.
     schema = pa.schema([*(f.with_nullable(True) for f in table.schema), pa.field(column, kind)])
-    if not entries:
+    if not paths:
         return ds.dataset(schema.empty_table())
-    values = [entry.key.rsplit("/", 2)[1].split("=", 1)[1] for entry in entries]
+    values = [path.rsplit("/", 2)[1].split("=", 1)[1] for path in paths]
     return ds.FileSystemDataset.from_paths(
-        [f"{lake.bucket}/{entry.key}" for entry in entries],
+        paths,
         schema=schema,
         format=ds.ParquetFileFormat(),
-        filesystem=native_lake_files(lake.aws),
+        filesystem=files,
         partitions=[ds.field(column) == _scalar(value, kind) for value in values],
     )
 
