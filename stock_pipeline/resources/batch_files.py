@@ -23,7 +23,7 @@ from stock_pipeline.lib.batches import (
     Plan,
     TradeDateSpan,
 )
-from stock_pipeline.lib.decode import DECODER_VERSION, Decoder
+from stock_pipeline.lib.decode import DECODER_VERSION, Decoded, Decoder
 from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.lib.spans import event_time_span, merge_spans, trade_date_spans
@@ -76,7 +76,7 @@ class _Count:
 class BatchFiles:
     """The files and counts of a batch while it is read.
 
-    Decoding and writing run in one thread beside the one that reads: both leave the interpreter
+    Decoding and writing each have a thread beside the one that reads: all leave the interpreter
     lock for most of their time. At most two chunks wait, so memory does not grow with the batch.
     """
 
@@ -105,7 +105,7 @@ class BatchFiles:
             self._quarantine_path, QUARANTINE, compression="zstd", write_page_checksum=True
         )
         self._digest = RecordDigest()
-        self._worker = ThreadPoolExecutor(1)
+        self._decoding, self._writing = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
         self._pending: list[Future[None]] = []
 
     def read_all(
@@ -153,15 +153,16 @@ class BatchFiles:
 
     def _submit(self, count: _Count, records: pa.Table) -> None:
         self._drain(1)
-        self._pending.append(self._worker.submit(self._absorb, count, records))
+        decoded = self._decoding.submit(self.decoder.decode, records, self.plan.incarnation)
+        self._pending.append(self._writing.submit(self._absorb, count, records, decoded))
 
     def _drain(self, most: int) -> None:
         while len(self._pending) > most:
             self._pending.pop(0).result()
 
-    def _absorb(self, count: _Count, records: pa.Table) -> None:
+    def _absorb(self, count: _Count, records: pa.Table, decoding: Future[Decoded]) -> None:
         self.payload_bytes += self._digest.update(records)
-        decoded = self.decoder.decode(records, self.plan.incarnation)
+        decoded = decoding.result()
         whole = pc.sum(pc.invert(decoded.rejects["partial"])).as_py() or 0
         count.records += len(records)
         count.rejected += whole
@@ -236,8 +237,9 @@ class BatchFiles:
         return self._bronze_path
 
     def close(self) -> None:
-        """Stop the worker; what waits after an error is dropped, nothing was written yet."""
-        self._worker.shutdown(cancel_futures=True)
+        """Stop the threads; what waits after an error is dropped, nothing was written yet."""
+        self._decoding.shutdown(cancel_futures=True)
+        self._writing.shutdown(cancel_futures=True)
 
 
 class RecordDigest:
