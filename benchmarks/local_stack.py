@@ -14,11 +14,20 @@ from stock_pipeline.stack.ports import free_port
 
 
 @contextmanager
-def local_stack() -> Iterator[Settings]:
-    """Broker and AWS emulator with everything provisioned; the settings that point at them."""
+def local_stack(broker: str | None = None) -> Iterator[Settings]:
+    """Broker and AWS emulator with everything provisioned; the settings that point at them.
+
+    Args:
+        broker: As the setting `broker`, which decides if this is None.
+
+    Raises:
+        ApacheKafkaUnavailableError: It is `apache`, and Java, Maven or its files are missing.
+    """
     with tempfile.TemporaryDirectory(prefix="stock_pipeline_bench_") as folder:
         before = dict(os.environ)
         os.environ.update(stack_environment(free_port(), free_port(), Path(folder)))
+        if broker:
+            os.environ["STOCK_PIPELINE__BROKER"] = broker
         get_settings.cache_clear()
         stack = LocalStack(load_settings(), Path(folder))
         try:
