@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from stock_pipeline.settings import (
     ENVIRONMENT_PREFIX,
@@ -19,6 +21,9 @@ from stock_pipeline.settings import (
     load_settings,
     project_root,
 )
+from stock_pipeline.settings_feeds import FeedSettings
+from stock_pipeline.settings_history import HistorySettings
+from stock_pipeline.settings_sources import PollSettings, SourceSettings, StreamSettings
 
 FEED = """\
 feeds:
@@ -71,6 +76,15 @@ def test_the_shipped_file_is_valid_and_names_every_setting() -> None:
         "aws.role_external_id",
     }
     assert expected - named == in_env_or_derived
+
+
+@pytest.mark.parametrize(
+    "section", [FeedSettings, SourceSettings, PollSettings, StreamSettings, HistorySettings]
+)
+def test_the_shipped_file_names_every_setting_of_what_there_may_be_many_of(section) -> None:
+    text = (project_root() / "config" / "app_config.yaml").read_text()
+    open_settings = {n for n, f in section.model_fields.items() if f.annotation != SecretStr | None}
+    assert {name for name in open_settings if not re.search(rf"\b{name}\b", text)} == set()
 
 
 def test_changing_a_port_is_one_setting(tmp_path: Path) -> None:
