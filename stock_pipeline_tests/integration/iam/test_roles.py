@@ -89,6 +89,10 @@ def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce, monk
     sql = "SELECT symbol, close FROM silver.\"bars_daily\" WHERE source = 'massive'"
     assert query(settings, Lake(settings.aws), sql).to_pylist() == [{"symbol": "A", "close": 2.0}]
 
+    # The offset log says which rows of bronze count.
+    sql = 'SELECT count(*) AS n FROM bronze."trades"'
+    assert query(settings, Lake(settings.aws), sql)["n"].to_pylist() == [300]
+
     settings = roles.become("dashboard")
     sql = 'SELECT count(*) AS n FROM gold."volatility_intraday"'
     assert query(settings, Lake(settings.aws), sql)["n"].to_pylist()[0] > 0
@@ -171,8 +175,8 @@ REFUSED = {
     ],
     "query": [
         *(put(key) for key in (BRONZE, SILVER, GOLD, LOG)),
-        *(get(key) for key in (QUARANTINE, LOG)),
-        TABLE,
+        *(get(key) for key in (QUARANTINE, "_rejected/x")),
+        *(listing("quarantine/"), delete(RESULT), TABLE),
     ],
     "dashboard": [
         *(get(key) for key in (SILVER, BRONZE, LOG)),
@@ -180,7 +184,12 @@ REFUSED = {
         ("glue", "get_tables", {"DatabaseName": "{database}"}),
     ],
     "audit": [*(put(key) for key in (BRONZE, GOLD, LOG, "_rejected/x")), TABLE, ASK],
-    "maintenance": [*(put(key) for key in (BRONZE, GOLD, LOG)), get(GOLD), TABLE, ASK],
+    "maintenance": [
+        *(put(key) for key in (BRONZE, GOLD, LOG)),
+        *(delete(key) for key in (RESULT, "_rejected/x", "_probe/x")),
+        *(get(GOLD), listing("_athena_results/"), TABLE, ASK),
+        ("s3", "list_multipart_uploads", {}),
+    ],
 }
 
 
