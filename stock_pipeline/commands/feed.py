@@ -26,13 +26,13 @@ def adopt(name: Annotated[str, typer.Argument(metavar="FEED")], yes: YesOption =
     Opens a new incarnation: offsets count anew, rows of both lives stay apart. What a batch of the
     old life had planned and not read is counted as lost.
     """
-    from stock_pipeline.resources.incarnations import unchanged
+    from stock_pipeline.resources.incarnations import topic_change
 
     planner, offsets = _topic(get_settings(), name)
-    log = planner.logs[name]
-    if unchanged(planner, name, offsets):
+    log, topic = planner.logs[name], planner.settings.feeds[name].topic
+    if not topic_change(planner.settings.kafka, topic, log.state(), offsets):
         typer.echo(
-            f"Topic {planner.settings.feeds[name].topic} is the one that feed {name} reads: "
+            f"Topic {topic} is the one that feed {name} reads: "
             "adopting it would bring every record twice. Nothing was changed. To leave out what "
             f"waits: stock-pipeline feed reset {name} --to latest",
             err=True,
@@ -40,7 +40,7 @@ def adopt(name: Annotated[str, typer.Argument(metavar="FEED")], yes: YesOption =
         raise typer.Exit(1)
     waiting = sum(o.end - o.beginning for o in offsets.partitions.values())
     typer.echo(
-        f"Feed {name} will read topic {planner.settings.feeds[name].topic} from its beginning "
+        f"Feed {name} will read topic {topic} from its beginning "
         f"({waiting:,} records) as incarnation {log.state().incarnation + 1}."
     )
     if not yes:
@@ -61,7 +61,7 @@ def reset(
     A topic that was recreated may be read from anywhere. In one that is still the same the feed may
     only go forward: what it skips is never read. To read records again: batch supersede.
     """
-    from stock_pipeline.resources.incarnations import start_offsets, unchanged
+    from stock_pipeline.resources.incarnations import start_offsets, topic_change
 
     settings = get_settings()
     planner, offsets = _topic(settings, name)
@@ -73,7 +73,7 @@ def reset(
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from None
     skipped = sum(start - offsets.partitions[p].beginning for p, start in starts.items())
-    if unchanged(planner, name, offsets):
+    if not topic_change(settings.kafka, settings.feeds[name].topic, state, offsets):
         if state.pending:
             typer.echo(
                 f"Batches {[plan.seq for plan in state.pending]} of feed {name} are in flight: "

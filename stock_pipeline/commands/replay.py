@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stock_pipeline.commands.feeds import feed_settings
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
@@ -52,9 +53,7 @@ def replay(
     from stock_pipeline.sources.sample_prices import SamplePricesError
 
     settings = get_settings()
-    if feed not in settings.feeds:
-        typer.echo(f"There is no feed {feed!r}; feeds: {', '.join(settings.feeds)}", err=True)
-        raise typer.Exit(2)
+    settings_of_feed = feed_settings(settings, feed)
     if rate is not None and as_fast_as_possible:
         typer.echo("Give --rate or --as-fast-as-possible, not both.", err=True)
         raise typer.Exit(2)
@@ -69,14 +68,14 @@ def replay(
         console=Console(stderr=True),
     )
     try:
-        messages, total = _messages(file, settings.feeds[feed].format, seed, sampled=sample)
+        messages, total = _messages(file, settings_of_feed.format, seed, sampled=sample)
         messages = islice(with_malformed(messages, malformed_share, seed), limit)
         # The first row tells whether the file can be used, before the brokers are asked.
         chunks = _chunks(messages)
         first = next(chunks, [])
         with (
             stop_on_signals() as stop,
-            Publisher(settings.kafka, settings.feeds[feed].topic) as publisher,
+            Publisher(settings.kafka, settings_of_feed.topic) as publisher,
             progress,
         ):
             total = limit if sample or (limit and total and limit < total) else total

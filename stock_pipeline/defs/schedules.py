@@ -43,8 +43,10 @@ roll_up_job = dg.define_asset_job(
 
 def calendars_used() -> list[str]:
     """Distinct calendars of the feeds and the symbol rules."""
+    from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
+
     settings = get_settings()
-    feeds = {feed.calendar or "XNYS" for feed in settings.feeds.values()}
+    feeds = {feed.calendar or DEFAULT_CALENDAR for feed in settings.feeds.values()}
     return sorted(feeds | {rule.calendar for rule in settings.calendars})
 
 

@@ -8,7 +8,7 @@ from datetime import date, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.sessions import breaks_of, calendar_of, dates_of
+from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, breaks_of, calendar_of, dates_of
 
 #: Length of an intraday bar by the names that sources give it, in minutes.
 MINUTES = {"1m": 1, "2m": 2, "5m": 5, "15m": 15, "30m": 30, "60m": 60, "1h": 60, "90m": 90}
@@ -72,7 +72,7 @@ def lunch_breaks(
     pairs = bars.group_by(["symbol", "source"]).aggregate([])
     found = {
         row["symbol"]: breaks_of(
-            calendar_of(row["symbol"], rules, defaults.get(row["source"], "XNYS"))
+            calendar_of(row["symbol"], rules, defaults.get(row["source"], DEFAULT_CALENDAR))
         ).get(trade_date)
         for row in pairs.to_pylist()
     }
@@ -100,7 +100,7 @@ def missing_sessions(
     grouped = bars.group_by(["symbol", "source"]).aggregate([("trade_date", "list")])
     for row in grouped.to_pylist():
         dates: set[date] = set(row["trade_date_list"])
-        calendar = calendar_of(row["symbol"], rules, defaults.get(row["source"], "XNYS"))
+        calendar = calendar_of(row["symbol"], rules, defaults.get(row["source"], DEFAULT_CALENDAR))
         sessions = dates_of(calendar).filter(
             (pc.field("session_close") <= pa.scalar(now, pa.timestamp("us")))
             & (pc.field("trade_date") >= min(dates))

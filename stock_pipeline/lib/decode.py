@@ -18,16 +18,6 @@ import pyarrow.compute as pc
 
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, KAFKA_COLUMNS, QUARANTINE, TIMESTAMP
 from stock_pipeline.lib.sessions import trade_dates
-from stock_pipeline.lib.spans import event_time_span, merge_spans, trade_date_spans
-
-__all__ = [
-    "DECODER_VERSION",
-    "Decoded",
-    "Decoder",
-    "event_time_span",
-    "merge_spans",
-    "trade_date_spans",
-]
 
 #: Grows when a format's meaning changes; every batch records the one that decoded it.
 DECODER_VERSION = "2"

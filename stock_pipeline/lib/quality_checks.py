@@ -21,7 +21,7 @@ from stock_pipeline.lib.quality_times import (
     outside_hours,
     shifted_sessions,
 )
-from stock_pipeline.lib.sessions import calendar_of
+from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
 
 PRICES_PLAUSIBLE, TIMES_PLAUSIBLE, SOURCES_AGREE = (
     "prices_plausible",
@@ -52,7 +52,7 @@ class Context:
 
     def calendar(self, symbol: str, source: str) -> str:
         """Calendar of a symbol's bars from a source."""
-        return calendar_of(symbol, self.rules, self.defaults.get(source, "XNYS"))
+        return calendar_of(symbol, self.rules, self.defaults.get(source, DEFAULT_CALENDAR))
 
 
 # Series have gaps, written NaN; and a partition that is refused may hold prices of zero.

@@ -21,6 +21,8 @@ import pyarrow.compute as pc
 from stock_pipeline.lib.schemas import TIMESTAMP
 
 ALWAYS_OPEN = "24/7"
+#: Of symbols that neither a rule nor their feed gives one.
+DEFAULT_CALENDAR = "XNYS"
 FIRST_DAY = date(2000, 1, 1)
 
 #: Around FIRST_DAY and the last day, so that a zone's offset leaves no instant uncovered.
@@ -150,13 +152,6 @@ def symbol_sessions(
         [pa.array(c, f.type) for c, f in zip(columns, SYMBOL_SESSIONS, strict=True)],
         schema=SYMBOL_SESSIONS,
     )
-
-
-def last_close_before(calendar: str, instant: datetime) -> datetime | None:
-    """The last session close at or before a naive UTC instant; None before the first."""
-    closes = pc.drop_null(dates_of(calendar).column("session_close")).to_numpy()
-    at = int(np.searchsorted(closes, np.datetime64(instant, "us"), side="right"))
-    return closes[at - 1].astype(object) if at else None
 
 
 def trade_dates(

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stock_pipeline.lib.batches import TradeDateSpan
+from stock_pipeline.lib.intervals import merged
 
 #: More ranges of a date than this are joined across their narrowest gaps.
 MAX_RANGES = 64
@@ -56,11 +57,11 @@ def merge_spans(
     a: Mapping[date, TradeDateSpan], b: Mapping[date, TradeDateSpan]
 ) -> dict[date, TradeDateSpan]:
     """Spans of both: rows add up, minutes unite."""
-    merged = dict(a)
+    joined = dict(a)
     for day, span in b.items():
-        mine = merged.get(day)
-        merged[day] = span if mine is None else _merge(mine, span)
-    return dict(sorted(merged.items()))
+        mine = joined.get(day)
+        joined[day] = span if mine is None else _merge(mine, span)
+    return dict(sorted(joined.items()))
 
 
 def event_time_span(rows: pa.Table) -> tuple[datetime, datetime] | None:
@@ -92,27 +93,21 @@ def _ranges_of(minutes: npt.NDArray[np.int64]) -> Ranges:
     breaks = np.flatnonzero(np.diff(minutes) > 1)
     starts = minutes[np.concatenate([[0], breaks + 1])]
     ends = minutes[np.append(breaks, len(minutes) - 1)] + 1
-    return _limited(list(zip(starts.tolist(), ends.tolist(), strict=True)))
+    return _limited(tuple(zip(starts.tolist(), ends.tolist(), strict=True)))
 
 
 def _merge(a: TradeDateSpan, b: TradeDateSpan) -> TradeDateSpan:
-    joined: list[tuple[int, int]] = []
-    for start, end in sorted(a.minutes + b.minutes):
-        if joined and start <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
-        else:
-            joined.append((start, end))
     return TradeDateSpan(
         rows=a.rows + b.rows,
-        minutes=_limited(joined),
+        minutes=_limited(merged([*a.minutes, *b.minutes])),
         daily_rows=a.daily_rows + b.daily_rows,
     )
 
 
-def _limited(ranges: list[tuple[int, int]]) -> Ranges:
+def _limited(ranges: Ranges) -> Ranges:
     """At most MAX_RANGES ranges that cover these; the widest gaps stay."""
     if len(ranges) <= MAX_RANGES:
-        return tuple(ranges)
+        return ranges
     gaps = [after[0] - before[1] for before, after in pairwise(ranges)]
     keep = sorted(sorted(range(len(gaps)), key=lambda g: -gaps[g])[: MAX_RANGES - 1])
     starts = [ranges[0][0], *(ranges[g + 1][0] for g in keep)]

@@ -52,17 +52,7 @@ class BronzeReader:
         condition = (pc.field("trade_date") >= first) & (pc.field("trade_date") <= last)
         if minutes:
             times = pc.field("event_time")
-            inside = [
-                (
-                    times
-                    >= pa.scalar(_EPOCH + timedelta(minutes=start), schema.field("event_time").type)
-                )
-                & (
-                    times
-                    < pa.scalar(_EPOCH + timedelta(minutes=end), schema.field("event_time").type)
-                )
-                for start, end in minutes
-            ]
+            inside = [(times >= _instant(low)) & (times < _instant(high)) for low, high in minutes]
             reached = inside[0]
             for other in inside[1:]:
                 reached |= other

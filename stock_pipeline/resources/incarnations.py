@@ -5,25 +5,32 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, datetime
 
+from stock_pipeline.lib.log_state import LogState
 from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.resources.ingest import check_anchors
 from stock_pipeline.resources.kafka import RangeReader
 from stock_pipeline.resources.planner import Planner
+from stock_pipeline.settings import KafkaSettings
 
 
-def unchanged(planner: Planner, name: str, offsets: TopicOffsets) -> bool:
-    """Whether a feed's topic is, by all that can be told, the one that the feed has read.
+def topic_change(
+    settings: KafkaSettings, topic: str, state: LogState, offsets: TopicOffsets
+) -> str:
+    """Why a topic is not the one that was read; empty if, by all that can be told, it is.
 
-    A feed that has read nothing has no topic to compare with: unchanged.
+    Reads the last record that was read of each partition. A feed that has read nothing has no topic
+    to compare with: none has changed.
+
+    Raises:
+        KafkaUnavailableError: The brokers do not answer.
     """
-    topic, state = planner.settings.feeds[name].topic, planner.logs[name].state()
     try:
         check_topic(state, topic, offsets)
-        with closing(RangeReader(planner.settings.kafka, topic)) as reader:
+        with closing(RangeReader(settings, topic)) as reader:
             check_anchors(state, topic, offsets, state.anchors, reader)
-    except TopicChangedError:
-        return False
-    return True
+    except TopicChangedError as error:
+        return str(error)
+    return ""
 
 
 def start_offsets(planner: Planner, name: str, offsets: TopicOffsets, to: str) -> dict[int, int]:

@@ -21,7 +21,7 @@ from stock_pipeline.resources.kafka_errors import (
     OffsetOutOfRangeError,
 )
 from stock_pipeline.resources.kafka_reader import RangeReader, payload_digest
-from stock_pipeline.settings import FeedSettings, KafkaSettings
+from stock_pipeline.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
 
@@ -190,25 +190,6 @@ class KafkaControl:
             return None
         milliseconds = int(found.get("retention.ms", otherwise * 1000))
         return milliseconds / 1000 if milliseconds >= 0 else None
-
-    def ensure_topic(self, feed: FeedSettings) -> bool:
-        """Create the feed's topic where it is missing; True when it was created."""
-        from kafka.admin import NewTopic
-
-        if self.topic_offsets([feed.topic])[feed.topic] is not None:
-            return False
-        with _Translated(self):
-            self._connection().create_topics(
-                [
-                    NewTopic(
-                        feed.topic,
-                        num_partitions=feed.partitions,
-                        replication_factor=-1,
-                        topic_configs={"retention.ms": str(feed.retention_minutes * 60_000)},
-                    )
-                ]
-            )
-        return True
 
     def delete_records(self, topic: str, below: Mapping[int, int]) -> None:
         """Delete the records of each partition below an offset.

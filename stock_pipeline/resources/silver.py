@@ -21,13 +21,13 @@ from stock_pipeline.lib.schemas import (
     SILVER_BARS_DAILY,
     TableSpec,
 )
-from stock_pipeline.lib.sessions import ALWAYS_OPEN, calendar_of, symbol_sessions
+from stock_pipeline.lib.sessions import ALWAYS_OPEN, DEFAULT_CALENDAR, calendar_of, symbol_sessions
 from stock_pipeline.resources.bronze_reader import BronzeReader
 from stock_pipeline.resources.index_store import Input
 from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
 from stock_pipeline.resources.landing import BAR_FORMATS, LandedReader, is_landed
 from stock_pipeline.resources.removed_feeds import RemovedFeeds
-from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
+from stock_pipeline.resources.table_sql import calendar_rules
 from stock_pipeline.settings import Settings
 
 #: Trades aggregated at once; a day with more is made in pieces.

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 from datetime import UTC, datetime
 
 from stock_pipeline.lib.log_state import LogState
 from stock_pipeline.lib.losses import LOSS_SHOWN, loss_sentences
-from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
+from stock_pipeline.lib.offsets import TopicOffsets
 from stock_pipeline.lib.topic_health import Findings, first_unread
-from stock_pipeline.resources.ingest import check_anchors
-from stock_pipeline.resources.kafka import KafkaControl, RangeReader
+from stock_pipeline.resources.incarnations import topic_change
+from stock_pipeline.resources.kafka import KafkaControl
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import FeedSettings
 
@@ -86,23 +85,9 @@ class TopicWatch:
         ]
         return Findings(
             self.seconds_left(feed, state, offsets),
-            self.changed(feed, state, offsets),
+            topic_change(self.kafka.settings, feed.topic, state, offsets),
             tuple(losses),
         )
-
-    def changed(self, feed: FeedSettings, state: LogState, offsets: TopicOffsets) -> str:
-        """Why the topic is not the one that was read, by its last records; reads one a partition.
-
-        Raises:
-            KafkaUnavailableError: The brokers do not answer.
-        """
-        try:
-            check_topic(state, feed.topic, offsets)
-            with closing(RangeReader(self.kafka.settings, feed.topic)) as reader:
-                check_anchors(state, feed.topic, offsets, state.anchors, reader)
-        except TopicChangedError as error:
-            return str(error)
-        return ""
 
     def _retention_of(self, feed: FeedSettings) -> float | None:
         """Seconds that the broker keeps records; None for ever."""

@@ -148,12 +148,6 @@ def test_symbols_without_session_on_a_date_have_none() -> None:
     assert sessions.symbol_sessions([], date(2024, 3, 9), RULES, "XNYS", 252, 365).num_rows == 0
 
 
-def test_the_last_close_skips_the_weekend() -> None:
-    assert sessions.last_close_before("XNYS", datetime(2024, 3, 10)) == datetime(2024, 3, 8, 21)
-    assert sessions.last_close_before("XNYS", datetime(2024, 3, 8, 21)) == datetime(2024, 3, 8, 21)
-    assert sessions.last_close_before("XNYS", datetime(1990, 1, 1)) is None
-
-
 def test_an_unknown_calendar_is_an_error_that_names_it() -> None:
     with pytest.raises(ValueError, match="'NOPE' is no exchange calendar"):
         sessions.dates_of("NOPE")

@@ -37,8 +37,10 @@ def run_batch(
         dg.Failure: The rejects that were to come back are gone from quarantine.
     """
     from stock_pipeline.lib.decode import Decoder
+    from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
     from stock_pipeline.resources.ingest import ingest
     from stock_pipeline.resources.kafka import KafkaUnavailableError
+    from stock_pipeline.resources.table_sql import calendar_rules
 
     feed = planner.settings.feeds[name]
     started = time.perf_counter()
@@ -56,8 +58,8 @@ def run_batch(
     decoder = Decoder(
         feed.format,
         feed.source,
-        feed.calendar or "XNYS",
-        [(rule.pattern, rule.calendar) for rule in planner.settings.calendars],
+        feed.calendar or DEFAULT_CALENDAR,
+        calendar_rules(planner.settings),
         feed.max_message_bytes,
     )
     log = planner.logs[name]

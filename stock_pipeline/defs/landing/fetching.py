@@ -15,7 +15,7 @@ from stock_pipeline.defs.preview import preview
 from stock_pipeline.lib import history as kept_history
 from stock_pipeline.lib.layout import Landed
 from stock_pipeline.lib.plain_text import markdown
-from stock_pipeline.lib.sessions import calendar_of
+from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
 from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.landing import (
@@ -26,7 +26,7 @@ from stock_pipeline.resources.landing import (
     live_incarnation,
     tell_changed,
 )
-from stock_pipeline.resources.table_sql import DEFAULT_CALENDAR, calendar_rules
+from stock_pipeline.resources.table_sql import calendar_rules
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.sources.history import Fetched, History
 from stock_pipeline.sources.source import (
