@@ -87,13 +87,13 @@ clean: ## Delete the environment, caches and all local data (.stock_pipeline)
 $(VENV)/.local: $(VENV)/.created $(REQUIREMENTS)
 	@echo "Installing the packages (once; a few minutes with an empty cache)"
 	@$(INSTALL) --require-hashes -r requirements.lock
-	@$(INSTALL) --no-deps -e .
+	@$(INSTALL) --no-build-isolation --no-deps -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.created $(REQUIREMENTS) requirements-dev.lock
 	@echo "Installing the packages and the tools of development (once)"
 	@$(INSTALL) --require-hashes -r requirements.lock -r requirements-dev.lock
-	@$(INSTALL) --no-deps -e .
+	@$(INSTALL) --no-build-isolation --no-deps -e .
 	@touch $@ $(VENV)/.local
 
 $(VENV)/.created:
