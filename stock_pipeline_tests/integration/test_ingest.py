@@ -234,8 +234,7 @@ def test_without_a_broker_there_is_one_clear_sentence(settings_for, lake):
     assert "nothing is lost" in str(error.value)
 
 
-def test_deleting_dagsters_storage_loses_no_progress(settings_for, lake, broker, produce):
-    """I4: a new instance, without cursor and runs, goes on from the log alone."""
+def test_a_new_planner_goes_on_from_the_log_alone(settings_for, lake, broker, produce):
     settings = settings_for(FEEDS)
     topic = settings.feeds["trades"].topic
     produce(topic, [trade(n) for n in range(10)])
