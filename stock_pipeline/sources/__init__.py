@@ -1,1 +1,1 @@
-"""Where messages come from: the simulator, CSV files, and the publisher that sends them."""
+"""Where messages come from: a module for each vendor, CSV files, the simulator, the publisher."""

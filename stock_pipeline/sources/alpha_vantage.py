@@ -70,6 +70,7 @@ class AlphaVantage:
 
     def fetch(self, request: Request) -> Iterator[Message]:
         """One document a symbol; of intraday history one a symbol and month."""
+        SOURCE.ensure_takes(VENDOR, request)
         questions = [*_questions(request)]
 
         def documents(symbol: str) -> Iterator[Message]:
@@ -95,7 +96,7 @@ def _questions(request: Request) -> Iterator[dict[str, str]]:
     """The parameters of each document of a symbol, but for symbol and key.
 
     Raises:
-        UsageError: The vendor has no such thing.
+        UsageError: An option has a value that the vendor does not know, or the bars a length.
     """
     if request.what == "bars" and request.interval != "1d":
         yield from _intraday(request)
@@ -107,14 +108,12 @@ def _questions(request: Request) -> Iterator[dict[str, str]]:
         yield {"function": f"TIME_SERIES_DAILY{'_ADJUSTED' if adjusted else ''}", **options}
     elif request.what == "quote":
         yield {"function": "GLOBAL_QUOTE", **_options(request, "GLOBAL_QUOTE")}
-    elif request.what == "news":
+    else:
         bounds = {"time_from": request.start, "time_to": request.end}
         times = {
             name: at.astimezone(UTC).strftime("%Y%m%dT%H%M") for name, at in bounds.items() if at
         }
         yield {"function": "NEWS_SENTIMENT", **times, **_options(request, "NEWS_SENTIMENT")}
-    else:
-        raise UsageError(f"{VENDOR} has no {request.what}; it has bars, quote and news.")
 
 
 def _intraday(request: Request) -> Iterator[dict[str, str]]:
@@ -139,13 +138,8 @@ def _intraday(request: Request) -> Iterator[dict[str, str]]:
 
 
 def _options(request: Request, function: str) -> dict[str, str]:
-    known = OPTIONS[function]
     for name, value in request.options.items():
-        if name not in known:
-            raise UsageError(
-                f"{VENDOR}: {function} takes no option {name!r}; it takes {', '.join(known)}."
-            )
-        allowed = known[name]
+        allowed = OPTIONS[function][name]
         if allowed is not None and value not in allowed:
             raise UsageError(f"{VENDOR}: option {name} is one of {', '.join(allowed)}.")
     return dict(request.options)
@@ -213,6 +207,13 @@ SOURCE = SourceKind(
     summary="bars, quotes and news with sentiment by REST, as the vendor's JSON documents",
     open=AlphaVantage,
     formats={"bars": "alpha_vantage_intraday", "quote": None, "news": "alpha_vantage_news"},
+    takes={
+        "bars": ("bar", "start", "end", *OPTIONS["TIME_SERIES_INTRADAY"]),
+        # Its document has all days to the last.
+        "bars of 1d": ("bar", "start", *OPTIONS["TIME_SERIES_DAILY"]),
+        "quote": (*OPTIONS["GLOBAL_QUOTE"],),
+        "news": ("start", "end", *OPTIONS["NEWS_SENTIMENT"]),
+    },
     # Of a free key; a paid one has none a day.
     defaults=SourceSettings(
         base_url="https://www.alphavantage.co", requests_per_second=1, requests_per_day=25

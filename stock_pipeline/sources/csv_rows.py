@@ -22,8 +22,6 @@ from stock_pipeline.sources.source import (
     UsageError,
 )
 
-OPTIONS = ("file", "format", "sample", "seed", "every", "limit")
-
 
 class CsvRows:
     """Options: file, format, sample (true or false), seed, limit (rows), every (seconds a row).
@@ -36,15 +34,14 @@ class CsvRows:
 
     def fetch(self, request: Request) -> Iterator[Message]:
         """Rows of the file, of these symbols or of all."""
+        SOURCE.ensure_takes("Source csv", request)
         options = request.options
-        unknown = sorted(options.keys() - set(OPTIONS))
-        if unknown or "file" not in options:
-            raise UsageError(
-                f"Source csv takes {', '.join(OPTIONS)}, of which it needs file"
-                f"{f'; not {unknown[0]!r}' if unknown else ''}; nothing was sent."
-            )
+        if "file" not in options:
+            raise UsageError("Source csv needs file, its option or --file; nothing was sent.")
         path = Path(options["file"])
-        sampled = options.get("sample", "false") == "true"
+        sampled = request.flag("sample")
+        if "seed" in options and not sampled:
+            raise UsageError("Source csv takes a seed with sample only; nothing was sent.")
         # Rows at random have no end: as fast as possible they would fill the topic's disk.
         every = self._number(options.get("every", "1" if sampled else "0"), "every")
         limit = self._number(options["limit"], "limit") if "limit" in options else None
@@ -105,6 +102,7 @@ SOURCE = SourceKind(
     summary="rows of a file, in order or at random (--sample)",
     open=CsvRows,
     formats={"rows": ANY_FORMAT},
+    takes={"rows": ("file", "format", "sample", "seed", "every", "limit")},
     needs_symbols=False,
     streams=frozenset({"rows"}),
 )

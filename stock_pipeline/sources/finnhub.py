@@ -24,7 +24,6 @@ from stock_pipeline.sources.source import (
     RateLimitedError,
     Request,
     SourceKind,
-    UsageError,
 )
 from stock_pipeline.sources.streaming import Speech, Stream
 
@@ -44,11 +43,7 @@ class Finnhub:
 
     def fetch(self, request: Request) -> Iterator[Message]:
         """See `Source.fetch`: trades from now on."""
-        if request.what != "trades" or request.interval or request.start or request.options:
-            raise UsageError(
-                "Finnhub has trades from now on: no bars, no times and no options; nothing was"
-                " fetched."
-            )
+        SOURCE.ensure_takes("Finnhub", request)
         self._symbols, self._heard = request.symbols, None
         return self._stream().messages()
 

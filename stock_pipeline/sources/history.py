@@ -70,7 +70,8 @@ class History:
         options: dict[str, str],
         notify: Callable[[Notice], None],
     ) -> None:
-        message_format = source_kind(name).formats.get("bars")
+        self._kind = source_kind(name)
+        message_format = self._kind.formats.get("bars")
         if message_format is None:
             raise UsageError(f"Source {name} has no bars to fetch in batches; nothing was fetched.")
         self._options, self._notify = options, notify
@@ -92,7 +93,8 @@ class History:
             SourceError: Nothing more can be fetched now; what of others came before is good.
         """
         self._notices = []
-        request = Request((symbol,), interval=interval, start=start, end=end, options=self._options)
+        until = end if "end" in self._kind.taken("bars", interval) else None
+        request = Request((symbol,), "bars", interval, start, until, self._options)
         messages = list(self._source.fetch(request))
         unknown = next((n for n in self._notices if isinstance(n.error, BadSymbolError)), None)
         if unknown and not messages:

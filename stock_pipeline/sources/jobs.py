@@ -71,6 +71,8 @@ def job_for(
     if kind.needs_symbols and not request.symbols:
         raise UsageError(f"Source {source} needs --symbols, such as --symbols IBM,MSFT.")
     options = dict(request.options)
+    if stream and every and "every" not in kind.taken(chosen):
+        raise UsageError(f"Source {source} sends {chosen} as they come: leave out --interval.")
     if stream and every:
         options["every"] = f"{every:g}"
     if kind.formats[chosen] == ANY_FORMAT and message_format:

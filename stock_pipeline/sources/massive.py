@@ -35,21 +35,17 @@ class Massive:
         Trades come as they happen. Bars are asked for, or come as they end with the option
         stream=true, which has those of a minute only. Option adjusted: true (for splits) or false.
         """
-        options = dict(request.options)
-        live = options.pop("stream", "false") == "true" or request.what == "trades"
-        adjusted = options.pop("adjusted", "true") == "true"
-        if options or request.what not in SOURCE.formats:
-            wrong = ", ".join(options) or request.what
-            raise UsageError(
-                f"Massive has no {wrong}; nothing was fetched. It has trades and bars, and the"
-                " options stream and adjusted."
-            )
+        SOURCE.ensure_takes("Massive", request)
+        live = request.flag("stream") or request.what == "trades"
+        adjusted = request.flag("adjusted", default=True)
         interval = request.interval or ("1m" if live else "1d")
-        if interval not in INTERVALS or (live and (interval != "1m" or request.start)):
+        if live and (interval != "1m" or request.start or "adjusted" in request.options):
             raise UsageError(
-                f"Massive has bars of {', '.join(INTERVALS)}; streams have trades and bars of 1m"
-                " from now on; nothing was fetched."
+                "Massive streams bars of 1m from now on, not adjusted: leave out start, end and"
+                " option adjusted; nothing was fetched."
             )
+        if interval not in INTERVALS:
+            raise UsageError(f"Massive has bars of {', '.join(INTERVALS)}; nothing was fetched.")
         if live:
             return MassiveStream(self._context, self._rest, request).messages()
         return each_symbol(
@@ -88,6 +84,7 @@ SOURCE = SourceKind(
     summary="Massive (Polygon): US bars by REST, trades and minute bars as they happen",
     open=Massive,
     formats={"bars": "bar", "trades": "trade"},
+    takes={"bars": ("bar", "start", "end", "stream", "adjusted")},
     defaults=SourceSettings(
         base_url="https://api.massive.com",
         stream_url="wss://socket.massive.com/stocks",

@@ -85,4 +85,5 @@ def open_source(
     if problem := key_problem(settings, name):
         raise BadKeyError(problem)
     chosen = source_settings(settings, name)
-    return source_kind(name).open(Context(chosen, settings.home, notify, stop))
+    context = Context(chosen, settings.home, notify, stop, settings.simulator)
+    return source_kind(name).open(context)

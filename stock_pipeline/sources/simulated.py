@@ -5,29 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from stock_pipeline.settings import SimulatorSettings
 from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.simulator import Market, Simulator
 from stock_pipeline.sources.source import Context, Request, SourceKind, UsageError
 
 STRETCH_SECONDS = 0.2
-OPTIONS = ("rate", "seed")
 
 
 class Simulated:
-    """Options: rate (trades a second), seed. History and faults: `stock-pipeline simulate`."""
+    """Options: rate (trades a second), seed; else as the section `simulator` of the settings says.
+
+    History and faults: `stock-pipeline simulate`.
+    """
 
     def __init__(self, context: Context) -> None:
         self._context, self.quotas = context, None
 
     def fetch(self, request: Request) -> Iterator[Message]:
         """Trades as they happen."""
-        defaults = SimulatorSettings()
-        if unknown := sorted(request.options.keys() - set(OPTIONS)):
-            raise UsageError(
-                f"Source simulator takes {', '.join(OPTIONS)}, not {unknown[0]!r}; nothing was"
-                " sent."
-            )
+        defaults = self._context.simulator
+        SOURCE.ensure_takes("Source simulator", request)
         try:
             rate = float(request.options.get("rate", defaults.records_per_second))
             seed = int(request.options.get("seed", defaults.seed))
@@ -55,6 +52,7 @@ SOURCE = SourceKind(
     summary="trades of a simulated market that never closes",
     open=Simulated,
     formats={"trades": "trade"},
+    takes={"trades": ("rate", "seed")},
     needs_symbols=False,
     streams=frozenset({"trades"}),
 )

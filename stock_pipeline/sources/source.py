@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from stock_pipeline.settings_local import SimulatorSettings
 from stock_pipeline.settings_sources import SourceSettings, What
 from stock_pipeline.sources.messages import Message
 
@@ -28,7 +29,7 @@ class Request:
         what: Kind of data; a source names those that it has.
         interval: Length of a bar: 1m, 5m, 15m, 30m, 1h or 1d.
         start: First instant or day wanted, aware; None is the vendor's latest.
-        end: First one not wanted any more, aware.
+        end: First one not wanted any more, aware; needs a start.
         options: What only this source knows, such as `outputsize`.
     """
 
@@ -38,6 +39,17 @@ class Request:
     start: datetime | None = None
     end: datetime | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """An option that is true or false.
+
+        Raises:
+            UsageError: It is something else.
+        """
+        value = self.options.get(name, str(default).lower())
+        if value not in {"true", "false"}:
+            raise UsageError(f"Option {name} is true or false, not {value!r}; nothing was fetched.")
+        return value == "true"
 
 
 @dataclass(frozen=True)
@@ -135,12 +147,14 @@ class Context:
         home: Folder of local state, for quotas.
         notify: Takes what the user should see; called from the thread that fetches.
         stop: Set when the user wants an end.
+        simulator: The market of the settings, for the source that simulates one.
     """
 
     settings: SourceSettings
     home: Path
     notify: Callable[[Notice], None] = lambda _: None
     stop: threading.Event = field(default_factory=threading.Event)
+    simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
 
     def wait(self, seconds: float, reason: str, kind: Literal["wait", "pause"] = "wait") -> None:
         """Let time pass, visibly.
@@ -193,6 +207,8 @@ class SourceKind:
         summary: A few words for lists.
         open: Makes the source.
         formats: What it has, and the message format of it: that of a feed, `ANY_FORMAT`, else None.
+        takes: What a request for it may set beside symbols: `bar` (the interval), `start`, `end`,
+            and names of options; by kind of data, or of bars by their length, such as `bars of 1d`.
         defaults: Settings where the user's say nothing.
         needs_key: Whether `api_key` must be set.
         needs_symbols: Whether it must be told symbols.
@@ -202,10 +218,44 @@ class SourceKind:
     summary: str
     open: Callable[[Context], Source]
     formats: Mapping[What, str | None]
+    takes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     defaults: SourceSettings = field(default_factory=SourceSettings)
     needs_key: bool = False
     needs_symbols: bool = True
     streams: frozenset[What] = frozenset()
+
+    def taken(self, what: What, interval: str | None = None) -> tuple[str, ...]:
+        """Those of `takes` that are about this."""
+        return self.takes.get(f"{what} of {interval}", self.takes.get(what, ()))
+
+    def ensure_takes(self, vendor: str, request: Request) -> None:
+        """What every `fetch` begins with.
+
+        Args:
+            vendor: For sentences.
+            request: What is asked.
+
+        Raises:
+            UsageError: The source does not have that kind, or not take what the request sets.
+        """
+        what = request.what
+        if what not in self.formats:
+            raise UsageError(
+                f"{vendor} has no {what}; it has {', '.join(self.formats)}. Nothing was fetched."
+            )
+        taken = self.taken(what, request.interval)
+        bounds = {"bar": request.interval, "start": request.start, "end": request.end}
+        wrong = [name for name, value in bounds.items() if value is not None and name not in taken]
+        options = set(taken) - bounds.keys()
+        wrong += [f"option {name!r}" for name in request.options if name not in options]
+        if wrong:
+            raise UsageError(
+                f"{vendor} takes no {wrong[0]} for {what}"
+                f"{f' of {request.interval}' if what == 'bars' and request.interval else ''}; it"
+                f" takes {', '.join(taken) or 'symbols only'}. Nothing was fetched."
+            )
+        if request.end and not request.start:
+            raise UsageError(f"{vendor} takes an end with a start only. Nothing was fetched.")
 
 
 def each_symbol(

@@ -63,24 +63,18 @@ class Yahoo:
         self._only_new = OnlyNew()
 
     def fetch(self, request: Request) -> Iterator[Message]:
-        """See `Source.fetch`; options: prepost (true or false)."""
-        if unknown := set(request.options) - {"prepost"}:
-            raise UsageError(
-                f"Yahoo has no option {', '.join(sorted(unknown))}; nothing was fetched. It has"
-                " prepost."
-            )
+        """See `Source.fetch`; option of bars: prepost (true or false)."""
+        SOURCE.ensure_takes("Yahoo", request)
         if request.what == "quote":
             return each_symbol(request, self._context, self._quote)
         windows = self._windows(request)
-        prepost = request.options.get("prepost", "false") == "true"
         if request.what == "actions":
             return each_symbol(request, self._context, lambda s: self._actions(s, windows))
-        if request.what == "bars":
-            interval = request.interval or "1d"
-            return each_symbol(
-                request, self._context, lambda s: self._bars(s, interval, windows, prepost)
-            )
-        raise UsageError(f"Yahoo has no {request.what}; it has {', '.join(SOURCE.formats)}.")
+        prepost = request.flag("prepost")
+        interval = request.interval or "1d"
+        return each_symbol(
+            request, self._context, lambda s: self._bars(s, interval, windows, prepost)
+        )
 
     def check(self) -> str:
         """See `Source.check`."""
@@ -89,7 +83,7 @@ class Yahoo:
 
     def _windows(self, request: Request) -> list[Mapping[str, Any]]:
         """What yfinance is asked for, one request each."""
-        interval = "1d" if request.what == "actions" else request.interval or "1d"
+        interval = request.interval or "1d"
         bars = _INTERVALS.get(interval)
         if bars is None:
             raise UsageError(
@@ -235,5 +229,6 @@ SOURCE = SourceKind(
     summary="Yahoo Finance: bars, last prices, splits and dividends; no key",
     open=Yahoo,
     formats={"bars": "bar", "quote": "trade", "actions": "corporate_action"},
+    takes={"bars": ("bar", "start", "end", "prepost"), "actions": ("start", "end")},
     defaults=SourceSettings(requests_per_second=2),
 )

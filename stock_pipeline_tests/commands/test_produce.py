@@ -230,6 +230,8 @@ def test_the_simulated_market_runs_until_stopped(settings: Settings) -> None:
         ),
         (["--source", "simulator", "--feed", "live", "--batches", "2"], "leave out --batches"),
         (["--source", "simulator", "--feed", "live", "--interval", "1y"], "such as 30s"),
+        (["--source", "simulator", "--feed", "live", "--interval", "1s"], "leave out --interval"),
+        (["--source", "csv", "--feed", "daily", "--end", "2026-01-05"], "takes no end for rows"),
         (["--source", "csv", "--feed", "daily"], "needs file"),
         (["--source", "csv", "--feed", "daily", "--file", "none.csv"], "cannot be read"),
         (["--source", "csv", "--feed", "daily", "--option", "x"], "takes name=value"),

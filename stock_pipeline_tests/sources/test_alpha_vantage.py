@@ -378,9 +378,12 @@ def test_the_key_is_in_no_log(
 @pytest.mark.parametrize(
     ("request_", "sentence"),
     [
-        ({"what": "trades"}, "has no trades; it has bars, quote and news"),
+        ({"what": "trades"}, "has no trades; it has bars, quote, news"),
         ({"interval": "2m"}, "has no bars of 2m; it has 1m"),
-        ({"options": {"mouth": "2020-01"}}, "takes no option 'mouth'; it takes adjusted"),
+        (
+            {"options": {"mouth": "2020-01"}},
+            "takes no option 'mouth' for bars; it takes bar, start, end, adjusted",
+        ),
         ({"options": {"outputsize": "huge"}}, "outputsize is one of compact, full"),
         # What the formats read is JSON.
         ({"options": {"datatype": "csv"}}, "takes no option 'datatype'"),

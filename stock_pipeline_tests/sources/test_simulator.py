@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -11,7 +12,10 @@ import pytest
 from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.price_path import PricePath
+from stock_pipeline.sources.registry import open_source
 from stock_pipeline.sources.simulator import Market, Simulator, stretches
+from stock_pipeline.sources.source import Request
+from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.lib.records import records
 
 START = datetime(2026, 11, 20, 23, 59, tzinfo=UTC)
@@ -127,3 +131,16 @@ def test_stretches_cover_the_time_without_gap() -> None:
     parts = list(stretches(START, START + timedelta(seconds=150), 60))
     assert [(b - a).total_seconds() for a, b in parts] == [60, 60, 30]
     assert all(before[1] == after[0] for before, after in pairwise(parts))
+
+
+def test_the_source_simulates_the_market_of_the_settings(settings_for: SettingsFor) -> None:
+    market = {"symbols": ["MINE"], "seed": 11, "records_per_second": 2000}
+    settings, stop = settings_for(simulator=market), threading.Event()
+    source = open_source(settings, "simulator", notify=lambda _: None, stop=stop)
+    message = next(messages := source.fetch(Request((), "trades")))
+    stop.set()
+    (trade,) = trades([message])
+    at = np.array([np.datetime64(str(trade["time"]).removesuffix("Z"), "us").astype(np.int64)])
+    assert trade["symbol"] == "MINE"
+    assert trade["price"] == pytest.approx(PricePath(11, "MINE").at(at)[0], rel=2e-4)
+    assert len(list(messages)) > 100
