@@ -25,7 +25,7 @@ class SecretsSettings(Section):
     default chain, and before any role is assumed; never written to disk.
     """
 
-    #: Name or ARN; its text is a JSON object such as {"kafka.sasl_password": "..."}.
+    #: Name or ARN; its text is a JSON object such as {"kafka.security.password": "..."}.
     secret_id: str | None = Field(
         default=None,
         pattern=_NAME_OR_ARN,
