@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from pydantic import Field
 
 from stock_pipeline.lib.quality import Limits
@@ -13,6 +15,11 @@ class ExtendedHours(Section):
 
     before_open: int = Field(ge=0, le=1440)
     after_close: int = Field(ge=0, le=1440)
+
+    @property
+    def margins(self) -> tuple[timedelta, timedelta]:
+        """Both as times."""
+        return timedelta(minutes=self.before_open), timedelta(minutes=self.after_close)
 
 
 class QualitySettings(Section):

@@ -67,7 +67,7 @@ class PollSettings(FetchSettings):
 
     #: From tick to tick. Cron knows no seconds; `streams` do.
     every: Literal["1m", "2m", "3m", "5m", "10m", "15m", "20m", "30m", "1h"] = "5m"
-    #: From 5.5 hours before the open to 4 hours after the close, as the US exchanges have them.
+    #: Also before the open and after the close, as long as `quality.extended_hours` says.
     extended_hours: bool = False
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 import numpy as np
@@ -10,30 +10,22 @@ import pyarrow.compute as pc
 
 from stock_pipeline.lib.sessions import dates_of
 
-#: Before the open and after the close, as the US exchanges trade outside regular hours: from 04:00
-#: to 20:00 in New York, and to 17:00 on a half day.
-EXTENDED = (timedelta(hours=5, minutes=30), timedelta(hours=4))
-REGULAR = (timedelta(0), timedelta(0))
+#: How long before its open and after its close a session counts.
+Margins = tuple[timedelta, timedelta]
+REGULAR: Margins = (timedelta(0), timedelta(0))
 
 
-def is_due(
-    calendars: Iterable[str],
-    tick: datetime,
-    every: timedelta,
-    margins: tuple[timedelta, timedelta] = REGULAR,
-) -> bool:
+def is_due(calendars: Mapping[str, Margins], tick: datetime, every: timedelta) -> bool:
     """Whether a tick falls into a session of one of the calendars, or is the last one after it.
 
     What was traded before the close is asked for by the one tick after it.
 
     Args:
-        calendars: Names, as `sessions.dates_of` knows them.
+        calendars: By name, as `sessions.dates_of` knows them.
         tick: When.
         every: From tick to tick.
-        margins: How long before its open and after its close a session counts.
     """
-    before, after = margins
-    for calendar in calendars:
+    for calendar, (before, after) in calendars.items():
         opens, closes = _bounds(calendar)
         at = int(np.searchsorted(opens - np.timedelta64(before), np.datetime64(tick), "right"))
         if at and tick <= closes[at - 1].astype(object) + after + every:
@@ -41,15 +33,11 @@ def is_due(
     return False
 
 
-def next_open(
-    calendars: Iterable[str],
-    instant: datetime,
-    margins: tuple[timedelta, timedelta] = REGULAR,
-) -> datetime | None:
+def next_open(calendars: Mapping[str, Margins], instant: datetime) -> datetime | None:
     """When a session of one of the calendars begins next; None where none is known."""
     found = []
-    for calendar in calendars:
-        opens = _bounds(calendar)[0] - np.timedelta64(margins[0])
+    for calendar, (before, _) in calendars.items():
+        opens = _bounds(calendar)[0] - np.timedelta64(before)
         at = int(np.searchsorted(opens, np.datetime64(instant), "right"))
         if at < len(opens):
             found.append(opens[at].astype(object))

@@ -196,6 +196,34 @@ def test_the_schedule_asks_in_market_hours_only_and_says_when_the_next_begin(
     )
 
 
+@pytest.mark.parametrize(
+    ("poll", "hours", "opens"),
+    [
+        ({}, {}, "2026-11-30 14:30"),
+        ({"extended_hours": True}, {}, "2026-11-30 09:00"),
+        ({"extended_hours": True}, {"XNYS": 90}, "2026-11-30 13:00"),
+        # Tokyo's 09:00, less the hour of calendars of which nothing is said.
+        ({"extended_hours": True, "symbols": ["IBM", "SONY"]}, {"XNYS": 90}, "2026-11-29 23:00"),
+    ],
+)
+def test_extended_hours_are_those_of_the_settings_by_calendar(
+    settings_for: SettingsFor,
+    instance: dg.DagsterInstance,
+    poll: dict[str, Any],
+    hours: dict[str, int],
+    opens: str,
+) -> None:
+    given = {name: {"before_open": before, "after_close": 0} for name, before in hours.items()}
+    settings_for(
+        FEEDS,
+        polls={"us": POLL | poll},
+        calendars=[{"pattern": "SONY", "calendar": "XTKS"}],
+        quality={"extended_hours": given} if given else {},
+    )
+    saturday = datetime(2026, 11, 28, 12)
+    assert f"opens {opens} UTC" in (skipped_because("us", instance, saturday) or "")
+
+
 def test_a_round_that_is_under_way_is_waited_for(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -11,30 +12,38 @@ from stock_pipeline.defs.sources.assets import POLL_TAG, REFUSED_TAG
 from stock_pipeline.settings import get_settings
 from stock_pipeline.settings_sources import PollSettings
 
+if TYPE_CHECKING:
+    from stock_pipeline.lib.market_hours import Margins
+
 #: A refusal holds for this long, unless a round started by hand goes well before.
 REFUSED_FOR = timedelta(hours=24)
 #: A round that lasts longer hangs: it is terminated, and the next tick asks again.
 MAX_RUNTIME_SECONDS = 1800
 
 
-def calendars_of(poll: PollSettings) -> list[str]:
-    """The exchange calendars of its symbols, as its feed sees them."""
+def calendars_of(poll: PollSettings) -> dict[str, Margins]:
+    """The exchange calendars of its symbols, as its feed sees them, and when beside they trade."""
+    from stock_pipeline.lib.market_hours import REGULAR
     from stock_pipeline.lib.sessions import calendar_of
 
     settings = get_settings()
     default = settings.feeds[poll.feed].calendar or "XNYS"
     rules = [(rule.pattern, rule.calendar) for rule in settings.calendars]
-    return sorted({calendar_of(s, rules, default) for s in poll.symbols} or {default})
+    names = sorted({calendar_of(s, rules, default) for s in poll.symbols} or {default})
+    if not poll.extended_hours:
+        return dict.fromkeys(names, REGULAR)
+    hours, others = settings.quality.extended_hours, settings.quality.extended_hours_default
+    return {name: hours.get(name, others).margins for name in names}
 
 
 def skipped_because(name: str, instance: dg.DagsterInstance, tick: datetime) -> str | None:
     """Why a tick (naive UTC) asks for no round, or None."""
-    from stock_pipeline.lib.market_hours import EXTENDED, REGULAR, is_due, next_open
+    from stock_pipeline.lib.market_hours import is_due, next_open
 
     poll = get_settings().polls[name]
-    calendars, margins = calendars_of(poll), EXTENDED if poll.extended_hours else REGULAR
-    if not is_due(calendars, tick, poll.period, margins):
-        opens = next_open(calendars, tick, margins)
+    calendars = calendars_of(poll)
+    if not is_due(calendars, tick, poll.period):
+        opens = next_open(calendars, tick)
         when = f"opens {opens:%Y-%m-%d %H:%M} UTC" if opens else "has no session that is known"
         return f"{', '.join(calendars)} is closed and {when}; nothing was asked."
     records = instance.get_run_records(dg.RunsFilter(tags={POLL_TAG: name}), limit=1)
