@@ -31,10 +31,13 @@ EAGER = {
     "log.initial.task.delay.ms": "500",
     "log.cleaner.backoff.ms": "200",
     "log.segment.delete.delay.ms": "500",
-    "broker.session.timeout.ms": "3000",
-    "broker.heartbeat.interval.ms": "500",
     "unclean.leader.election.interval.ms": "500",
+    # A broker that is not killed on purpose must not lose its partitions to a slow disk.
+    "broker.session.timeout.ms": "30000",
+    "broker.heartbeat.interval.ms": "500",
 }
+#: For one that is killed: how long until the others, or it itself when it is back, may go on.
+QUICK_TO_FENCE = {"broker.session.timeout.ms": "5000"}
 
 
 def require_apache() -> None:
@@ -97,12 +100,13 @@ class Cluster:
                 cluster_id=cluster_id,
                 properties={
                     **EAGER,
+                    **QUICK_TO_FENCE,
                     "node.id": str(number),
                     "controller.quorum.voters": voters,
                     "listeners": f"PLAINTEXT://{LOOPBACK}:{ports[number]},"
                     f"CONTROLLER://{LOOPBACK}:{controllers[number]}",
                     "controller.quorum.election.timeout.ms": "500",
-                    "controller.quorum.fetch.timeout.ms": "1000",
+                    "controller.quorum.fetch.timeout.ms": "3000",
                     "replica.lag.time.max.ms": "3000",
                     "default.replication.factor": "3",
                     "offsets.topic.replication.factor": "3",
@@ -165,6 +169,12 @@ def alter_topic(bootstrap_servers: str, topic: str, configs: Mapping[str, str]) 
         ResourceType,
     )
 
+    passing = {
+        KafkaError._TIMED_OUT,
+        KafkaError._TRANSPORT,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NOT_CONTROLLER,
+    }
     entries = [
         ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
         for name, value in configs.items()
@@ -179,9 +189,23 @@ def alter_topic(bootstrap_servers: str, topic: str, configs: Mapping[str, str]) 
         try:
             future.result(60)
         except KafkaException as error:
-            if error.args[0].code() != KafkaError._TIMED_OUT:
+            if error.args[0].code() not in passing:
                 raise
             return False
         return True
 
+    def told() -> bool:
+        admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        asked = ConfigResource(ResourceType.TOPIC, topic)
+        (future,) = admin.describe_configs([asked], request_timeout=10).values()
+        try:
+            found = future.result(60)
+        except KafkaException as error:
+            if error.args[0].code() not in passing:
+                raise
+            return False
+        return all(found[name].value == value for name, value in configs.items())
+
     wait_until(altered, f"{topic} has its settings")
+    # The controller has answered; the broker that leads learns of them after it.
+    wait_until(told, f"the brokers know the settings of {topic}")

@@ -157,7 +157,8 @@ def settings_for(
                 feed.topic: (feed.partitions, feed.retention_minutes)
                 for feed in settings.feeds.values()
             }
-            ensure_topics(settings.kafka, topics)
+            patient = settings.kafka.model_copy(update={"request_timeout_seconds": 60.0})
+            ensure_topics(patient, topics)
         return settings
 
     yield make

@@ -7,6 +7,9 @@ from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
+#: What this process was given: a port is bound later, and the system may name it twice until then.
+_GIVEN: set[int] = set()
+
 
 def is_free(port: int) -> bool:
     """Whether a server could listen on this loopback port now."""
@@ -21,10 +24,14 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that is free now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+    """A loopback port that is free now, and another one at every call."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind((LOOPBACK, 0))
+            port = int(probe.getsockname()[1])
+        if port not in _GIVEN:
+            _GIVEN.add(port)
+            return port
 
 
 def owner_of(port: int) -> str | None:

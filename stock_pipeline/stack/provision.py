@@ -19,6 +19,7 @@ from stock_pipeline.settings import AwsSettings, KafkaSettings, Settings
 #: Kafka's default, 7 days.
 SEGMENT_MS = 7 * 24 * 3_600_000
 SHORTEST_SEGMENT_MS = 60_000
+WAIT_FOR_TOPICS_MS = 60_000
 
 
 def provision(settings: Settings) -> None:
@@ -55,7 +56,7 @@ def ensure_topics(kafka: KafkaSettings, topics: dict[str, tuple[int, int]]) -> N
             partitions.
 
     Raises:
-        kafka.errors.KafkaError: The broker refused or did not answer.
+        kafka.errors.KafkaError: The broker refused or did not answer, or a topic got no leader.
     """
     from kafka import KafkaAdminClient
     from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
@@ -76,6 +77,8 @@ def ensure_topics(kafka: KafkaSettings, topics: dict[str, tuple[int, int]]) -> N
                 )
             except TopicAlreadyExistsError:
                 continue  # Someone was first.
+        # Apache Kafka answers before its brokers know the topic.
+        admin.wait_for_topics(sorted(topics.keys() - existing), timeout_ms=WAIT_FOR_TOPICS_MS)
     finally:
         admin.close()
 

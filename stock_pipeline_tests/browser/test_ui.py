@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,8 +45,12 @@ CHROMIUM_OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-UP_SECONDS = 180
-TABLES_SECONDS = 120
+SCREENSHOTS = os.environ.get("STOCK_PIPELINE_SCREENSHOTS")
+#: A first run is up within a minute and has its tables within two more; these are for machines that
+#: have other work, as pages are.
+UP_SECONDS = 400
+TABLES_SECONDS = 400
+PAGE_MILLISECONDS = 120_000
 
 
 CHECKS = """{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetChecks { checks {
@@ -55,6 +59,8 @@ CHECKS = """{ assetNodes { assetKey { path } assetChecksOrError { ... on AssetCh
 BACKFILLS = """{ partitionBackfillsOrError { ... on PartitionBackfills { results {
     status numPartitions
 } } } }"""
+RUNS = "{ runsOrError(limit: 50) { ... on Runs { results { runId tags { key } } } } }"
+FROM_UI = "dagster/from_ui"
 #: Years of which nothing else in a first run knows.
 YEARS = range(2006, 2011)
 SYMBOLS = ("AAPL", "MSFT", "NVDA")
@@ -88,6 +94,17 @@ class Dev:
             and execution["evaluation"] is not None
         }
 
+    def wait_for_checks(self, expected: Set[tuple[str, str]]) -> dict[tuple[str, str], bool]:
+        """The same, once these have results; one that is evaluated anew has none meanwhile."""
+
+        def told() -> dict[tuple[str, str], bool] | None:
+            found = self.checks()
+            return found if expected <= found.keys() else None
+
+        found = wait_until(told, "results of checks", 900)
+        assert found
+        return found
+
     def asked(self, query: str) -> dict[str, Any]:
         """Answer of the UI's own interface."""
         request = urllib.request.Request(
@@ -95,7 +112,7 @@ class Dev:
             json.dumps({"query": query}).encode(),
             {"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=120) as response:
             data: dict[str, Any] = json.load(response)["data"]
         return data
 
@@ -152,7 +169,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory, yahoo: VendorServer) -> Iterat
         yield Dev(url, environment)
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0, (folder / "dev.log").read_text()
+        assert process.wait(180) == 0, (folder / "dev.log").read_text()
 
 
 def settle(page: Any) -> None:
@@ -166,7 +183,7 @@ def settle(page: Any) -> None:
 @pytest.fixture
 def save(tmp_path: Path) -> Callable[[Any, str], None]:
     """Save a picture of a page, for the README when asked."""
-    folder = Path(os.environ.get("STOCK_PIPELINE_SCREENSHOTS", tmp_path))
+    folder = Path(SCREENSHOTS or tmp_path)
     folder.mkdir(parents=True, exist_ok=True)
 
     def screenshot(page: Any, name: str) -> None:
@@ -175,7 +192,7 @@ def save(tmp_path: Path) -> Callable[[Any, str], None]:
     return screenshot
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_gold_fills_without_a_click_and_its_checks_are_green(dev: Dev):
     for table in ("volatility_daily", "volatility_intraday"):
         wait_until(
@@ -187,41 +204,50 @@ def test_gold_fills_without_a_click_and_its_checks_are_green(dev: Dev):
         ("gold/volatility_daily", "publishable"),
         ("gold/volatility_intraday", "publishable"),
     }
-    wait_until(lambda: expected <= dev.checks().keys(), "results of gold's checks", 60)
-    red = [check for check, passed in dev.checks().items() if not passed]
+    checks = dev.wait_for_checks(expected)
+    # Those of the catalogue follow when it is crawled.
+    layers = ("bronze/", "silver/", "gold/")
+    red = [key for key, passed in checks.items() if key[0].startswith(layers) and not passed]
     assert red == []
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_the_catalogue_equals_the_lake_and_athena_equals_duckdb(dev: Dev):
     """Without a click too: the first crawl and the first parity follow the first tables."""
     expected = {("catalog/lake", "catalog_equals_lake")} | {
         (f"athena/{table}", "athena_equals_duckdb")
         for table in ("volatility_daily", "volatility_intraday", "daily_average_price")
     }
-    wait_until(lambda: expected <= dev.checks().keys(), "crawl and parity", 300)
-    checks = dev.checks()
+    checks = dev.wait_for_checks(expected)
     assert {check: checks[check] for check in expected} == dict.fromkeys(expected, True)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the package chromium")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_materialization_started_in_the_browser_succeeds(
     dev: Dev, save: Callable[[Any, str], None]
 ):
     from playwright.sync_api import expect, sync_playwright
 
+    def runs_by_hand() -> set[str]:
+        """Runs that a person started in the UI."""
+        found = dev.asked(RUNS)["runsOrError"]["results"]
+        return {run["runId"] for run in found if FROM_UI in [tag["key"] for tag in run["tags"]]}
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         page = browser.new_page(viewport={"width": 1500, "height": 950})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PAGE_MILLISECONDS)
+        expect.set_options(timeout=PAGE_MILLISECONDS)
 
         page.goto(f"{dev.url}/assets/bronze/stock_live_feed")
+        before = runs_by_hand()
         page.get_by_role("button", name="Materialize").first.click()
         page.get_by_role("button", name="Confirm").click()
-        page.get_by_role("link", name="View", exact=True).click()
-        expect(page).to_have_url(re.compile("/runs/"))
-        expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=120_000)
+        # The message with the link to the run goes after four seconds: too early to rely on.
+        (run,) = wait_until(lambda: runs_by_hand() - before, "the run")
+        page.goto(f"{dev.url}/runs/{run}")
+        expect(page.get_by_text("Success", exact=True).first).to_be_visible()
         save(page, "run")
 
         page.goto(f"{dev.url}/assets/bronze/stock_live_feed?view=events")
@@ -237,10 +263,12 @@ def test_a_materialization_started_in_the_browser_succeeds(
         save(page, "graph")
         page.set_viewport_size({"width": 1500, "height": 950})
 
-        page.goto(f"{dev.url}/assets/gold/volatility_intraday?view=events")
-        page.get_by_text("chart", exact=True).first.scroll_into_view_if_needed()
-        settle(page)
-        save(page, "volatility")
+        if SCREENSHOTS:
+            # Shortly after midnight UTC the newest day has too few points for a chart.
+            page.goto(f"{dev.url}/assets/gold/volatility_intraday?view=events")
+            page.get_by_text("chart", exact=True).first.scroll_into_view_if_needed()
+            settle(page)
+            save(page, "volatility")
 
         page.goto(f"{dev.url}/automation")
         expect(page.get_by_text("plan_batches").first).to_be_attached()
@@ -297,7 +325,8 @@ def test_a_backfill_of_three_symbols_over_five_years_fills_gold_and_a_second_cha
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         page = browser.new_page(viewport={"width": 1500, "height": 950})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PAGE_MILLISECONDS)
+        expect.set_options(timeout=PAGE_MILLISECONDS)
         backfill(page)
         objects = len(SYMBOLS) * len(YEARS) + 1 + 3 * len(YEARS)
         wait_until(complete, "silver and gold of five years", 300)

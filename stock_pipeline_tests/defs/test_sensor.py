@@ -21,6 +21,7 @@ from stock_pipeline.resources.planner import next_attempt
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline_tests.integration.test_ingest import FEEDS, trade
+from stock_pipeline_tests.waiting import wait_until
 
 TWO_FEEDS = FEEDS | {"others": {"format": "trade", "source": "others", "calendar": "24/7"}}
 
@@ -131,7 +132,9 @@ def test_a_missing_topic_is_named_and_stops_no_other_feed(
     from kafka import KafkaAdminClient
 
     settings = settings_for(TWO_FEEDS)
-    KafkaAdminClient(bootstrap_servers=broker).delete_topics([settings.feeds["others"].topic])
+    admin, others = KafkaAdminClient(bootstrap_servers=broker), settings.feeds["others"].topic
+    admin.delete_topics([others])
+    wait_until(lambda: others not in admin.list_topics(), "the topic is gone")
     produce(settings.feeds["trades"].topic, [trade(0)])
     result = tick(instance)
     assert [r.run_key for r in result.run_requests or []] == ["trades-0-1"]
@@ -146,16 +149,16 @@ def test_an_unreachable_broker_is_one_sentence_and_the_next_tick_goes_on(
 ):
     settings = settings_for(FEEDS)
     produce(settings.feeds["trades"].topic, [trade(0)])
-    here = settings.kafka.bootstrap_servers
     nowhere = f"127.0.0.1:{free_port()}"
     planner = sensor._planner()
+    here = planner.kafka.settings
     planner.kafka.settings = planner.kafka.settings.model_copy(
         update={"bootstrap_servers": nowhere, "request_timeout_seconds": 1.0}
     )
     sentence = said(tick(instance))
     assert f"Kafka at {nowhere} does not answer" in sentence
     assert "nothing is lost" in sentence
-    planner.kafka.settings = planner.kafka.settings.model_copy(update={"bootstrap_servers": here})
+    planner.kafka.settings = here
     assert len(tick(instance).run_requests or []) == 1
 
 

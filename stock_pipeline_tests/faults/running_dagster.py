@@ -8,7 +8,7 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,9 @@ class RunningDagster:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.supervisor = Supervisor(folder / "logs", lambda _: None)
-        self.spec: ProcessSpec = dagster_process(folder, self.port, environment)
+        # Beside other tests its code server takes its time.
+        spec = dagster_process(folder, self.port, environment)
+        self.spec: ProcessSpec = replace(spec, ready_seconds=400)
         self.home = folder / "dagster"
         config = self.home / "dagster.yaml"
         instance = yaml.safe_load(config.read_text(encoding="utf-8"))

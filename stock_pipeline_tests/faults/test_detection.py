@@ -40,7 +40,8 @@ def test_a_check_is_red_before_retention_deletes_what_is_unread(
     settings_for, lake, broker, produce, ticks
 ):
     settings = settings_for(FEEDS)
-    minutes_ago = int((time.time() - 50 * 60) * 1000)
+    # Ten minutes are left for almost a minute.
+    minutes_ago = int((time.time() - 50 * 60 + 25) * 1000)
     produce(settings.feeds["others"].topic, [trade(0)])
     produce(settings.feeds["trades"].topic, [trade(0)], timestamp_ms=minutes_ago)
     requests = ticks.tick()

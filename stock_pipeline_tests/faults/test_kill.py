@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -84,8 +85,10 @@ class Dagster:
         """Processes of runs: children of the code server."""
         server = self.processes["code server"].pid
         # Listed by the thread that started them, and runs are started by gRPC's threads.
-        listed = [c.read_text() for c in Path(f"/proc/{server}/task").glob("*/children")]
-        pids = [int(pid) for pid in " ".join(listed).split()]
+        pids: list[int] = []
+        for children in Path(f"/proc/{server}/task").glob("*/children"):
+            with suppress(FileNotFoundError, ProcessLookupError):  # A thread that has ended.
+                pids += map(int, children.read_text().split())
         return [pid for pid in pids if b"spawn_main" in command_line(pid)]
 
     def stop(self) -> None:
@@ -152,7 +155,10 @@ def test_killing_our_processes_at_random_loses_and_doubles_nothing(
                 pids = dagster_processes.run_workers()
                 if not pids:
                     continue
-                os.kill(chance.choice(pids), signal.SIGKILL)
+                try:
+                    os.kill(chance.choice(pids), signal.SIGKILL)
+                except ProcessLookupError:
+                    continue
             else:
                 time.sleep(chance.random() * 3)
                 dagster_processes.processes[target].kill()

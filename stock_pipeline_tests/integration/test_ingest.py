@@ -22,7 +22,7 @@ from stock_pipeline.resources.kafka import KafkaUnavailableError
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import KafkaSettings, Settings
-from stock_pipeline_tests.waiting import wait_for_transactions
+from stock_pipeline_tests.waiting import wait_for_transactions, wait_until
 
 FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7", "partitions": 2}}
 
@@ -184,6 +184,7 @@ def test_a_recreated_topic_stops_the_feed_until_it_is_adopted(settings_for, lake
     ingest_all(settings)
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.delete_topics([topic])
+    wait_until(lambda: topic not in admin.list_topics(), "the topic is gone")
     ensure_topics(settings.kafka, {topic: (2, 60)})
     produce(topic, [trade(n) for n in range(3)])
     planner = Planner(settings)
@@ -214,6 +215,7 @@ def test_a_topic_with_other_records_at_the_same_offsets_is_refused(
     ingest_all(settings)
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.delete_topics([topic])
+    wait_until(lambda: topic not in admin.list_topics(), "the topic is gone")
     ensure_topics(settings.kafka, {topic: (2, 60)})
     produce(topic, [trade(n, price=7) for n in range(50)])
     planner = Planner(settings)

@@ -7,6 +7,7 @@ from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.resources.bucket_security import has_tls, insecurities
 from stock_pipeline.settings import AwsSettings
 from stock_pipeline.stack.provision import ensure_bucket, provision, topic_configs
+from stock_pipeline_tests.waiting import wait_until
 
 
 def test_provisioning_twice_makes_everything_once(broker, ministack_endpoint, settings_for):
@@ -39,9 +40,13 @@ def test_a_changed_retention_reaches_an_existing_topic(broker, settings_for):
     settings_for({"t": {"format": "trade", "retention_minutes": 7}})
 
     admin = KafkaAdminClient(bootstrap_servers=broker)
-    answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+
+    def retention() -> str:
+        answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
+        return str(answer["topic"][topic]["retention.ms"]["value"])
+
+    wait_until(lambda: retention() == str(7 * 60_000), "the new retention")
     admin.close()
-    assert answer["topic"][topic]["retention.ms"]["value"] == str(7 * 60_000)
 
 
 def test_segments_are_short_enough_for_the_retention_to_delete_any():

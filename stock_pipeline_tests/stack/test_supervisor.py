@@ -34,7 +34,7 @@ def until(condition: Callable[[], bool], seconds: float = 15) -> None:
 def runs(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
 
@@ -129,7 +129,12 @@ def test_a_child_that_does_not_come_up_is_explained_with_its_log(supervisor):
 def test_a_child_that_never_is_ready_is_stopped(supervisor, tmp_path):
     pid = tmp_path / "pid"
     command = [sys.executable, "-c", PARENT, str(pid)]
-    spec = ProcessSpec("slow", command, ready=lambda: False, ready_seconds=1.5)
+
+    def never() -> bool:
+        until(lambda: pid.exists() and pid.read_text() != "", 60)
+        return False
+
+    spec = ProcessSpec("slow", command, ready=never, ready_seconds=1.5)
 
     with pytest.raises(ProcessError, match="not ready after"):
         supervisor.start(spec)

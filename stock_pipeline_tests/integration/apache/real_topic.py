@@ -104,6 +104,8 @@ class RealTopic(ModelTopic):
     def add_partition(self) -> None:
         super().add_partition()
         self.broker.grow(len(self.records))
+        # Asks until the broker knows them all: a producer that is told of fewer refuses.
+        self.offsets()
 
     def append(self, partition: int, payload: bytes | None) -> None:
         timestamp = BASE_TIMESTAMP + self.end[partition]

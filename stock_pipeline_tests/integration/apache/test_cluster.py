@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from stock_pipeline.lib.offsets import TopicChangedError
+from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets
+from stock_pipeline.resources.kafka import KafkaUnavailableError
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline_tests.apache_kafka import Cluster, alter_topic, require_apache
 from stock_pipeline_tests.integration.apache.ledger import Load, ingest_until, ledger
@@ -65,10 +66,11 @@ def replaced(settings: object, broker: str, replicas: list[list[int]], **configs
     return str(topic)
 
 
+@pytest.mark.timeout(900)
 def test_a_leader_that_is_lost_under_load_costs_no_record(
     settings_for, lake, broker, apache_cluster
 ):
-    settings = settings_for(FEEDS, kafka={"request_timeout_seconds": 2.0})
+    settings = settings_for(FEEDS, kafka={"request_timeout_seconds": 10.0})
     topic = replaced(settings, broker, [[1, 2, 3], [1, 2, 3]], **{"min.insync.replicas": "2"})
     finished = threading.Event()
 
@@ -90,15 +92,16 @@ def test_a_leader_that_is_lost_under_load_costs_no_record(
     load.assert_arrived(settings)
 
 
+@pytest.mark.timeout(900)
 def test_an_unclean_election_that_forgets_records_stops_the_feed(
     settings_for, lake, broker, apache_cluster
 ):
     """Broker 3 misses records that broker 2 alone acknowledged, then leads without them."""
+    wait_until(lambda: len(apache_cluster.brokers()) == 3, "all brokers are there")
     settings = settings_for(
-        {"trades": {**FEEDS["trades"], "partitions": 1}}, kafka={"request_timeout_seconds": 2.0}
+        {"trades": {**FEEDS["trades"], "partitions": 1}}, kafka={"request_timeout_seconds": 10.0}
     )
     first, second = apache_cluster.nodes[2], apache_cluster.nodes[3]
-    wait_until(lambda: len(apache_cluster.brokers()) == 3, "all brokers are there")
     topic = replaced(settings, broker, [[2, 3]], **{"min.insync.replicas": "1"})
     wait_until(lambda: apache_cluster.in_sync(topic) == {2, 3}, "both replicas are in sync")
     send(broker, topic, range(10))
@@ -114,7 +117,7 @@ def test_an_unclean_election_that_forgets_records_stops_the_feed(
     wait_until(lambda: apache_cluster.leader(topic) == 3, "broker 3 leads, without the records")
 
     planner = Planner(settings)
-    shorter = planner.tick("trades", planner.poll()[topic], lambda plan: [], force=True)
+    shorter = planner.tick("trades", polled(planner, topic), lambda plan: [], force=True)
     assert "ends at offset 10, below offset 20 that is already planned" in shorter.problem
     assert not shorter.requests
     # Other records grow past what was read: the offsets look right, the anchor does not.
@@ -128,6 +131,20 @@ def test_an_unclean_election_that_forgets_records_stops_the_feed(
     wait_until(lambda: apache_cluster.in_sync(topic) == {2, 3}, "both replicas agree again")
     with pytest.raises(TopicChangedError, match="another record at offset 19"):
         decide(planner, request)
+
+
+def polled(planner: Planner, topic: str) -> TopicOffsets:
+    """Its offsets, when whichever broker is asked knows who leads."""
+
+    def poll() -> TopicOffsets | None:
+        try:
+            return planner.poll()[topic]
+        except KafkaUnavailableError:
+            return None
+
+    found = wait_until(poll, "offsets of the topic")
+    assert found
+    return found
 
 
 def send(broker: str, topic: str, numbers: range) -> None:

@@ -12,21 +12,22 @@ from stock_pipeline.resources.diagnosis_kafka import kafka_findings
 from stock_pipeline.resources.kafka import KafkaUnavailableError
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import KafkaSettings
+from stock_pipeline.stack.apache import advertises_itself
 from stock_pipeline.stack.ports import LOOPBACK, free_port
-from stock_pipeline_tests.apache_kafka import EAGER, Node, require_apache
+from stock_pipeline_tests.apache_kafka import EAGER, QUICK_TO_FENCE, Node, require_apache
 from stock_pipeline_tests.integration.apache.ledger import Load, ingest_until, ledger
 from stock_pipeline_tests.integration.apache.test_records import ONE_PARTITION, decide, plan_one
 from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
 from stock_pipeline_tests.waiting import wait_for_transactions, wait_until
 
-IMPATIENT = {"request_timeout_seconds": 2.0}
+IMPATIENT = {"request_timeout_seconds": 5.0}
 
 
 @pytest.fixture(scope="module")
 def apache_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
     """A broker that tests may kill; it runs again when they end."""
     require_apache()
-    node = Node(tmp_path_factory.mktemp("node"), free_port(), properties=EAGER)
+    node = Node(tmp_path_factory.mktemp("node"), free_port(), properties=EAGER | QUICK_TO_FENCE)
     node.start()
     yield node
     node.stop()
@@ -38,6 +39,7 @@ def broker(apache_node: Node, monkeypatch: pytest.MonkeyPatch) -> str:
     return apache_node.address
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("how", ["stopped", "killed"])
 def test_what_a_broker_acknowledged_before_it_was_gone_is_read_once(
     settings_for, lake, broker, apache_node, how
@@ -45,13 +47,15 @@ def test_what_a_broker_acknowledged_before_it_was_gone_is_read_once(
     """Twice gone under load, while we ingest."""
     settings = settings_for(FEEDS, kafka=IMPATIENT)
     topic = settings.feeds["trades"].topic
-    finished = threading.Event()
+    finished, failed = threading.Event(), threading.Event()
 
     def outages(load: Load) -> None:
         for outage in (1, 2):
             wanted = len(load.acknowledged) + 500 * outage
             wait_until(lambda wanted=wanted: len(load.acknowledged) >= wanted, "records flow")
             (apache_node.kill if how == "killed" else apache_node.stop)()
+            failed.clear()
+            wait_until(failed.is_set, "ingest meets the outage")
             apache_node.start()
         wanted = len(load.acknowledged) + 500
         wait_until(lambda: len(load.acknowledged) >= wanted, "records flow again")
@@ -61,9 +65,8 @@ def test_what_a_broker_acknowledged_before_it_was_gone_is_read_once(
     with Load(broker, topic) as load:
         person = threading.Thread(target=outages, args=(load,))
         person.start()
-        failures = ingest_until(settings, finished.is_set)
+        ingest_until(settings, finished.is_set, failed)
         person.join()
-    assert failures, "we never met the outage"
     load.assert_arrived(settings)
 
 
@@ -83,6 +86,7 @@ def test_a_frozen_broker_is_waited_for_and_the_batch_is_read_whole(
             decide(planner, request)
     finally:
         apache_node.signal(signal.SIGCONT)
+        wait_until(lambda: advertises_itself(apache_node.address), "the broker is back")
     ingest_until(settings, lambda: True)
     assert ledger(settings).accepted == [(0, offset) for offset in range(5_000)]
 
@@ -109,6 +113,7 @@ def test_a_broker_that_freezes_during_a_read_delays_it_and_loses_nothing(
     finally:
         thaw.join()
         reader.close()
+        wait_until(lambda: advertises_itself(apache_node.address), "the broker is back")
     assert offsets == list(range(150))
 
 

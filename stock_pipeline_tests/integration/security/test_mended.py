@@ -13,6 +13,7 @@ import pytest
 from stock_pipeline.defs.ingest.batch import run_batch
 from stock_pipeline.resources.diagnosis_kafka import kafka_findings
 from stock_pipeline.resources.kafka import KafkaAccessError, RangeReader
+from stock_pipeline.resources.kafka_access import access_problem
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import get_settings
 from stock_pipeline.sources.publisher import Publisher, PublishError
@@ -55,11 +56,13 @@ def test_a_changed_password_stops_the_feeds_until_the_broker_has_the_old_one_aga
     assert ingest_all(planner) == 3
     secure_broker.set_password("somebody-elses-9934")
     try:
+        wait_until(lambda: access_problem(settings.kafka), "the broker knows the new password")
         planner.kafka.close()
         with pytest.raises(KafkaAccessError, match=f"refused user {USER}"):
             planner.poll()
     finally:
         secure_broker.set_password(PASSWORD)
+    wait_until(lambda: not access_problem(settings.kafka), "the broker knows the old password")
     send(settings, 4)
     assert ingest_all(planner) == 4
     planner.kafka.close()

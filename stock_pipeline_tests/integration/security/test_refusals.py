@@ -111,7 +111,7 @@ def test_what_is_refused_is_one_sentence_everywhere(
     case: str, secure_broker: SecureBroker, configure: Configure, instance: dg.DagsterInstance
 ) -> None:
     listener, given, parts = REFUSALS[case]
-    settings = configure(listener, timeout=2, **security_of(secure_broker, given))
+    settings = configure(listener, timeout=10, **security_of(secure_broker, given))
     skipped = tick(instance).skip_reason
     assert skipped is not None
     check_sentence(str(skipped.skip_message), (*parts, "records wait in Kafka, nothing is lost"))
@@ -129,7 +129,7 @@ def test_a_batch_that_may_not_be_read_fails_in_one_sentence_within_seconds(
 ) -> None:
     """librdkafka itself would try for ever."""
     listener, given, parts = REFUSALS[case]
-    settings = configure(listener, timeout=2, **security_of(secure_broker, given))
+    settings = configure(listener, timeout=10, **security_of(secure_broker, given))
     topic = settings.feeds["trades"].topic
     with (
         closing(RangeReader(settings.kafka, topic)) as reader,
