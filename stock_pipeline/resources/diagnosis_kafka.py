@@ -5,7 +5,7 @@ from __future__ import annotations
 from stock_pipeline.resources.broker_kind import broker_kind
 from stock_pipeline.resources.diagnosis import Finding, refusal, start_it
 from stock_pipeline.resources.kafka import KafkaControl
-from stock_pipeline.resources.kafka_access import access_problem
+from stock_pipeline.resources.kafka_access import advertised_addresses
 from stock_pipeline.resources.kafka_clients import librdkafka_options
 from stock_pipeline.resources.kafka_errors import KafkaAccessError, KafkaUnavailableError
 from stock_pipeline.settings import Settings
@@ -37,8 +37,15 @@ def _ask(settings: Settings) -> list[Finding]:
     from confluent_kafka.admin import AdminClient
 
     configured = settings.kafka.bootstrap_servers
-    if problem := access_problem(settings.kafka):
+    try:
+        advertised = advertised_addresses(settings.kafka)
+    except KafkaAccessError as problem:
         return [_refused(problem), *_skipped(settings)]
+    listeners = _listeners(configured, advertised)
+    if listeners.state == "failed":
+        broker = Finding("kafka broker", "ok", f"{len(advertised)} at {configured}")
+        _, *feeds = _skipped(settings, "the brokers cannot be reached")
+        return [broker, listeners, *feeds]
     try:
         # One metadata request answers for all; kafka-python's describe_cluster fails on brokers
         # that know only the first version of that request (Kafka before 3.7).
@@ -62,15 +69,12 @@ def _ask(settings: Settings) -> list[Finding]:
         forbidden = _forbidden(settings)
     except KafkaUnavailableError as error:
         return [Finding("kafka broker", "failed", str(error)), *_skipped(settings)]
-    brokers = [(broker.host, broker.port) for broker in metadata.brokers.values()]
     partitions = {
         name: len(topic.partitions) for name, topic in metadata.topics.items() if not topic.error
     }
-    listeners = _listeners(configured, brokers)
-    found = f"{len(brokers)} at {configured}"
-    if listeners.state == "ok":
-        kind = broker_kind(settings.kafka, metadata.cluster_id, min(metadata.brokers))
-        found += f": {kind.shown}" if kind else ""
+    found = f"{len(metadata.brokers)} at {configured}"
+    if kind := broker_kind(settings.kafka, metadata.cluster_id, min(metadata.brokers)):
+        found += f": {kind.shown}"
     return [
         Finding("kafka broker", "ok", found),
         listeners,
@@ -139,9 +143,9 @@ def _topics(
     return findings
 
 
-def _skipped(settings: Settings) -> list[Finding]:
+def _skipped(settings: Settings, why: str = "no broker answers") -> list[Finding]:
     names = ["kafka listeners", *(f"feed {name}" for name in settings.feeds)]
-    return [Finding(name, "skipped", "not checked: no broker answers") for name in names]
+    return [Finding(name, "skipped", f"not checked: {why}") for name in names]
 
 
 def _host_port(address: str) -> tuple[str, int]:

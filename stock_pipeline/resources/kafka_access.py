@@ -35,15 +35,29 @@ def access_problem(settings: KafkaSettings) -> KafkaAccessError | None:
     Returns:
         None when nothing is wrong, no broker can be reached, or none says what is wrong.
     """
-    for server in settings.bootstrap_servers.split(","):
-        try:
-            _Attempt(settings, server.strip()).run()
-        except KafkaAccessError as error:
-            return error
-        except OSError:
-            continue
-        return None
+    try:
+        advertised_addresses(settings)
+    except KafkaAccessError as error:
+        return error
     return None
+
+
+def advertised_addresses(settings: KafkaSettings) -> list[tuple[str, int]]:
+    """Hosts and ports that the first broker that takes a connection tells clients to connect to.
+
+    Asked without a client: librdkafka leaves the address that was configured for those that it was
+    told, and where these cannot be reached, its own question mostly stays without an answer.
+
+    Returns:
+        Nothing when no broker can be reached, or none says anything.
+
+    Raises:
+        KafkaAccessError: What is wrong between this client and that broker.
+    """
+    for server in settings.bootstrap_servers.split(","):
+        with suppress(OSError):
+            return _Attempt(settings, server.strip()).run()
+    return []
 
 
 def refused(settings: KafkaSettings, what: str, operations: str = "Read") -> KafkaAccessError:
@@ -83,8 +97,8 @@ class _Attempt:
         self.address = (host.strip("[]"), int(port))
         self.timeout = min(settings.request_timeout_seconds, LONGEST_STEP_SECONDS)
 
-    def run(self) -> None:
-        """Connect as far as it goes.
+    def run(self) -> list[tuple[str, int]]:
+        """Connect as far as it goes, to the question where the brokers are.
 
         Raises:
             KafkaAccessError: One side refused the other.
@@ -94,8 +108,8 @@ class _Attempt:
             with self._talking() as talk:
                 if self.security.sasl:
                     self._log_in(talk)
-                else:
-                    talk.ask_for_metadata()
+                brokers = talk.ask_for_metadata().brokers
+                return [(broker.host, broker.port) for broker in brokers]
         except ConnectionError:
             # A listener that asks for more than we offer hangs up and says nothing.
             if not self.security.tls and self._speaks_tls():

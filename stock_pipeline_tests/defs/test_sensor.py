@@ -30,9 +30,11 @@ TWO_FEEDS = FEEDS | {"others": {"format": "trade", "source": "others", "calendar
 def fresh_planner() -> Iterator[None]:
     """The sensor keeps its connections for the life of a code server: not from test to test."""
     sensor._planner.cache_clear()
+    sensor._watch.cache_clear()
     sensor._store_problems.cache_clear()
     yield
     sensor._planner.cache_clear()
+    sensor._watch.cache_clear()
     sensor._store_problems.cache_clear()
 
 

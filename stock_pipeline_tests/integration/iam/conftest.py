@@ -138,6 +138,7 @@ def forget() -> None:
     get_settings.cache_clear()
     shared_catalogue.cache_clear()
     sensor._planner.cache_clear()
+    sensor._watch.cache_clear()
     sensor._store_problems.cache_clear()
 
 

@@ -72,8 +72,10 @@ def trade(number: int) -> bytes:
 @pytest.fixture(autouse=True)
 def fresh_planner() -> Iterator[None]:
     sensor._planner.cache_clear()
+    sensor._watch.cache_clear()
     yield
     sensor._planner.cache_clear()
+    sensor._watch.cache_clear()
 
 
 @pytest.fixture
