@@ -24,7 +24,7 @@ test: lint unit integration apache ## Lint, types and all tests, on ports and in
 
 unit: $(VENV)/.dev ## Unit and property tests
 	@echo "== Unit and property tests"
-	@$(BIN)/pytest -q -m "not integration and not faults and not browser"
+	@$(BIN)/pytest -q -n 2 -m "not integration and not faults and not browser"
 
 integration: $(VENV)/.dev ## Tests on a real broker, AWS emulator and browser
 	@echo "== Integration tests"
@@ -75,7 +75,7 @@ soak: $(VENV)/.dev ## Run the pipeline for an hour and watch memory, CPU and dis
 soak-faults: $(VENV)/.dev ## Kill the pipeline and break its store at random for an hour
 	@$(BIN)/python -m benchmarks.soak_faults
 
-screenshots: $(VENV)/.dev ## Take the README's pictures of a running `stock-pipeline dev`
+screenshots: $(VENV)/.dev ## Take the README's pictures of a `stock-pipeline dev` that it starts
 	@STOCK_PIPELINE_SCREENSHOTS=docs/images $(BIN)/pytest -q stock_pipeline_tests/browser
 
 clean: ## Delete the environment, caches and all local data (.stock_pipeline)

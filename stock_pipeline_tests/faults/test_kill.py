@@ -27,7 +27,7 @@ from stock_pipeline_tests.faults.load import repeating
 from stock_pipeline_tests.faults.tally import TALLY
 from stock_pipeline_tests.waiting import wait_until
 
-KILLS = int(os.environ.get("STOCK_PIPELINE_PROCESS_KILLS", "6"))
+KILLS = int(os.environ.get("STOCK_PIPELINE_PROCESS_KILLS", "30"))
 RECORDS_PER_SECOND = 100
 FEEDS = {
     "trades": killing.FEEDS["trades"]
