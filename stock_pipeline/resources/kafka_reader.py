@@ -63,8 +63,9 @@ class RangeReader:
                 # The embedded broker ignores every limit on a fetch and answers with all it has:
                 # librdkafka's limit of 100 MB would stop it for good at a million records.
                 "receive.message.max.bytes": 2_000_000_000,
-                # What is asked for exists. At a topic's end, after the last record was looked at,
-                # the answer to the read-ahead was waited for before the batch itself was read.
+                # What is asked for exists, so no fetch has to wait for records. The anchor is often
+                # the last record of its topic: the fetch that follows it waited for the next one,
+                # and the batch waited for that fetch.
                 "fetch.wait.max.ms": 10,
                 "log_level": 2,
             }
@@ -86,7 +87,7 @@ class RangeReader:
         Raises:
             OffsetOutOfRangeError: Retention or truncation removed the offset to be read next.
             KafkaAccessError: The brokers refuse us, or we refuse them.
-            KafkaUnavailableError: No answer within the request timeout.
+            KafkaUnavailableError: No answer for three request timeouts, at least 30 s.
         """
         with closing(self._read(partition, start, end)) as chunks:
             while True:

@@ -24,11 +24,12 @@ MAX_RUNTIME_SECONDS = 1800
 def calendars_of(poll: PollSettings) -> dict[str, Margins]:
     """The exchange calendars of its symbols, as its feed sees them, and when beside they trade."""
     from stock_pipeline.lib.market_hours import REGULAR
-    from stock_pipeline.lib.sessions import calendar_of
+    from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
+    from stock_pipeline.resources.table_sql import calendar_rules
 
     settings = get_settings()
-    default = settings.feeds[poll.feed].calendar or "XNYS"
-    rules = [(rule.pattern, rule.calendar) for rule in settings.calendars]
+    default = settings.feeds[poll.feed].calendar or DEFAULT_CALENDAR
+    rules = calendar_rules(settings)
     names = sorted({calendar_of(s, rules, default) for s in poll.symbols} or {default})
     if not poll.extended_hours:
         return dict.fromkeys(names, REGULAR)
