@@ -255,7 +255,7 @@ def test_a_materialization_started_in_the_browser_succeeds(
         save(page, "batch")
 
         # The graph is drawn at full size: a larger page shows all of it.
-        page.set_viewport_size({"width": 2300, "height": 1200})
+        page.set_viewport_size({"width": 2300, "height": 2000})
         page.goto(f"{dev.url}/assets/gold/volatility_intraday?view=lineage&lineageScope=upstream")
         page.get_by_role("button", name="All", exact=True).click()
         expect(page.get_by_text("stock_live_feed").first).to_be_visible()
