@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -63,11 +64,14 @@ def test_simulate_sends_history_then_live_trades(settings: Settings) -> None:
 
 
 def test_simulate_without_history_sends_only_what_happens_now(settings: Settings) -> None:
+    began = time.monotonic()
     result = runner.invoke(
         app, ["simulate", "--feed", "live", "--rate", "100", "--duration", "1", "--symbols", "A,B"]
     )
+    took = time.monotonic() - began
     assert result.exit_code == 0, result.output
-    assert 10 < count(settings, "live") < 7000
+    # What a busy machine held up comes later, and some trades come twice.
+    assert 10 < count(settings, "live") < 100 * 1.2 * took
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
