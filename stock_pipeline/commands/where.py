@@ -97,9 +97,11 @@ def _names(plan: Plan, partition: int, offset: int) -> bool:
 def _rows(lake: Any, key: str, partition: int, offset: int) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
+    from stock_pipeline.resources.lake_files import native_lake_files
+
     rows = pq.read_table(
         f"{lake.bucket}/{key}",
-        filesystem=lake.filesystem,
+        filesystem=native_lake_files(lake.aws),
         partitioning=None,
         filters=[("kafka_partition", "=", partition), ("kafka_offset", "=", offset)],
     )
