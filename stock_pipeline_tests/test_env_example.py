@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, SecretStr
 
 from stock_pipeline.settings import ENVIRONMENT_PREFIX, Settings, project_root
-from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.registry import SOURCES, source_kind
 
 

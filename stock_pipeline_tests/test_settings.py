@@ -21,9 +21,9 @@ from stock_pipeline.settings import (
     load_settings,
     project_root,
 )
-from stock_pipeline.settings_feeds import FeedSettings
-from stock_pipeline.settings_history import HistorySettings
-from stock_pipeline.settings_sources import PollSettings, SourceSettings, StreamSettings
+from stock_pipeline.settings.feeds import FeedSettings
+from stock_pipeline.settings.history import HistorySettings
+from stock_pipeline.settings.sources import PollSettings, SourceSettings, StreamSettings
 
 FEED = """\
 feeds:

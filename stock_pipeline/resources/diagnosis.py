@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from stock_pipeline.settings import Settings
-from stock_pipeline.settings_layers import did_you_mean
+from stock_pipeline.settings.layers import did_you_mean
 
 State = Literal["ok", "warning", "failed", "skipped"]
 

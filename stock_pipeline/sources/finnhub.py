@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from websockets.sync.client import ClientConnection
 
-from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
 from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.source import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.massive_rest import INTERVALS, MassiveRest
 from stock_pipeline.sources.massive_stream import MassiveStream
 from stock_pipeline.sources.messages import Message

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, tzinfo
 from hashlib import blake2s
 from pathlib import Path
 
-from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.source import DailyLimitError, UnavailableError
 
 _TABLES = """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stock_pipeline.settings import Settings
-    from stock_pipeline.settings_sources import SourceSettings
+    from stock_pipeline.settings.sources import SourceSettings
     from stock_pipeline.sources.source import Notice, Source, SourceKind
 
 #: Name, as in `sources.<name>` of the settings, and the module. Imported only when used.
@@ -29,7 +29,7 @@ def source_kind(name: str) -> SourceKind:
     Raises:
         UsageError: There is none.
     """
-    from stock_pipeline.settings_layers import did_you_mean
+    from stock_pipeline.settings.layers import did_you_mean
     from stock_pipeline.sources.source import UsageError
 
     if name not in SOURCES:

@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from stock_pipeline.settings_local import SimulatorSettings
-from stock_pipeline.settings_sources import SourceSettings, What
+from stock_pipeline.settings.local import SimulatorSettings
+from stock_pipeline.settings.sources import SourceSettings, What
 from stock_pipeline.sources.messages import Message
 
 if TYPE_CHECKING:

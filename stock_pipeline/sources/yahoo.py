@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
 from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.polling import OnlyNew

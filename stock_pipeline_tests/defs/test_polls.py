@@ -15,7 +15,7 @@ from stock_pipeline.defs.kafka.assets import poll_key, topic_spec
 from stock_pipeline.defs.sources.assets import POLL_TAG, poll_asset
 from stock_pipeline.defs.sources.schedules import poll_schedule, skipped_because
 from stock_pipeline.settings import Settings, get_settings
-from stock_pipeline.settings_sources import PollSettings
+from stock_pipeline.settings.sources import PollSettings
 from stock_pipeline_tests.commands.producing import alpha_vantage_at, stored
 from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads

@@ -61,7 +61,7 @@ def test_thousands_of_findings_are_a_sentence_a_count_and_the_first_rows(setting
 
 
 def test_the_shipped_thresholds_are_those_of_the_code(settings):
-    from stock_pipeline.settings_quality import QualitySettings
+    from stock_pipeline.settings.quality import QualitySettings
 
     assert settings.quality == QualitySettings()
 

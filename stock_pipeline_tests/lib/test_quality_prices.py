@@ -146,7 +146,7 @@ def test_findings_are_sorted_by_weight_and_summed_up_in_one_sentence():
 
 
 def test_every_limit_is_a_setting():
-    from stock_pipeline.settings_quality import QualitySettings
+    from stock_pipeline.settings.quality import QualitySettings
 
     assert QualitySettings().limits() == Limits()
     changed = QualitySettings(zscore=5, gap_minutes=30).limits()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from stock_pipeline.lib.decode import Decoder
-from stock_pipeline.settings_sources import SourceSettings
+from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.source import Context, Notice, Request, Source, StoppedError
 from stock_pipeline_tests.lib.records import records

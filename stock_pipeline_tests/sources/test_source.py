@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stock_pipeline.settings_sources import What
+from stock_pipeline.settings.sources import What
 from stock_pipeline.sources.registry import SOURCES, source_kind
 from stock_pipeline.sources.source import Request, UsageError
 from stock_pipeline_tests.sources.asking import context

@@ -12,7 +12,7 @@ from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.lib.history import LANDING
 from stock_pipeline.settings import get_settings
-from stock_pipeline.settings_history import HistorySettings
+from stock_pipeline.settings.history import HistorySettings
 
 #: One run fetches so many partitions: five requests a minute, and it ends before its deadline.
 MOST_PARTITIONS_A_RUN = 60

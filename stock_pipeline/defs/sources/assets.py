@@ -8,7 +8,7 @@ from pydantic import Field
 from stock_pipeline.defs.kafka.assets import OWNERS, poll_key
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
-from stock_pipeline.settings_sources import PollSettings
+from stock_pipeline.settings.sources import PollSettings
 
 if TYPE_CHECKING:
     from stock_pipeline.sources.poll import Round

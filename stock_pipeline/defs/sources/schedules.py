@@ -10,7 +10,7 @@ import dagster as dg
 from stock_pipeline.defs.kafka.assets import poll_key
 from stock_pipeline.defs.sources.assets import POLL_TAG, REFUSED_TAG
 from stock_pipeline.settings import get_settings
-from stock_pipeline.settings_sources import PollSettings
+from stock_pipeline.settings.sources import PollSettings
 
 if TYPE_CHECKING:
     from stock_pipeline.lib.market_hours import Margins

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from stock_pipeline.settings_layers import RELATION, KeyPath
+from stock_pipeline.settings.layers import RELATION, KeyPath
 
 
 class Section(BaseModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, SecretStr
 
-from stock_pipeline.settings_base import Section
+from stock_pipeline.settings.section import Section
 
 
 class AwsSettings(Section):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from stock_pipeline.settings_base import Section
+from stock_pipeline.settings.section import Section
 
 MessageFormat = Literal[
     "trade",

@@ -14,7 +14,7 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 
 from stock_pipeline.lib.plain_text import one_line
-from stock_pipeline.settings_yaml import BadYamlError, KeyPath, is_text, parse
+from stock_pipeline.settings.yaml_text import BadYamlError, KeyPath, is_text, parse
 
 __all__ = [
     "RELATION",

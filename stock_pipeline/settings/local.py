@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stock_pipeline.settings_base import Section
+from stock_pipeline.settings.section import Section
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 

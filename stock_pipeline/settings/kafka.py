@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from stock_pipeline.settings_base import Section, broken
+from stock_pipeline.settings.section import Section, broken
 
 _HOST_PORT = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
 
@@ -58,7 +58,7 @@ class KafkaSecurity(Section):
     @classmethod
     def _from_the_project(cls, file: Path | None) -> Path | None:
         """Dagster's processes run in folders of their own."""
-        return Path(__file__).resolve().parent.parent / file.expanduser() if file else None
+        return Path(__file__).resolve().parent.parent.parent / file.expanduser() if file else None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -17,23 +17,23 @@ from pydantic import (
     model_validator,
 )
 
-from stock_pipeline.settings_aws import AwsSettings
-from stock_pipeline.settings_base import Section, broken
-from stock_pipeline.settings_feeds import FeedSettings
-from stock_pipeline.settings_history import HistorySettings, history_problems
-from stock_pipeline.settings_kafka import KafkaSecurity, KafkaSettings
-from stock_pipeline.settings_layers import (
+from stock_pipeline.settings.aws import AwsSettings
+from stock_pipeline.settings.feeds import FeedSettings
+from stock_pipeline.settings.history import HistorySettings, history_problems
+from stock_pipeline.settings.kafka import KafkaSecurity, KafkaSettings
+from stock_pipeline.settings.layers import (
     KeyPath,
     Layers,
     SettingsError,
     dotenv_lines,
     file_text,
 )
-from stock_pipeline.settings_local import PortSettings, SimulatorSettings
-from stock_pipeline.settings_quality import QualitySettings
-from stock_pipeline.settings_rules import feed_problems, fetch_problems, name_problems
-from stock_pipeline.settings_secrets import SecretsSettings, read_secret
-from stock_pipeline.settings_sources import PollSettings, SourceSettings, StreamSettings
+from stock_pipeline.settings.local import PortSettings, SimulatorSettings
+from stock_pipeline.settings.quality import QualitySettings
+from stock_pipeline.settings.rules import feed_problems, fetch_problems, name_problems
+from stock_pipeline.settings.secrets import SecretsSettings, read_secret
+from stock_pipeline.settings.section import Section, broken
+from stock_pipeline.settings.sources import PollSettings, SourceSettings, StreamSettings
 from stock_pipeline.sources.registry import SOURCES
 
 __all__ = [
@@ -197,7 +197,7 @@ class Settings(Section):
 
 def project_root() -> Path:
     """Folder that holds `config/` and `workspace.yaml`."""
-    return Path(__file__).resolve().parent.parent
+    return Path(__file__).resolve().parent.parent.parent
 
 
 def home() -> Path:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from stock_pipeline.lib.quality import Limits
-from stock_pipeline.settings_base import Section
+from stock_pipeline.settings.section import Section
 
 
 class ExtendedHours(Section):

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stock_pipeline.settings_base import Section
-from stock_pipeline.settings_layers import KeyPath, did_you_mean
+from stock_pipeline.settings.layers import KeyPath, did_you_mean
+from stock_pipeline.settings.section import Section
 
 #: Dagster names partitions by them.
 Symbol = Annotated[

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from stock_pipeline.settings_base import Section
+from stock_pipeline.settings.section import Section
 
 What = Literal["trades", "bars", "quote", "news", "actions", "rows"]
 

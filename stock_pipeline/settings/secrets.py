@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic import Field
 
-from stock_pipeline.settings_aws import AwsSettings
-from stock_pipeline.settings_base import Section
-from stock_pipeline.settings_layers import SettingsError
-from stock_pipeline.settings_local import PortSettings
+from stock_pipeline.settings.aws import AwsSettings
+from stock_pipeline.settings.layers import SettingsError
+from stock_pipeline.settings.local import PortSettings
+from stock_pipeline.settings.section import Section
 
 #: What AWS takes in the name or the ARN of a secret.
 _NAME_OR_ARN = r"^[A-Za-z0-9/_+=.@:-]{1,2048}$"
