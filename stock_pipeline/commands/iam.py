@@ -52,7 +52,7 @@ def policy(
         ValueError: A name cannot be put into a policy.
         StopIteration: There is no such role.
     """
-    from stock_pipeline.lib.iam import render
+    from stock_pipeline.aws.policies import render
 
     document = next(file for file in policy_files() if file.stem == role)
     names = {

@@ -53,7 +53,7 @@ class TablesDue(dg.AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, true_subset=subset)
 
     def _is_due(self, context: dg.AutomationContext[dg.AssetKey]) -> bool:
-        from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
+        from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 
         wait = seconds_to_wait(context.asset_graph_view.instance, time.time())
         if wait > 0:
@@ -117,7 +117,7 @@ def _index() -> "TableIndex":
 )
 def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """Make what is due, inputs first; one failing partition does not stop the others."""
-    from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
+    from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
     from stock_pipeline.resources.lake import Lake
     from stock_pipeline.resources.table_index import TableIndex
     from stock_pipeline.resources.tables import TableBuilder

@@ -17,7 +17,7 @@ def explained(consequence: str) -> Iterator[None]:
         dg.Failure: One of them refused or could not be reached. Dagster does not retry it: sensors
             and schedules ask again by themselves.
     """
-    from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
+    from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
     from stock_pipeline.resources.kafka import KafkaUnavailableError
 
     try:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stock_pipeline.resources.aws_session import aws_client
+from stock_pipeline.aws.session import aws_client
 from stock_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)

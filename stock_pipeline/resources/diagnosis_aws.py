@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-from stock_pipeline.resources.aws_session import aws_client, refused_credentials
-from stock_pipeline.resources.bucket_security import has_tls, insecurities
+from stock_pipeline.aws.bucket_security import has_tls, insecurities
+from stock_pipeline.aws.session import aws_client, refused_credentials
 from stock_pipeline.resources.diagnosis import Finding, refusal, start_it
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.store_probe import probe_conditional_writes

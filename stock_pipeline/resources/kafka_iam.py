@@ -76,7 +76,7 @@ class _Frozen(CredentialProvider):  # type: ignore[misc]
         self._aws = aws
 
     def load(self) -> Any:
-        from stock_pipeline.resources.aws_session import credentials_of
+        from stock_pipeline.aws.session import credentials_of
 
         return credentials_of(self._aws).get_frozen_credentials()
 

@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 from botocore.exceptions import ClientError, IncompleteReadError, ResponseStreamingError
 from urllib3.exceptions import ProtocolError
 
+from stock_pipeline.aws.session import aws_client
 from stock_pipeline.lib.batches import FOOTER_KEY
-from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.resources.lake_files import lake_files
 from stock_pipeline.settings import AwsSettings
 

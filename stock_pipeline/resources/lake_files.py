@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.fs
 from botocore.exceptions import ClientError
 
-from stock_pipeline.resources.aws_session import (
+from stock_pipeline.aws.session import (
     RenewableCredentials,
     aws_client,
     credentials_of,

@@ -9,8 +9,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from stock_pipeline.resources.aws_session import aws_client
-from stock_pipeline.resources.bucket_security import secure_bucket
+from stock_pipeline.aws.bucket_security import secure_bucket
+from stock_pipeline.aws.session import aws_client
 from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.kafka_clients import admin_options
 from stock_pipeline.resources.lake import Lake

@@ -1,7 +1,7 @@
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 
-from stock_pipeline.resources.aws_errors import action_of, aws_sentence
+from stock_pipeline.aws.errors import action_of, aws_sentence
 
 
 def error(code, operation="PutObject", message="", status=403, **details):

@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 import pytest
 
-from stock_pipeline.resources import aws_session, kafka_iam
+from stock_pipeline.aws import session as aws_session
+from stock_pipeline.resources import kafka_iam
 from stock_pipeline.resources.kafka_clients import kafka_python_options, librdkafka_options
 from stock_pipeline.resources.kafka_errors import KafkaAccessError
 from stock_pipeline.resources.kafka_iam import IamToken

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import json
 
-from stock_pipeline.resources import bucket_security
-from stock_pipeline.resources.aws_session import aws_client
-from stock_pipeline.resources.bucket_security import has_tls, insecurities
+from stock_pipeline.aws import bucket_security
+from stock_pipeline.aws.bucket_security import has_tls, insecurities
+from stock_pipeline.aws.session import aws_client
 from stock_pipeline.settings import AwsSettings
 from stock_pipeline.stack.provision import ensure_bucket, provision, topic_configs
 from stock_pipeline_tests.waiting import wait_until

@@ -205,7 +205,7 @@ athena_parity_hourly = schedule(
 )
 def athena_first_parity(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run, once; from then on the schedule asks."""
-    from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
+    from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 
     if context.cursor:
         return dg.SkipReason("The first comparison was requested; the schedule asks hourly.")

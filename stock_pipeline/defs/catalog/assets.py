@@ -155,7 +155,7 @@ def decide(cursor: str | None, new: dict[str, list[str]], now: float) -> tuple[s
 )
 def catalog_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Request a crawl for what is new, never two at a time."""
-    from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
+    from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 
     if in_progress(context.instance, catalog_job.name):
         return dg.SkipReason("A crawl is under way.")

@@ -82,7 +82,7 @@ def _store_problems() -> tuple[str, ...]:
 )
 def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """One tick: plan every feed; the failure of one does not stop the others."""
-    from stock_pipeline.resources.aws_errors import AWS_ERRORS
+    from stock_pipeline.aws.errors import AWS_ERRORS
     from stock_pipeline.resources.kafka import KafkaUnavailableError
 
     settings = get_settings()
@@ -128,7 +128,7 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 def storage_sentence(error: Exception) -> str:
     """What to tell when the lake cannot be reached or refuses."""
-    from stock_pipeline.resources.aws_errors import aws_sentence
+    from stock_pipeline.aws.errors import aws_sentence
 
     return aws_sentence(error, "nothing was planned or lost, the next tick tries again")
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from stock_pipeline.aws.session import aws_client
 from stock_pipeline.commands.iam import policy
 from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.settings import AwsSettings, Settings, get_settings
 from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.ports import free_port

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from stock_pipeline.aws.session import aws_client, credentials_of
 from stock_pipeline.lib.batches import FOOTER_KEY
-from stock_pipeline.resources.aws_session import aws_client, credentials_of
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline_tests.faults.fault_kinds import answer
 from stock_pipeline_tests.faults.proxy import FaultProxy

@@ -7,10 +7,10 @@ import json
 import dagster as dg
 import pytest
 
+from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
+from stock_pipeline.aws.session import aws_client
 from stock_pipeline.cli import main
 from stock_pipeline.defs.ingest.sensor import plan_batches
-from stock_pipeline.resources.aws_errors import AWS_ERRORS, aws_sentence
-from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.settings import SettingsError, get_settings, load_settings
 from stock_pipeline_tests.integration.iam.conftest import forget

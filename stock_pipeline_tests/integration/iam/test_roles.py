@@ -6,6 +6,7 @@ import dagster as dg
 import pytest
 from botocore.exceptions import ClientError
 
+from stock_pipeline.aws.session import aws_client
 from stock_pipeline.commands.iam import policy, policy_files
 from stock_pipeline.defs.athena.assets import EQUAL, athena_asset
 from stock_pipeline.defs.automation import refresh
@@ -14,7 +15,6 @@ from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.defs.landing.assets import landing_asset
 from stock_pipeline.defs.schedules import write_checkpoints
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
-from stock_pipeline.resources.aws_session import aws_client
 from stock_pipeline.resources.crawlers import Crawlers, crawler_definitions
 from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.query import query

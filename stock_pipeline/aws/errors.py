@@ -12,7 +12,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from stock_pipeline.resources.aws_session import refused_credentials
+from stock_pipeline.aws.session import refused_credentials
 
 #: Whatever a client of AWS raises.
 AWS_ERRORS = (BotoCoreError, ClientError)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from stock_pipeline.resources.aws_session import aws_client
+from stock_pipeline.aws.session import aws_client
 from stock_pipeline.settings import AwsSettings
 
 #: Answers of a store that does not know the request; MinIO and SeaweedFS lack some of the three.
