@@ -26,7 +26,7 @@ from benchmarks.chart import chart
 from benchmarks.freshness import Freshness
 from benchmarks.machine import machine, sentence
 from benchmarks.processes import Usage, usage_by_group
-from stock_pipeline.resources.lake import Lake
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import load_settings
 from stock_pipeline.stack.ports import free_port
 

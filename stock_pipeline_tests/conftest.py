@@ -23,7 +23,7 @@ import hypothesis
 import pytest
 import yaml
 
-from stock_pipeline.resources.lake import Lake
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import KafkaSettings, Settings, get_settings, load_settings
 from stock_pipeline.stack.local import LocalStack, stack_environment
 from stock_pipeline.stack.ports import free_port

@@ -162,7 +162,7 @@ def _feeds(feed: str | None) -> list[str]:
 
 
 def _log(feed: str) -> OffsetLog:
-    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.lake.store import Lake
     from stock_pipeline.resources.offset_log import OffsetLog
 
     settings = get_settings()

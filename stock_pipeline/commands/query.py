@@ -36,7 +36,7 @@ def query(
     ] = Format.TABLE,
 ) -> None:
     """Ask the lake: bronze."<feed>", quarantine."<feed>", silver.* and gold.*."""
-    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.lake.store import Lake
     from stock_pipeline.resources.query import QueryError
     from stock_pipeline.resources.query import query as ask
 

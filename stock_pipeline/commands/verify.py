@@ -44,7 +44,7 @@ def verify(
 
     Exit code 0 when all agree, 1 with a sentence for each finding.
     """
-    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.lake.store import Lake
     from stock_pipeline.resources.verify import Scope
     from stock_pipeline.resources.verify import verify as compare
 

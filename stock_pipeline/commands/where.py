@@ -38,8 +38,8 @@ def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> d
         and `rows` or `rejects` with what the object says of the offset. Of a record that was read
         again, what the last batch made of it; `read_again_by` names a replay that is under way.
     """
-    from stock_pipeline.lib import layout
-    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.lake import layout
+    from stock_pipeline.lake.store import Lake
     from stock_pipeline.resources.offset_log import OffsetLog
 
     lake = Lake(get_settings().aws)
@@ -97,7 +97,7 @@ def _names(plan: Plan, partition: int, offset: int) -> bool:
 def _rows(lake: Any, key: str, partition: int, offset: int) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
 
-    from stock_pipeline.resources.lake_files import native_lake_files
+    from stock_pipeline.lake.files import native_lake_files
 
     rows = pq.read_table(
         f"{lake.bucket}/{key}",

@@ -94,7 +94,7 @@ def seconds_to_wait(instance: dg.DagsterInstance, now: float) -> float:
 @cache
 def _index() -> "TableIndex":
     """The index of this code server process."""
-    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.lake.store import Lake
     from stock_pipeline.resources.table_index import TableIndex
 
     settings = get_settings()
@@ -118,7 +118,7 @@ def _index() -> "TableIndex":
 def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """Make what is due, inputs first; one failing partition does not stop the others."""
     from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.lake.store import Lake
     from stock_pipeline.resources.table_index import TableIndex
     from stock_pipeline.resources.tables import TableBuilder
 

@@ -132,7 +132,7 @@ def column_schema(table: TableSpec) -> dg.TableSchema:
 
 
 def _make(context: dg.AssetExecutionContext, table: TableSpec) -> Iterator[Any]:
-    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.lake.store import Lake
     from stock_pipeline.resources.tables import TableBuilder
 
     settings = get_settings()

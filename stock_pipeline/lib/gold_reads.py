@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from stock_pipeline.lib.layout import Landed
+from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TIMESTAMP
 from stock_pipeline.lib.sessions import FIRST_DAY, calendar_of, dates_of
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
 from stock_pipeline.lib.batches import Commit, Decision, Plan
 
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.intervals import Interval
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, TIMESTAMP
 from stock_pipeline.resources.index_store import Input
-from stock_pipeline.resources.lake import Lake
 
 #: Objects up to this size are read whole and kept; of larger ones the row groups that match.
 WHOLE_OBJECT_BYTES = 32 * 1024 * 1024

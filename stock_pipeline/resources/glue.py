@@ -13,9 +13,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from stock_pipeline.aws.session import aws_client
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.catalog_diff import TableShape, differences, missing, stale
 from stock_pipeline.resources.crawlers import CatalogueError, Crawlers
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.lake_tables import (
     LakeTable,
     actual_shapes,

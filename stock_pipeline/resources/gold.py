@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from stock_pipeline.lib import layout, volatility
+from stock_pipeline.lake import layout
+from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib import volatility
 from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.checks import Violation
 from stock_pipeline.lib.due import Want, key_of
@@ -22,7 +24,6 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
 )
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.silver import Draft
 from stock_pipeline.settings import Settings
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
+from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.batches import FOOTER_KEY, MadeFrom
 from stock_pipeline.lib.catalog_diff import glue_name
 from stock_pipeline.lib.checks import Violation, violations
@@ -20,7 +21,6 @@ from stock_pipeline.lib.parity import Parity, compare
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.sql_files import run
 from stock_pipeline.resources.athena import AthenaRunner, QueryResult
-from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
 from stock_pipeline.resources.lake_tables import lake_tables, partitions_of
 from stock_pipeline.resources.table_sql import table_definitions
 from stock_pipeline.settings import Settings

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs
 
-from stock_pipeline.lib import layout
-from stock_pipeline.resources.lake import Lake, ObjectEntry
-from stock_pipeline.resources.lake_files import native_lake_files
+from stock_pipeline.lake import layout
+from stock_pipeline.lake.files import native_lake_files
+from stock_pipeline.lake.store import Lake, ObjectEntry
 from stock_pipeline.resources.lake_tables import LAYERS, LakeTable, lake_tables
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import Settings

@@ -10,9 +10,9 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.batches import Commit, Document, Plan
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.offset_log import OffsetLog
 
 #: Plans and commits in memory at a time.

@@ -12,7 +12,7 @@ from typing import IO
 
 from botocore.exceptions import ClientError
 
-from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
+from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 
 #: Objects up to this size are held in memory while they are read, larger ones on disk.
 IN_MEMORY_BYTES = 32 * 1024 * 1024

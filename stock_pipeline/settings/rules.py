@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from stock_pipeline.lib.layout import SAFE_NAME
+from stock_pipeline.lake.layout import SAFE_NAME
 from stock_pipeline.settings.layers import KeyPath, did_you_mean
 from stock_pipeline.sources.registry import SOURCES
 

@@ -23,8 +23,8 @@ from urllib.error import URLError
 
 import pytest
 
-from stock_pipeline.lib.layout import LANDING_MARK
-from stock_pipeline.resources.lake import Lake
+from stock_pipeline.lake.layout import LANDING_MARK
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.settings import Settings, load_settings, project_root
 from stock_pipeline.stack.ports import free_port

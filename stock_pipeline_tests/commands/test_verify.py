@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_pipeline.cli import app
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
 from stock_pipeline_tests.resources.verified_lake import VerifiedLake, trade
 
 FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7"}}

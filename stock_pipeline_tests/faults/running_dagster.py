@@ -17,8 +17,8 @@ import dagster as dg
 import pytest
 import yaml
 
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.batches import Commit
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.stack.children import dagster_process, ui_is_ready

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.offsets import lag
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import project_root
 from stock_pipeline.stack.ports import free_port

@@ -7,7 +7,7 @@ import time
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stock_pipeline.resources.lake import Lake
+from stock_pipeline.lake.store import Lake
 from stock_pipeline_tests.faults.fault_kinds import (
     answer,
     cut_after,

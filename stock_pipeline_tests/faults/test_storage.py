@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_pipeline.resources.lake import Lake
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.conftest import Produce
 from stock_pipeline_tests.faults.calls import Call

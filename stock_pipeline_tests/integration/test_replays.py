@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from stock_pipeline.cli import app
 from stock_pipeline.commands.where import locate
 from stock_pipeline.defs.ingest.batch import run_batch
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE
 from stock_pipeline.resources.ingest import Ingested
 from stock_pipeline.resources.planner import Planner

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from stock_pipeline.defs.automation import refresh
-from stock_pipeline.resources.lake import Lake
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import project_root
 from stock_pipeline_tests.integration.test_ingest import ingest_all
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
 from stock_pipeline.lib.batches import Decision, Plan
 from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.lib.offsets import TopicChangedError, Triggers, adopt, plan_next

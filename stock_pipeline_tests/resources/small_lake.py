@@ -8,7 +8,9 @@ import random
 
 import pyarrow as pa
 
-from stock_pipeline.lib import layout, volatility
+from stock_pipeline.lake import layout
+from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib import volatility
 from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.gold_reads import with_partition
@@ -26,7 +28,6 @@ from stock_pipeline.lib.schemas import (
     TableSpec,
 )
 from stock_pipeline.resources.gold import state_digest
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.table_sql import table_definitions
 from stock_pipeline.resources.tables import parquet
 from stock_pipeline.settings import Settings

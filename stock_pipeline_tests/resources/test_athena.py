@@ -3,12 +3,12 @@ import time
 
 import pytest
 
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, GOLD_TABLES, VOLATILITY_DAILY_TABLE
 from stock_pipeline.resources.athena import AthenaError, AthenaRunner, AthenaTimeoutError
 from stock_pipeline.resources.glue import Catalogue
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.parity import GoldParity
 from stock_pipeline.resources.tables import parquet
 from stock_pipeline.stack.provision import ensure_workgroup

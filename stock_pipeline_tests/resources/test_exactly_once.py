@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
 from stock_pipeline.lib.batches import Decision, Plan
 from stock_pipeline.resources.ingest import read_decision
 from stock_pipeline.resources.offset_log import OffsetLog

@@ -9,15 +9,15 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from stock_pipeline.lake.layout import LANDING_PREFIX, Landed, commit_key
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib import history
 from stock_pipeline.lib.batches import MadeFrom, Plan
 from stock_pipeline.lib.crawl import CrawlOptions, group
 from stock_pipeline.lib.due import key_of
-from stock_pipeline.lib.layout import LANDING_PREFIX, Landed, commit_key
 from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.resources import table_index
 from stock_pipeline.resources.crawlers import TABLE_LEVEL, crawler_definitions
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.landing import (
     Kept,
     LandedDamagedError,

@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.news import silver_news
 from stock_pipeline.lib.schemas import NEWS_TABLE
 from stock_pipeline.resources import silver_tables
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.tables import TableBuilder
 from stock_pipeline_tests.resources.decided import decide
 

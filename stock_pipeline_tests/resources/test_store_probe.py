@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from stock_pipeline.resources.lake import Lake
-from stock_pipeline.resources.store_probe import probe_conditional_writes
+from stock_pipeline.lake.probe import probe_conditional_writes
+from stock_pipeline.lake.store import Lake
 from stock_pipeline_tests.resources.careless_store import careless_store
 
 

@@ -10,7 +10,8 @@ from itertools import count
 import pyarrow.compute as pc
 import pytest
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import (
@@ -20,7 +21,6 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.tables import TableBuilder
 from stock_pipeline_tests.resources.decided import bar, daily, decide, trade

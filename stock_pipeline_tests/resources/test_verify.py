@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
+from stock_pipeline.lake.store import DamagedObjectError
 from stock_pipeline.lib.batches import MadeFrom, OffsetRange
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import (
@@ -19,7 +20,6 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_INTRADAY_TABLE,
 )
 from stock_pipeline.lib.verify import Kind
-from stock_pipeline.resources.lake import DamagedObjectError
 from stock_pipeline.resources.tables import parquet
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics, ensure_workgroup

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from stock_pipeline.defs.ingest.batch import run_batch
-from stock_pipeline.lib import layout
+from stock_pipeline.lake import layout
 from stock_pipeline.lib.decode import DECODER_VERSION
 from stock_pipeline.lib.offsets import adopt, plan_next
 from stock_pipeline.lib.replays import requeue, supersede

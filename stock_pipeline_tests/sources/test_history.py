@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lib import history
-from stock_pipeline.lib.layout import Landed
 from stock_pipeline.settings import Settings, load_settings
 from stock_pipeline.sources.history import Fetched, History
 from stock_pipeline.sources.source import BadSymbolError, Notice, PremiumError, UsageError

@@ -88,8 +88,8 @@ def athena_asset(table: TableSpec) -> dg.AssetsDefinition:
 def _run(
     context: dg.AssetExecutionContext, table: TableSpec, partitions: Sequence[str]
 ) -> Iterator[Any]:
+    from stock_pipeline.lake.store import Lake
     from stock_pipeline.resources.athena import AthenaRunner
-    from stock_pipeline.resources.lake import Lake
     from stock_pipeline.resources.parity import GoldParity
 
     settings = get_settings()

@@ -65,7 +65,7 @@ def _watch() -> TopicWatch:
 @cache
 def _store_problems() -> tuple[str, ...]:
     """What the store gets wrong of conditional writes (I8); probed once a process."""
-    from stock_pipeline.resources.store_probe import probe_conditional_writes
+    from stock_pipeline.lake.probe import probe_conditional_writes
 
     return tuple(probe_conditional_writes(_planner().lake))
 

@@ -13,11 +13,11 @@ import dagster as dg
 
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.defs.preview import preview
+from stock_pipeline.lake.layout import Landed
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib import history as kept_history
-from stock_pipeline.lib.layout import Landed
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.landing import (
     Kept,
     LandedDamagedError,

@@ -103,8 +103,8 @@ def quality_evaluations(
 
 def _actions(settings: Settings, year: str) -> pa.Table | None:
     """Splits and dividends of a year; None where silver has none of them."""
+    from stock_pipeline.lake.store import Lake, ObjectNotFoundError
     from stock_pipeline.lib.due import key_of
-    from stock_pipeline.resources.lake import Lake, ObjectNotFoundError
 
     try:
         return Lake(settings.aws).read_table(key_of(CORPORATE_ACTIONS_TABLE, year))[0]

@@ -98,7 +98,7 @@ def reconcile(
     """`stock-pipeline verify` over the last arrival dates; reads only."""
     from datetime import UTC, datetime, timedelta
 
-    from stock_pipeline.resources.lake import Lake
+    from stock_pipeline.lake.store import Lake
     from stock_pipeline.resources.verify import Scope, verify
 
     settings = get_settings()

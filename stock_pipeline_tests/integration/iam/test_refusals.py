@@ -11,7 +11,7 @@ from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.cli import main
 from stock_pipeline.defs.ingest.sensor import plan_batches
-from stock_pipeline.resources.lake import Lake
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import SettingsError, get_settings, load_settings
 from stock_pipeline_tests.integration.iam.conftest import forget
 from stock_pipeline_tests.integration.iam.test_roles import ingest

@@ -14,11 +14,11 @@ from stock_pipeline.defs.catalog.assets import CHECK, lake_catalogue
 from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.defs.landing.assets import landing_asset
 from stock_pipeline.defs.schedules import write_checkpoints
+from stock_pipeline.lake.probe import probe_conditional_writes
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
 from stock_pipeline.resources.crawlers import Crawlers, crawler_definitions
-from stock_pipeline.resources.lake import Lake
 from stock_pipeline.resources.query import query
-from stock_pipeline.resources.store_probe import probe_conditional_writes
 from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.stack.crawler import CrawlerDouble
 from stock_pipeline_tests.integration.iam.conftest import refusal

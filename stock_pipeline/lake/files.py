@@ -128,7 +128,7 @@ class _LakeFiles(pyarrow.fs.FileSystemHandler):  # type: ignore[misc]
         return hash(self._aws)
 
     def _read_only(self, *_: Any, **__: Any) -> Any:
-        raise NotImplementedError("The lake is written by resources/lake.py only.")
+        raise NotImplementedError("The lake is written by lake/store.py only.")
 
     create_dir = delete_dir = delete_dir_contents = delete_root_dir_contents = _read_only
     delete_file = move = copy_file = open_output_stream = open_append_stream = _read_only

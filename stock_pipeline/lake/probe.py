@@ -15,7 +15,7 @@ from functools import partial
 
 from botocore.exceptions import ClientError
 
-from stock_pipeline.resources.lake import Lake, PreconditionFailedError
+from stock_pipeline.lake.store import Lake, PreconditionFailedError
 
 PROBE_PREFIX = "_probe/"
 RACERS = 8
