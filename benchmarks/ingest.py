@@ -10,7 +10,7 @@ import time
 
 from benchmarks.figures import figure
 from benchmarks.local_stack import local_stack
-from stock_pipeline.resources.kafka_clients import librdkafka_options
+from stock_pipeline.kafka.clients import librdkafka_options
 from stock_pipeline.settings import KafkaSettings, get_settings
 from stock_pipeline.stack.apache_jars import ApacheKafkaUnavailableError
 

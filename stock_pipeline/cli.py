@@ -49,8 +49,8 @@ app.add_typer(quarantine, name="quarantine")
 def main() -> None:
     """Run a command; what goes wrong in a known way is one sentence, not a traceback."""
     from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
+    from stock_pipeline.kafka.control import KafkaUnavailableError
     from stock_pipeline.lake.store import DamagedObjectError
-    from stock_pipeline.resources.kafka import KafkaUnavailableError
     from stock_pipeline.settings import SettingsError
 
     try:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from stock_pipeline.resources.kafka import KafkaControl
+from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.settings import Settings
 
 Found = TypeVar("Found")

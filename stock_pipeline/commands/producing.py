@@ -17,8 +17,8 @@ from stock_pipeline.settings import Settings
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from stock_pipeline.kafka.messages import Message
     from stock_pipeline.sources.jobs import Job
-    from stock_pipeline.sources.messages import Message
     from stock_pipeline.sources.source import Notice
 
 #: Messages between the two threads: a source that is faster than the brokers waits.
@@ -132,7 +132,7 @@ def run(settings: Settings, job: Job) -> int:
     from rich.markup import escape
 
     from stock_pipeline.commands.stopping import stop_on_signals
-    from stock_pipeline.sources.publisher import CLOSING_SECONDS, Publisher, PublishError
+    from stock_pipeline.kafka.publisher import CLOSING_SECONDS, Publisher, PublishError
     from stock_pipeline.sources.registry import open_source, source_settings
     from stock_pipeline.sources.rounds import fetched, rounds
     from stock_pipeline.sources.source import REFUSALS, Context, SourceError

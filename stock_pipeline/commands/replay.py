@@ -15,8 +15,8 @@ from stock_pipeline.commands.feeds import feed_settings
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.sources.messages import Message
-    from stock_pipeline.sources.publisher import Publisher
+    from stock_pipeline.kafka.messages import Message
+    from stock_pipeline.kafka.publisher import Publisher
 
 #: The word for the packaged prices, instead of a file.
 SAMPLE = "sample"
@@ -47,9 +47,9 @@ def replay(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     from stock_pipeline.commands.stopping import stop_on_signals
+    from stock_pipeline.kafka.publisher import Publisher, PublishError
     from stock_pipeline.sources.csv_replay import ReplayError
     from stock_pipeline.sources.malformed import with_malformed
-    from stock_pipeline.sources.publisher import Publisher, PublishError
     from stock_pipeline.sources.sample_prices import SamplePricesError
 
     settings = get_settings()

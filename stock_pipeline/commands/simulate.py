@@ -16,7 +16,7 @@ from stock_pipeline.settings import get_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stock_pipeline.sources.publisher import Publisher
+    from stock_pipeline.kafka.publisher import Publisher
     from stock_pipeline.sources.simulator import Simulator
 
 #: Simulated seconds that are made and sent at once: of the past, and of the present.
@@ -70,7 +70,7 @@ def simulate(
     from rich.console import Console
 
     from stock_pipeline.commands.stopping import stop_on_signals
-    from stock_pipeline.sources.publisher import Publisher, PublishError
+    from stock_pipeline.kafka.publisher import Publisher, PublishError
     from stock_pipeline.sources.simulator import Market, Simulator
 
     settings = get_settings()

@@ -18,7 +18,7 @@ def explained(consequence: str) -> Iterator[None]:
             and schedules ask again by themselves.
     """
     from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-    from stock_pipeline.resources.kafka import KafkaUnavailableError
+    from stock_pipeline.kafka.control import KafkaUnavailableError
 
     try:
         yield

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stock_pipeline.kafka.control import OffsetOutOfRangeError, payload_digest
 from stock_pipeline.lib.batches import (
     FOOTER_KEY,
     Anchor,
@@ -27,7 +28,6 @@ from stock_pipeline.lib.decode import DECODER_VERSION, Decoded, Decoder
 from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.lib.spans import event_time_span, merge_spans, trade_date_spans
-from stock_pipeline.resources.kafka import OffsetOutOfRangeError, payload_digest
 
 if TYPE_CHECKING:
     import numpy as np

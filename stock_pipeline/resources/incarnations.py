@@ -5,10 +5,10 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, datetime
 
+from stock_pipeline.kafka.control import RangeReader
 from stock_pipeline.lib.log_state import LogState
 from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.resources.ingest import check_anchors
-from stock_pipeline.resources.kafka import RangeReader
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import KafkaSettings
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stock_pipeline.kafka.control import OffsetOutOfRangeError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import PreconditionFailedError
 from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision, OffsetRange, Plan
@@ -23,7 +24,6 @@ from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.lib.log_state import LogState
 from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.resources.batch_files import BatchFiles, OffsetPoll, Reader, RecordDigest
-from stock_pipeline.resources.kafka import OffsetOutOfRangeError
 from stock_pipeline.resources.offset_log import OffsetLog
 
 if TYPE_CHECKING:

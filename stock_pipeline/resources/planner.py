@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from stock_pipeline.kafka.control import KafkaControl, PolledTopics
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.batches import OffsetRange, Plan
 from stock_pipeline.lib.decode import DECODER_VERSION
@@ -22,7 +23,6 @@ from stock_pipeline.lib.offsets import (
     lost,
     plan_next,
 )
-from stock_pipeline.resources.kafka import KafkaControl, PolledTopics
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import FeedSettings, Settings
 

@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from stock_pipeline.kafka.control import KafkaControl, KafkaUnavailableError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.due import BUILD_ORDER, YEARS_READ
@@ -25,7 +26,6 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_INTRADAY_TABLE,
 )
 from stock_pipeline.lib.verify import Finding, Kind, Report
-from stock_pipeline.resources.kafka import KafkaControl, KafkaUnavailableError
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.verify_catalogue import AthenaVerifier, CatalogueVerifier
 from stock_pipeline.resources.verify_feed import FeedVerifier, Progress

@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.http_client import Answer, HttpClient, VendorDayOverError
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.source import (
     BadKeyError,
     BadSymbolError,

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from stock_pipeline.sources.messages import Message
+from stock_pipeline.kafka.messages import Message
 
 #: Per message format: the columns a file must have, and the key's column first.
 REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {

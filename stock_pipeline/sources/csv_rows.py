@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.csv_replay import (
     REQUIRED_COLUMNS,
     ReplayError,
@@ -12,7 +13,6 @@ from stock_pipeline.sources.csv_replay import (
     file_messages,
     sampled_messages,
 )
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.source import (
     ANY_FORMAT,
     Context,

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 from websockets.sync.client import ClientConnection
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.source import (
     BadKeyError,
     Context,

@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from stock_pipeline.sources.messages import Message
+from stock_pipeline.kafka.messages import Message
 
 _PRICE = re.compile(rb'("(?:price|open|Open|1\. open)"\s*:\s*"?)[-\d]')
 

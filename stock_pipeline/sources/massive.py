@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.massive_rest import INTERVALS, MassiveRest
 from stock_pipeline.sources.massive_stream import MassiveStream
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.polling import OnlyNew
 from stock_pipeline.sources.source import (
     Context,

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit
 from zoneinfo import ZoneInfo
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources import records
 from stock_pipeline.sources.http_client import Answer, HttpClient
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.source import (
     BadKeyError,
     BadSymbolError,

@@ -9,8 +9,8 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.massive_rest import Event, MassiveRest, bar_event, instant, trade_event
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.source import (
     BadKeyError,
     Context,

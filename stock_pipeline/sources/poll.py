@@ -10,10 +10,10 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2s
 from pathlib import Path
 
+from stock_pipeline.kafka.messages import Message
+from stock_pipeline.kafka.publisher import Publisher
 from stock_pipeline.settings import Settings
 from stock_pipeline.sources.jobs import Job, job_for
-from stock_pipeline.sources.messages import Message
-from stock_pipeline.sources.publisher import Publisher
 from stock_pipeline.sources.registry import open_source
 from stock_pipeline.sources.rounds import fetched
 from stock_pipeline.sources.source import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from stock_pipeline.sources.messages import Message
+from stock_pipeline.kafka.messages import Message
 
 
 class OnlyNew:

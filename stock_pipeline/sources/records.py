@@ -6,7 +6,7 @@ import json
 from datetime import date, datetime
 from typing import Any
 
-from stock_pipeline.sources.messages import Message
+from stock_pipeline.kafka.messages import Message
 
 
 def trade(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from uuid import uuid4
 
-from stock_pipeline.sources.messages import Message
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.source import (
     Context,
     DailyLimitError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
-from stock_pipeline.sources.messages import Message
+from stock_pipeline.kafka.messages import Message
 
 SYMBOL = "AAPL"
 _COLUMNS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from stock_pipeline.sources.messages import Message
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.simulator import Market, Simulator
 from stock_pipeline.sources.source import Context, Request, SourceKind, UsageError
 

@@ -11,8 +11,8 @@ from operator import itemgetter
 import numpy as np
 import numpy.typing as npt
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.malformed import damaged
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.price_path import PricePath
 
 _SECOND = 1_000_000

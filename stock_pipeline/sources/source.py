@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.local import SimulatorSettings
 from stock_pipeline.settings.sources import SourceSettings, What
-from stock_pipeline.sources.messages import Message
 
 if TYPE_CHECKING:
     from stock_pipeline.sources.quotas import Quotas

@@ -11,8 +11,8 @@ from typing import Any
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.sync.client import ClientConnection, connect
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.lib.plain_text import one_line
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.redaction import hide_in_logs, redacted
 from stock_pipeline.sources.source import (
     BadKeyError,

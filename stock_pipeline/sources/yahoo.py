@@ -13,9 +13,9 @@ from typing import Any
 
 import pandas as pd
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.polling import OnlyNew
 from stock_pipeline.sources.source import (
     Context,

@@ -11,7 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from stock_pipeline.resources.kafka_clients import admin_options
+from stock_pipeline.kafka.clients import admin_options
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline.stack.ports import LOOPBACK
 from stock_pipeline.stack.processes import ProcessError, ProcessSpec

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.resources.kafka import KafkaControl
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import Settings
 

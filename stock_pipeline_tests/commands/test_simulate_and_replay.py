@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from stock_pipeline.commands.replay import replay
 from stock_pipeline.commands.simulate import simulate
-from stock_pipeline.resources.kafka import KafkaControl
+from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.conftest import SettingsFor
 

@@ -15,6 +15,7 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stock_pipeline.kafka.control import OffsetOutOfRangeError, payload_digest
 from stock_pipeline.lake.store import (
     ObjectEntry,
     ObjectNotFoundError,
@@ -23,7 +24,6 @@ from stock_pipeline.lake.store import (
 from stock_pipeline.lib.batches import FOOTER_KEY
 from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.lib.schemas import RECORDS
-from stock_pipeline.resources.kafka import OffsetOutOfRangeError, payload_digest
 
 BASE_TIMESTAMP = 1_767_225_600_000  # 2026-01-01 00:00 UTC
 

@@ -13,10 +13,10 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import pytest
 
 from stock_pipeline.aws import session as aws_session
-from stock_pipeline.resources import kafka_iam
-from stock_pipeline.resources.kafka_clients import kafka_python_options, librdkafka_options
-from stock_pipeline.resources.kafka_errors import KafkaAccessError
-from stock_pipeline.resources.kafka_iam import IamToken
+from stock_pipeline.kafka import iam as kafka_iam
+from stock_pipeline.kafka.clients import kafka_python_options, librdkafka_options
+from stock_pipeline.kafka.errors import KafkaAccessError
+from stock_pipeline.kafka.iam import IamToken
 from stock_pipeline.settings import KafkaSecurity, KafkaSettings
 
 KEY, SECRET, SESSION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "session/+=token"

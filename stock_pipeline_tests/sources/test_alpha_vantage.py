@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.alpha_vantage import SOURCE
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.source import (
     BadKeyError,
     Context,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
 from stock_pipeline.sources.csv_replay import (
@@ -15,7 +16,6 @@ from stock_pipeline.sources.csv_replay import (
     sampled_messages,
 )
 from stock_pipeline.sources.malformed import with_malformed
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.sample_prices import sample_prices
 from stock_pipeline_tests.lib.records import VALID, records
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.massive import SOURCE
-from stock_pipeline.sources.messages import Message
 from stock_pipeline.sources.source import (
     BadKeyError,
     BadSymbolError,

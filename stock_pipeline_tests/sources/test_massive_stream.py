@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stock_pipeline.sources.messages import Message
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.source import BadKeyError, PremiumError, Request
 from stock_pipeline_tests.sources.asking import decoded, taken
 from stock_pipeline_tests.sources.stream_vendor import Line, StreamVendor, stream_vendor

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from stock_pipeline.kafka.messages import Message
+from stock_pipeline.kafka.publisher import Publisher, PublishError
 from stock_pipeline.settings import KafkaSettings
-from stock_pipeline.sources.messages import Message
-from stock_pipeline.sources.publisher import Publisher, PublishError
 from stock_pipeline.stack.ports import free_port
 
 

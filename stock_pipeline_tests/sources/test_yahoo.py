@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stock_pipeline.sources.messages import Message
+from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.source import Request, SourceError, UnavailableError, UsageError
 from stock_pipeline.sources.yahoo import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded

@@ -36,10 +36,10 @@ def run_batch(
         DiskFullError: No room for the temporary files; nothing was decided.
         dg.Failure: The rejects that were to come back are gone from quarantine.
     """
+    from stock_pipeline.kafka.control import KafkaUnavailableError
     from stock_pipeline.lib.decode import Decoder
     from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
     from stock_pipeline.resources.ingest import ingest
-    from stock_pipeline.resources.kafka import KafkaUnavailableError
     from stock_pipeline.resources.table_sql import calendar_rules
 
     feed = planner.settings.feeds[name]
@@ -81,7 +81,7 @@ def run_batch(
 @contextmanager
 def _reader(planner: Planner, log: OffsetLog, plan: Plan) -> Iterator[Reader]:
     """Kafka, or for rejects that come back the quarantine object of their batch."""
-    from stock_pipeline.resources.kafka import RangeReader
+    from stock_pipeline.kafka.control import RangeReader
     from stock_pipeline.resources.quarantine import QuarantineReader
 
     if plan.offsets is not None:

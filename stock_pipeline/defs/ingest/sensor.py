@@ -83,7 +83,7 @@ def _store_problems() -> tuple[str, ...]:
 def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """One tick: plan every feed; the failure of one does not stop the others."""
     from stock_pipeline.aws.errors import AWS_ERRORS
-    from stock_pipeline.resources.kafka import KafkaUnavailableError
+    from stock_pipeline.kafka.control import KafkaUnavailableError
 
     settings = get_settings()
     try:

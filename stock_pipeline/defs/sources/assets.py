@@ -58,8 +58,8 @@ def poll_asset(name: str, poll: PollSettings) -> dg.AssetsDefinition:
 def _polled(
     context: dg.AssetExecutionContext, name: str, config: PollConfig
 ) -> dg.MaterializeResult[Any]:
+    from stock_pipeline.kafka.publisher import PublishError
     from stock_pipeline.sources.poll import run_round
-    from stock_pipeline.sources.publisher import PublishError
     from stock_pipeline.sources.source import REFUSALS, SourceError
 
     context.instance.add_run_tags(context.run.run_id, {POLL_TAG: name})

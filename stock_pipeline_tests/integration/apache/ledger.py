@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from stock_pipeline.defs.ingest.batch import run_batch
+from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.batches import Decision
-from stock_pipeline.resources.kafka import KafkaUnavailableError
 from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import Settings

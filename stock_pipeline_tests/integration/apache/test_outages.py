@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.resources.diagnosis_kafka import kafka_findings
-from stock_pipeline.resources.kafka import KafkaUnavailableError
 from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline.stack.apache import advertises_itself
@@ -94,7 +94,7 @@ def test_a_frozen_broker_is_waited_for_and_the_batch_is_read_whole(
 def test_a_broker_that_freezes_during_a_read_delays_it_and_loses_nothing(
     settings_for, lake, broker, produce, apache_node
 ):
-    from stock_pipeline.resources.kafka import RangeReader
+    from stock_pipeline.kafka.control import RangeReader
 
     settings = settings_for(ONE_PARTITION, kafka=IMPATIENT)
     topic = settings.feeds["trades"].topic

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from stock_pipeline.resources.kafka_clients import CLIENT_ID, kafka_python_options, ssl_context
-from stock_pipeline.resources.kafka_errors import KafkaAccessError
+from stock_pipeline.kafka.clients import CLIENT_ID, kafka_python_options, ssl_context
+from stock_pipeline.kafka.errors import KafkaAccessError
 from stock_pipeline.settings import KafkaSettings
 
 LONGEST_STEP_SECONDS = 5.0

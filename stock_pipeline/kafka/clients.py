@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from stock_pipeline.resources.kafka_errors import KafkaAccessError
+from stock_pipeline.kafka.errors import KafkaAccessError
 from stock_pipeline.settings import (
     KafkaSecurity,
     KafkaSettings,
@@ -47,7 +47,7 @@ def kafka_python_options(settings: KafkaSettings) -> dict[str, Any]:
     if security.tls:
         options["ssl_context"] = ssl_context(security)
     if security.mechanism == "AWS_MSK_IAM":
-        from stock_pipeline.resources.kafka_iam import token_provider
+        from stock_pipeline.kafka.iam import token_provider
 
         options |= {
             "sasl_mechanism": "OAUTHBEARER",
@@ -98,7 +98,7 @@ def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
         if security.key_password:
             options["ssl.key.password"] = _secret(security.key_password)
     if security.mechanism == "AWS_MSK_IAM":
-        from stock_pipeline.resources.kafka_iam import token_callback
+        from stock_pipeline.kafka.iam import token_callback
 
         options |= {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": token_callback(security)}
     elif security.sasl:

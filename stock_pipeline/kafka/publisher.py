@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from stock_pipeline.resources.kafka_access import access_problem, refused
-from stock_pipeline.resources.kafka_clients import librdkafka_options
-from stock_pipeline.resources.kafka_errors import KafkaAccessError
+from stock_pipeline.kafka.clients import librdkafka_options
+from stock_pipeline.kafka.errors import KafkaAccessError
+from stock_pipeline.kafka.messages import Message
+from stock_pipeline.kafka.refusals import access_problem, refused
 from stock_pipeline.settings import KafkaSettings
-from stock_pipeline.sources.messages import Message
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from stock_pipeline.resources.kafka_access import access_problem, refused
-from stock_pipeline.resources.kafka_clients import librdkafka_options
-from stock_pipeline.resources.kafka_errors import KafkaUnavailableError, OffsetOutOfRangeError
+from stock_pipeline.kafka.clients import librdkafka_options
+from stock_pipeline.kafka.errors import KafkaUnavailableError, OffsetOutOfRangeError
+from stock_pipeline.kafka.refusals import access_problem, refused
 from stock_pipeline.settings import KafkaSettings
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from stock_pipeline.resources.kafka_clients import admin_options
+from stock_pipeline.kafka.clients import admin_options
 from stock_pipeline.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)

@@ -12,15 +12,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets
-from stock_pipeline.resources.kafka_access import access_problem, refused
-from stock_pipeline.resources.kafka_clients import admin_options, renewed
-from stock_pipeline.resources.kafka_errors import (
+from stock_pipeline.kafka.clients import admin_options, renewed
+from stock_pipeline.kafka.errors import (
     KafkaAccessError,
     KafkaUnavailableError,
     OffsetOutOfRangeError,
 )
-from stock_pipeline.resources.kafka_reader import RangeReader, payload_digest
+from stock_pipeline.kafka.reader import RangeReader, payload_digest
+from stock_pipeline.kafka.refusals import access_problem, refused
+from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)

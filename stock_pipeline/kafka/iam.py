@@ -17,7 +17,7 @@ from typing import Any
 from botocore.credentials import CredentialProvider
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stock_pipeline.resources.kafka_errors import KafkaAccessError
+from stock_pipeline.kafka.errors import KafkaAccessError
 from stock_pipeline.settings import AwsSettings, KafkaSecurity
 
 LIFETIME_SECONDS = 900.0
