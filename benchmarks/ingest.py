@@ -49,8 +49,8 @@ def ingest_once() -> dict[str, float]:
     """Plan and ingest everything that waits, in this process; seconds, records, peak megabytes."""
     import dagster  # noqa: F401 - a run has it in memory too
 
-    from stock_pipeline.defs.ingest.batch import run_batch
-    from stock_pipeline.resources.planner import Planner
+    from stock_pipeline.ingest.planner import Planner
+    from stock_pipeline.ingest.run import run_batch
 
     settings = get_settings()
     planner = Planner(settings)

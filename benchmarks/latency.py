@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from benchmarks.figures import figure, tell
+from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.ports import free_port
 

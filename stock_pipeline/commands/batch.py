@@ -30,9 +30,9 @@ def supersede(
     For accepted records that an old decoder read wrong, while Kafka still has them. The old objects
     stay; their rows count no more, and the silver partitions that they touch become due.
     """
-    from stock_pipeline.lib.replays import ReplayError
-    from stock_pipeline.resources.planner import Planner
-    from stock_pipeline.resources.replays import plan_supersede
+    from stock_pipeline.ingest.planner import Planner
+    from stock_pipeline.ingest.replay_plans import plan_supersede
+    from stock_pipeline.ingest.replays import ReplayError
 
     settings = get_settings()
     topic = feed_settings(settings, feed).topic

@@ -13,8 +13,8 @@ from stock_pipeline.commands.waiting import tell_what_became_of
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.resources.offset_log import OffsetLog
-    from stock_pipeline.resources.quarantine import OpenRejects
+    from stock_pipeline.ingest.offset_log import OffsetLog
+    from stock_pipeline.ingest.quarantine import OpenRejects
 
 quarantine = typer.Typer(help="What was rejected, why, and its way back.", no_args_is_help=True)
 
@@ -122,8 +122,8 @@ def replay(
     They come back through the offset log, one batch for each batch that rejected them, once; what
     is rejected again waits again. Silver partitions that they touch become due.
     """
-    from stock_pipeline.lib.replays import ReplayError
-    from stock_pipeline.resources.replays import plan_requeue, whole_rejects
+    from stock_pipeline.ingest.replay_plans import plan_requeue, whole_rejects
+    from stock_pipeline.ingest.replays import ReplayError
 
     found = _open(feed, reason, batch)
     whole = [one for one in found if whole_rejects(one.rejects)]
@@ -162,8 +162,8 @@ def _feeds(feed: str | None) -> list[str]:
 
 
 def _log(feed: str) -> OffsetLog:
+    from stock_pipeline.ingest.offset_log import OffsetLog
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.offset_log import OffsetLog
 
     settings = get_settings()
     feed_settings(settings, feed)
@@ -175,7 +175,7 @@ def _open(
 ) -> list[OpenRejects]:
     import pyarrow.compute as pc
 
-    from stock_pipeline.resources.quarantine import OpenRejects, open_rejects
+    from stock_pipeline.ingest.quarantine import OpenRejects, open_rejects
 
     log = _log(feed)
     found = []

@@ -11,13 +11,13 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stock_pipeline.lib.offsets import lag as lag_of
-from stock_pipeline.lib.offsets import lost
-from stock_pipeline.lib.topic_health import topic_problems
+from stock_pipeline.ingest.offsets import lag as lag_of
+from stock_pipeline.ingest.offsets import lost
+from stock_pipeline.ingest.topic_health import topic_problems
 from stock_pipeline.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.resources.planner import Planner
+    from stock_pipeline.ingest.planner import Planner
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def feed_statuses(settings: Settings) -> list[FeedStatus]:
     Raises:
         KafkaUnavailableError: The brokers do not answer.
     """
-    from stock_pipeline.resources.planner import Planner
+    from stock_pipeline.ingest.planner import Planner
 
     planner = Planner(settings)
     try:
@@ -67,7 +67,7 @@ def feed_statuses(settings: Settings) -> list[FeedStatus]:
 
 
 def _statuses(planner: Planner) -> list[FeedStatus]:
-    from stock_pipeline.resources.topic_watch import TopicWatch
+    from stock_pipeline.ingest.topic_watch import TopicWatch
 
     settings, polled, watch = planner.settings, planner.poll(), TopicWatch(planner.kafka)
     statuses = []

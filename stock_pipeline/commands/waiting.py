@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from stock_pipeline.lib.batches import Plan
-    from stock_pipeline.resources.offset_log import OffsetLog
+    from stock_pipeline.ingest.documents import Plan
+    from stock_pipeline.ingest.offset_log import OffsetLog
 
 #: A sensor tick, a run's start and the run itself, on a busy machine.
 SECONDS = 120.0
@@ -16,8 +16,8 @@ SECONDS = 120.0
 
 def tell_what_became_of(log: OffsetLog, plans: list[Plan], *, wait: bool) -> None:
     """Print one sentence for each batch when its run has decided it."""
-    from stock_pipeline.lib.replays import outcome
-    from stock_pipeline.resources.replays import decided
+    from stock_pipeline.ingest.replay_plans import decided
+    from stock_pipeline.ingest.replays import outcome
 
     if not wait:
         typer.echo("The sensor plan_batches starts their runs with its next tick.")

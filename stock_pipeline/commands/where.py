@@ -11,7 +11,7 @@ from stock_pipeline.commands.feeds import feed_settings
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.lib.batches import Plan
+    from stock_pipeline.ingest.documents import Plan
 
 
 def where(
@@ -38,9 +38,9 @@ def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> d
         and `rows` or `rejects` with what the object says of the offset. Of a record that was read
         again, what the last batch made of it; `read_again_by` names a replay that is under way.
     """
+    from stock_pipeline.ingest.offset_log import OffsetLog
     from stock_pipeline.lake import layout
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.offset_log import OffsetLog
 
     lake = Lake(get_settings().aws)
     log = OffsetLog(lake, feed)

@@ -77,8 +77,8 @@ roll_ups = [_schedule(calendar) for calendar in calendars_used()]
 @dg.op(tags={"dagster/max_retries": "0"})
 def write_checkpoints(context: dg.OpExecutionContext) -> None:
     """Fold each feed's offset log into a checkpoint; remove rejects of attempts long decided."""
+    from stock_pipeline.ingest.offset_log import OffsetLog
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.offset_log import OffsetLog
 
     settings = get_settings()
     lake = Lake(settings.aws)

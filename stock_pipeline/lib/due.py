@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from stock_pipeline.ingest.documents import Decision, MadeFrom, TradeDateSpan
 from stock_pipeline.lake import layout
 from stock_pipeline.lib import gold_reads
-from stock_pipeline.lib.batches import Decision, MadeFrom, TradeDateSpan
 from stock_pipeline.lib.gold_reads import READS, YEARS_BEFORE, keys_read
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.schemas import (

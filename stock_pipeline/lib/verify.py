@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from stock_pipeline.ingest.documents import Commit, Decision, Plan
 from stock_pipeline.lake import layout
-from stock_pipeline.lib.batches import Commit, Decision, Plan
 
 
 class Kind(StrEnum):

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.batches import Decision, PartitionCount, TradeDateSpan
-from stock_pipeline.lib.spans import merge_spans, trade_date_spans
+from stock_pipeline.ingest.documents import Decision, PartitionCount, TradeDateSpan
+from stock_pipeline.ingest.spans import merge_spans, trade_date_spans
 
 #: Formats whose message may hold many rows.
 DOCUMENT_FORMATS = ("alpha_vantage_intraday", "alpha_vantage_news")

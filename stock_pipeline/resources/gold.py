@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
+from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib import volatility
-from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.checks import Violation
 from stock_pipeline.lib.due import Want, key_of
 from stock_pipeline.lib.gold_reads import READS, keys_read, with_partition

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from stock_pipeline.ingest.documents import Commit, MadeFrom
 from stock_pipeline.lake import layout
-from stock_pipeline.lib.batches import Commit, MadeFrom
 from stock_pipeline.lib.due import (
     BUILD_ORDER,
     Batch,

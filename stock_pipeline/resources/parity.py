@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-from stock_pipeline.lib.batches import FOOTER_KEY, MadeFrom
 from stock_pipeline.lib.catalog_diff import glue_name
 from stock_pipeline.lib.checks import Violation, violations
 from stock_pipeline.lib.due import Made, is_due, key_of, want_gold

@@ -10,10 +10,10 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib import bars, history
-from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.checks import Violation
 from stock_pipeline.lib.due import Want
 from stock_pipeline.lib.intervals import Interval, covers, merged, overlap

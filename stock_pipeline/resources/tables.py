@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
 from stock_pipeline.lib import checks
-from stock_pipeline.lib.batches import FOOTER_KEY, MadeFrom
 from stock_pipeline.lib.checks import Violation
 from stock_pipeline.lib.due import Want, key_of
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec

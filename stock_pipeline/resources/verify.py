@@ -9,12 +9,12 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from stock_pipeline.ingest.offsets import TopicOffsets
 from stock_pipeline.kafka.control import KafkaControl, KafkaUnavailableError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.due import BUILD_ORDER, YEARS_READ
 from stock_pipeline.lib.intervals import Interval, covers
-from stock_pipeline.lib.offsets import TopicOffsets
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,

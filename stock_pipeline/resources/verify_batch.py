@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from stock_pipeline.ingest.documents import FOOTER_KEY, Commit, Decision
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import UNREADABLE, Lake, ObjectNotFoundError
-from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.lib.verify import Finding, Kind, differing_fields
 from stock_pipeline.lib.verify_rows import DOCUMENT_FORMATS, Tally, doubled, miscounted

@@ -9,13 +9,13 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import date
 
+from stock_pipeline.ingest.documents import Commit, Plan
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offsets import TopicOffsets
 from stock_pipeline.kafka.control import RangeReader
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import Commit, Plan
 from stock_pipeline.lib.due import touches_of
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.offsets import TopicOffsets
 from stock_pipeline.lib.verify import Check, Finding, Kind, Ledger, LogChecker, counted
 from stock_pipeline.resources.verify_batch import BatchResult, BatchVerifier
 from stock_pipeline.resources.verify_kafka import BrokerVerifier

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from stock_pipeline.ingest.batch_files import Reader, RecordDigest
+from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.kafka.control import KafkaUnavailableError, OffsetOutOfRangeError
-from stock_pipeline.lib.batches import Decision, OffsetRange, Plan
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.lib.verify import Check, Finding, Kind, LogChecker, counted
 from stock_pipeline.lib.verify_rows import Offsets, Tally
-from stock_pipeline.resources.batch_files import Reader, RecordDigest
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from stock_pipeline.ingest.documents import Commit, Document, Plan
+from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import Commit, Document, Plan
-from stock_pipeline.resources.offset_log import OffsetLog
 
 #: Plans and commits in memory at a time.
 PIECE = 256

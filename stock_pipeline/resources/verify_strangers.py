@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from stock_pipeline.ingest.documents import Plan
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import Plan
 from stock_pipeline.lib.due import BUILD_ORDER, key_of
 from stock_pipeline.lib.verify import Finding, Kind
 from stock_pipeline.resources.verify_objects import listing

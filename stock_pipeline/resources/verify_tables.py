@@ -11,9 +11,10 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
+from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import UNREADABLE, DamagedObjectError, Lake, ObjectNotFoundError
-from stock_pipeline.lib.batches import FOOTER_KEY, MadeFrom
 from stock_pipeline.lib.due import Made, Want, is_due, key_of
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.parity import RELATIVE_TOLERANCE, compare
@@ -22,7 +23,6 @@ from stock_pipeline.lib.verify import Check, Finding, Kind, counted
 from stock_pipeline.resources.bronze_reader import BronzeReader
 from stock_pipeline.resources.gold import GoldMaker
 from stock_pipeline.resources.index_store import Input
-from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.resources.removed_feeds import RemovedFeeds
 from stock_pipeline.resources.silver import Draft
 from stock_pipeline.resources.silver_tables import SilverTables

@@ -1,4 +1,4 @@
-"""Trades and bars as the JSON messages that `lib/decode.py` reads."""
+"""Trades and bars as the JSON messages that `ingest/decode.py` reads."""
 
 from __future__ import annotations
 

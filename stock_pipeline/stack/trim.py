@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import Settings
 
 #: Decided records of a partition that stay: enough to look at. With 2,000 of them the broker wrote

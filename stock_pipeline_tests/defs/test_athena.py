@@ -10,8 +10,8 @@ from stock_pipeline.defs.athena.assets import (
     athena_key,
 )
 from stock_pipeline.defs.catalog.assets import shared_catalogue
+from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE
 from stock_pipeline.resources.glue import Catalogue

@@ -15,9 +15,9 @@ from dagster._core.remote_origin import (
 )
 
 from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.defs.ingest.batch import run_batch
-from stock_pipeline.lib.batches import Plan
-from stock_pipeline.resources.planner import next_attempt
+from stock_pipeline.ingest.documents import Plan
+from stock_pipeline.ingest.planner import next_attempt
+from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline_tests.integration.test_ingest import FEEDS, trade

@@ -28,14 +28,14 @@ import kafka.admin  # noqa: F401
 import pyarrow.dataset  # noqa: F401
 
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-from stock_pipeline.defs.ingest.batch import run_batch
+from stock_pipeline.ingest import batch_files
+from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake.store import Lake, aws_client
 from stock_pipeline.lib.schemas import GOLD_TABLES
-from stock_pipeline.resources import batch_files
 from stock_pipeline.resources.athena import AthenaRunner
 from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.parity import GoldParity
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.resources.query import query
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.tables import TableBuilder

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from stock_pipeline.resources.planner import Planner
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.conftest import SettingsFor

@@ -17,9 +17,9 @@ import dagster as dg
 import pytest
 import yaml
 
+from stock_pipeline.ingest.documents import Commit
+from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import Commit
-from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.stack.children import dagster_process, ui_is_ready
 from stock_pipeline.stack.code_location import reload_unreachable_locations

@@ -17,7 +17,7 @@ import pytest
 
 from benchmarks.ingest import BUDGET_MEGABYTES, produce
 from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.resources.planner import Planner
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.faults.calls import Call
 from stock_pipeline_tests.faults.fault_kinds import answer, hook

@@ -12,10 +12,15 @@ from typer.testing import CliRunner
 
 from stock_pipeline.commands.status import FeedStatus, feed_statuses
 from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.lib import topic_health
-from stock_pipeline.lib.batches import OffsetRange
-from stock_pipeline.lib.topic_health import NO_HUNG_TRANSACTION, NOTHING_LOST, SAME_TOPIC, TIME_LEFT
-from stock_pipeline.resources.planner import Planner
+from stock_pipeline.ingest import topic_health
+from stock_pipeline.ingest.documents import OffsetRange
+from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.topic_health import (
+    NO_HUNG_TRANSACTION,
+    NOTHING_LOST,
+    SAME_TOPIC,
+    TIME_LEFT,
+)
 from stock_pipeline.settings import get_settings
 from stock_pipeline_tests.faults.ticks import Ticks, fresh_sensor
 from stock_pipeline_tests.integration.test_ingest import trade
@@ -62,7 +67,7 @@ def test_records_kept_for_ever_or_compacted_are_never_about_to_be_deleted(
     from kafka import KafkaAdminClient
     from kafka.admin import ConfigResource, ConfigResourceType
 
-    from stock_pipeline.resources.topic_watch import TopicWatch
+    from stock_pipeline.ingest.topic_watch import TopicWatch
 
     settings = settings_for(FEEDS)
     feed = settings.feeds["trades"]

@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stock_pipeline.ingest.offsets import lag
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.offsets import lag
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import project_root
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline_tests.faults import killing

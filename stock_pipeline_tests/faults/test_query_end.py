@@ -8,8 +8,8 @@ from subprocess import PIPE
 
 import pytest
 
+from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE
 from stock_pipeline_tests.faults.fault_kinds import slow
 from stock_pipeline_tests.faults.proxy import FaultProxy

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_pipeline.defs.catalog.assets import decide
-from stock_pipeline.lib.batches import Plan
-from stock_pipeline.lib.decode import DECODER_VERSION
-from stock_pipeline.lib.log_state import fold
-from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets, Triggers, plan_next
+from stock_pipeline.ingest.decode import DECODER_VERSION
+from stock_pipeline.ingest.documents import Plan
+from stock_pipeline.ingest.log_state import fold
+from stock_pipeline.ingest.offsets import PartitionOffsets, TopicOffsets, Triggers, plan_next
+from stock_pipeline.ingest.planner import Attempt, Planner, next_attempt, triggers_of
 from stock_pipeline.lib.sessions import dates_of
-from stock_pipeline.resources.planner import Attempt, Planner, next_attempt, triggers_of
 from stock_pipeline_tests.conftest import TEST_BROKER
 from stock_pipeline_tests.integration.test_ingest import ingest_all, trade
 from stock_pipeline_tests.integration.test_sample_data import refresh_until_nothing_is_due
@@ -134,7 +134,7 @@ def _running(plan: Plan) -> Attempt:
 def test_a_batch_that_crosses_midnight_is_one_object_however_late_it_is_retried(
     settings_for, lake, broker, produce
 ):
-    from stock_pipeline.defs.ingest.batch import run_batch
+    from stock_pipeline.ingest.run import run_batch
 
     settings = settings_for(NEW_YORK)
     topic = settings.feeds["trades"].topic

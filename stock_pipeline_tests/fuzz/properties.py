@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.decode import Decoded, Decoder
+from stock_pipeline.ingest.decode import Decoded, Decoder
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline_tests.fuzz import reading
 from stock_pipeline_tests.lib.records import records

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from stock_pipeline.lib.decode import Decoded
+from stock_pipeline.ingest.decode import Decoded
 from stock_pipeline.settings import SettingsError, load_settings
 from stock_pipeline.sources.csv_replay import ReplayError, file_messages
 from stock_pipeline_tests.fuzz.properties import BrokenError, Subject

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_pipeline.lib.decode import Decoded
+from stock_pipeline.ingest.decode import Decoded
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
 from stock_pipeline_tests.fuzz.campaign import Campaign
 from stock_pipeline_tests.fuzz.mutate import Mutator

@@ -20,9 +20,9 @@ from markdown_it import MarkdownIt
 from stock_pipeline.commands.query import _table
 from stock_pipeline.defs.ingest.metadata import markdown_table
 from stock_pipeline.defs.preview import chart, preview
+from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.bars import bars_from_trades, roll_up
-from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.lib.gold_sql import gold_sql
 from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.lib.sql_files import text_literal

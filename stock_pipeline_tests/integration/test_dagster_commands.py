@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.settings import project_root
 from stock_pipeline_tests.integration.test_ingest import FEEDS, trade
 

@@ -13,14 +13,14 @@ import pytest
 
 from stock_pipeline.commands.where import locate
 from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name
-from stock_pipeline.defs.ingest.batch import ingest_what_waits, run_batch
+from stock_pipeline.ingest.decide import DiskFullError
+from stock_pipeline.ingest.offsets import TopicChangedError
+from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.run import ingest_what_waits, run_batch
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.offsets import TopicChangedError
 from stock_pipeline.lib.schemas import TRADES
-from stock_pipeline.resources.ingest import DiskFullError
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import KafkaSettings, Settings
 from stock_pipeline_tests.waiting import wait_for_transactions, wait_until
 

@@ -10,11 +10,11 @@ from typer.testing import CliRunner
 
 from stock_pipeline.cli import app
 from stock_pipeline.commands.where import locate
-from stock_pipeline.defs.ingest.batch import run_batch
+from stock_pipeline.ingest.decide import Ingested
+from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE
-from stock_pipeline.resources.ingest import Ingested
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.resources.query import query
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.tables import TableBuilder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stock_pipeline.lib.decode import Decoded, Decoder
+from stock_pipeline.ingest.decode import Decoded, Decoder
 from stock_pipeline_tests.lib.records import records
 
 

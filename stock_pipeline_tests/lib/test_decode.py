@@ -7,7 +7,7 @@ from datetime import datetime
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.lib.decode import Decoder
+from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline_tests.lib.decoding import decode, reason, row
 from stock_pipeline_tests.lib.records import (

@@ -8,7 +8,7 @@ from time import process_time
 
 import pytest
 
-from stock_pipeline.lib.decode import Decoder
+from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline_tests.lib.decoding import decode, reason, row
 from stock_pipeline_tests.lib.records import (
     VENDOR_BAR,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_pipeline.lib.decode import Decoded, Decoder
+from stock_pipeline.ingest.decode import Decoded, Decoder
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
 from stock_pipeline_tests.lib.records import VALID, records
 

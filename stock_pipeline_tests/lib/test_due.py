@@ -8,7 +8,7 @@ from datetime import date, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_pipeline.lib.batches import Decision, MadeFrom, Plan, TradeDateSpan
+from stock_pipeline.ingest.documents import Decision, MadeFrom, Plan, TradeDateSpan
 from stock_pipeline.lib.due import (
     BUILD_ORDER,
     Batch,

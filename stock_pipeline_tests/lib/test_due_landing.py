@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_pipeline.lib.batches import MadeFrom
+from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lib.due import BUILD_ORDER, Landing, Made, due, key_of
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 

@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from stock_pipeline.lib.batches import OffsetRange, Plan
-from stock_pipeline.lib.log_state import LogState, checkpoint_of, fold
+from stock_pipeline.ingest.documents import OffsetRange, Plan
+from stock_pipeline.ingest.log_state import LogState, checkpoint_of, fold
 
 NOW = datetime(2026, 11, 20, 15, 0)
 KNOWN = LogState(

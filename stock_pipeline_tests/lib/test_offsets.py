@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from stock_pipeline.lib.batches import OffsetRange, Plan
-from stock_pipeline.lib.log_state import LogState, fold
-from stock_pipeline.lib.offsets import (
+from stock_pipeline.ingest.documents import OffsetRange, Plan
+from stock_pipeline.ingest.log_state import LogState, fold
+from stock_pipeline.ingest.offsets import (
     PartitionOffsets,
     TopicChangedError,
     TopicOffsets,

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.lib.bars import bars_from_trades
-from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.lib.sessions import symbol_sessions
 from stock_pipeline.settings import load_settings
 from stock_pipeline.sources.sample_prices import sample_prices

@@ -6,10 +6,10 @@ from datetime import datetime
 
 import pytest
 
-from stock_pipeline.lib.batches import Commit, Decision, OffsetRange, PartitionCount, Plan
-from stock_pipeline.lib.log_state import LogState, checkpoint_of, fold
-from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets, Triggers, plan_next
-from stock_pipeline.lib.replays import ReplayError, outcome, replayed_offsets, requeue, supersede
+from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, PartitionCount, Plan
+from stock_pipeline.ingest.log_state import LogState, checkpoint_of, fold
+from stock_pipeline.ingest.offsets import PartitionOffsets, TopicOffsets, Triggers, plan_next
+from stock_pipeline.ingest.replays import ReplayError, outcome, replayed_offsets, requeue, supersede
 
 NOW = datetime(2026, 11, 21)
 TOPIC = TopicOffsets("id", {0: PartitionOffsets(0, 20, 20)})

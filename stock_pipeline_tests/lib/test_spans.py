@@ -6,8 +6,8 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_pipeline.lib.batches import TradeDateSpan
-from stock_pipeline.lib.spans import MAX_RANGES, event_time_span, merge_spans, trade_date_spans
+from stock_pipeline.ingest.documents import TradeDateSpan
+from stock_pipeline.ingest.spans import MAX_RANGES, event_time_span, merge_spans, trade_date_spans
 
 DAY = date(2026, 11, 20)
 FIRST = 1_796_000_000 // 60

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from stock_pipeline.lib import topic_health
-from stock_pipeline.lib.batches import OffsetRange, Plan
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets
-from stock_pipeline.lib.topic_health import Findings, first_unread, topic_problems
+from stock_pipeline.ingest import topic_health
+from stock_pipeline.ingest.documents import OffsetRange, Plan
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offsets import PartitionOffsets, TopicOffsets
+from stock_pipeline.ingest.topic_health import Findings, first_unread, topic_problems
 
 
 def plan(seq: int, start: int, end: int, **changes: object) -> Plan:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_pipeline.lib.batches import Commit, Decision, OffsetRange, PartitionCount, Plan
+from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, PartitionCount, Plan
 from stock_pipeline.lib.schemas import TRADES
 from stock_pipeline.lib.verify import Kind, LogChecker, counted, miscounts
 from stock_pipeline.lib.verify_rows import Tally, doubled, miscounted

@@ -10,12 +10,12 @@ from datetime import UTC, date, datetime, timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stock_pipeline.ingest.documents import FOOTER_KEY, Commit, Decision, OffsetRange, Plan
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.spans import trade_date_spans
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision, OffsetRange, Plan
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
-from stock_pipeline.lib.spans import trade_date_spans
-from stock_pipeline.resources.offset_log import OffsetLog
 
 NOW = datetime(2024, 6, 3, 12, 0)
 

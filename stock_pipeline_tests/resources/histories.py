@@ -9,14 +9,14 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from stock_pipeline.ingest.decide import ingest
+from stock_pipeline.ingest.decode import Decoder
+from stock_pipeline.ingest.documents import Decision, Plan
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.offsets import TopicChangedError, Triggers, adopt, plan_next
+from stock_pipeline.ingest.quarantine import QuarantineReader
+from stock_pipeline.ingest.replays import ReplayError, requeue, supersede
 from stock_pipeline.lake import layout
-from stock_pipeline.lib.batches import Decision, Plan
-from stock_pipeline.lib.decode import Decoder
-from stock_pipeline.lib.offsets import TopicChangedError, Triggers, adopt, plan_next
-from stock_pipeline.lib.replays import ReplayError, requeue, supersede
-from stock_pipeline.resources.ingest import ingest
-from stock_pipeline.resources.offset_log import OffsetLog
-from stock_pipeline.resources.quarantine import QuarantineReader
 from stock_pipeline_tests.resources.model import Crash, ModelLake, ModelReader, ModelTopic
 
 FEED = "model_feed"

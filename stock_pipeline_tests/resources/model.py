@@ -15,14 +15,14 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stock_pipeline.ingest.documents import FOOTER_KEY
+from stock_pipeline.ingest.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.kafka.control import OffsetOutOfRangeError, payload_digest
 from stock_pipeline.lake.store import (
     ObjectEntry,
     ObjectNotFoundError,
     PreconditionFailedError,
 )
-from stock_pipeline.lib.batches import FOOTER_KEY
-from stock_pipeline.lib.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.lib.schemas import RECORDS
 
 BASE_TIMESTAMP = 1_767_225_600_000  # 2026-01-01 00:00 UTC

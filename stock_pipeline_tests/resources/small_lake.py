@@ -8,10 +8,10 @@ import random
 
 import pyarrow as pa
 
+from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib import volatility
-from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.gold_reads import with_partition
 from stock_pipeline.lib.schemas import (

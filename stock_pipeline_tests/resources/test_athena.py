@@ -3,8 +3,8 @@ import time
 
 import pytest
 
+from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, GOLD_TABLES, VOLATILITY_DAILY_TABLE
 from stock_pipeline.resources.athena import AthenaError, AthenaRunner, AthenaTimeoutError

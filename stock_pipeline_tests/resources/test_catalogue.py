@@ -3,9 +3,9 @@ import datetime
 import pyarrow as pa
 import pytest
 
+from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import MadeFrom
 from stock_pipeline.lib.schemas import TRADES, VOLATILITY_DAILY_TABLE
 from stock_pipeline.resources.crawlers import CatalogueError
 from stock_pipeline.resources.glue import Catalogue

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import invariant
 
+from stock_pipeline.ingest.decide import read_decision
+from stock_pipeline.ingest.documents import Decision, Plan
+from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
-from stock_pipeline.lib.batches import Decision, Plan
-from stock_pipeline.resources.ingest import read_decision
-from stock_pipeline.resources.offset_log import OffsetLog
 from stock_pipeline_tests.resources.histories import FEED, LONG_VENUE, OffsetLogHistory
 
 

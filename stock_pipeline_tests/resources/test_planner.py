@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from stock_pipeline.resources.planner import Attempt, backoff_seconds, next_attempt
+from stock_pipeline.ingest.planner import Attempt, backoff_seconds, next_attempt
 
 NOW = datetime(2026, 11, 20, 15, 0)
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from stock_pipeline.ingest.documents import MadeFrom, OffsetRange
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import DamagedObjectError
-from stock_pipeline.lib.batches import MadeFrom, OffsetRange
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,

@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from stock_pipeline.defs.ingest.batch import run_batch
+from stock_pipeline.ingest.decode import DECODER_VERSION
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.offsets import adopt, plan_next
+from stock_pipeline.ingest.planner import Planner, triggers_of
+from stock_pipeline.ingest.replays import requeue, supersede
+from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake import layout
-from stock_pipeline.lib.decode import DECODER_VERSION
-from stock_pipeline.lib.offsets import adopt, plan_next
-from stock_pipeline.lib.replays import requeue, supersede
 from stock_pipeline.lib.verify import Kind
-from stock_pipeline.resources.offset_log import OffsetLog
-from stock_pipeline.resources.planner import Planner, triggers_of
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.resources.verified_lake import VerifiedLake, trade
 from stock_pipeline_tests.waiting import wait_for_transactions

@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from stock_pipeline.defs.ingest.batch import run_batch
+from stock_pipeline.ingest.documents import FOOTER_KEY, Commit, Decision
+from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision
 from stock_pipeline.lib.due import BUILD_ORDER
 from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.lib.verify import Report
 from stock_pipeline.resources.glue import Catalogue
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.tables import TableBuilder
 from stock_pipeline.resources.verify import Scope, verify

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.source import Context, Notice, Request, Source, StoppedError
 from stock_pipeline_tests.lib.records import records

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
 from stock_pipeline.sources.csv_replay import (
     ReplayError,

@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.lib.decode import Decoder
 from stock_pipeline.sources.price_path import PricePath
 from stock_pipeline.sources.registry import open_source
 from stock_pipeline.sources.simulator import Market, Simulator, stretches

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from stock_pipeline.lib.batches import OffsetRange
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.resources.planner import Planner
+from stock_pipeline.ingest.documents import OffsetRange
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.stack import trim
 from stock_pipeline.stack.trim import KEPT_RECORDS, Trimmer, deletable_below
 from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade

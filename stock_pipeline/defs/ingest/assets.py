@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.explained import explained
-from stock_pipeline.defs.ingest.batch import ingest_what_waits, run_batch
 from stock_pipeline.defs.kafka.assets import OWNERS, topic_key
 from stock_pipeline.defs.table_columns import DESCRIPTIONS
-from stock_pipeline.lib.losses import loss_sentences
-from stock_pipeline.lib.offsets import TopicChangedError
+from stock_pipeline.ingest.losses import loss_sentences
+from stock_pipeline.ingest.offsets import TopicChangedError
+from stock_pipeline.ingest.run import ingest_what_waits, run_batch
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.settings import FeedSettings, get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.resources.ingest import Ingested
+    from stock_pipeline.ingest.decide import Ingested
 
 #: Share of rejected offsets in a batch above which the quarantine check warns.
 REJECT_SHARE_TO_WARN = 0.05
@@ -138,7 +138,7 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
     def ingest_feed(
         context: dg.AssetExecutionContext, config: BatchConfig
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        from stock_pipeline.resources.planner import Planner
+        from stock_pipeline.ingest.planner import Planner
 
         with explained("a batch without decision stays planned and is asked for again by itself"):
             planner = Planner(get_settings())
@@ -173,7 +173,7 @@ def _report(
     results: list[tuple["Ingested", float]],
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
-    from stock_pipeline.lib.replays import outcome
+    from stock_pipeline.ingest.replays import outcome
 
     commits = [done.commit for done, _ in results]
     for done, _ in results:

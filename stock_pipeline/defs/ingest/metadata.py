@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.lib.losses import loss_sentences
+from stock_pipeline.ingest.losses import loss_sentences
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from stock_pipeline.resources.ingest import Ingested
+    from stock_pipeline.ingest.decide import Ingested
 
 
 def bronze_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:

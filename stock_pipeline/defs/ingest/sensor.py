@@ -15,9 +15,9 @@ from stock_pipeline.defs.kafka.events import topic_events
 from stock_pipeline.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.lib.batches import Plan
-    from stock_pipeline.resources.planner import Attempt, Planner
-    from stock_pipeline.resources.topic_watch import TopicWatch
+    from stock_pipeline.ingest.documents import Plan
+    from stock_pipeline.ingest.planner import Attempt, Planner
+    from stock_pipeline.ingest.topic_watch import TopicWatch
 
 FEED_TAG, SEQ_TAG, ATTEMPT_TAG = (
     "stock_pipeline/feed",
@@ -49,7 +49,7 @@ ingest_jobs = {
 @cache
 def _planner() -> Planner:
     """The planner of this code server process: its connections and log caches live on."""
-    from stock_pipeline.resources.planner import Planner
+    from stock_pipeline.ingest.planner import Planner
 
     return Planner(get_settings())
 
@@ -57,7 +57,7 @@ def _planner() -> Planner:
 @cache
 def _watch() -> TopicWatch:
     """What knows the topics' retention, on the planner's connection."""
-    from stock_pipeline.resources.topic_watch import TopicWatch
+    from stock_pipeline.ingest.topic_watch import TopicWatch
 
     return TopicWatch(_planner().kafka)
 
@@ -170,7 +170,7 @@ class BatchRuns:
 
 
 def _attempt(record: dg.RunRecord) -> Attempt:
-    from stock_pipeline.resources.planner import Attempt
+    from stock_pipeline.ingest.planner import Attempt
 
     now, run = time.time(), record.dagster_run
     created = record.create_timestamp.timestamp()

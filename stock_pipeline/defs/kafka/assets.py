@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from stock_pipeline.lib.topic_health import PROMISES
+from stock_pipeline.ingest.topic_health import PROMISES
 from stock_pipeline.settings import FeedSettings, get_settings
 
 OWNERS = ["team:market-data"]
@@ -62,8 +62,8 @@ def topics_can_be_read() -> Iterator[dg.AssetCheckResult]:
     """Poll every topic, look at the last records that were read, and compare with the log."""
     from stock_pipeline.defs.explained import explained
     from stock_pipeline.defs.kafka.health import check_results
-    from stock_pipeline.resources.planner import Planner
-    from stock_pipeline.resources.topic_watch import TopicWatch
+    from stock_pipeline.ingest.planner import Planner
+    from stock_pipeline.ingest.topic_watch import TopicWatch
 
     planner = Planner(get_settings())
     with explained("nothing was checked"):

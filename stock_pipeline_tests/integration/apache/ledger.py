@@ -8,12 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from stock_pipeline.defs.ingest.batch import run_batch
+from stock_pipeline.ingest.documents import Decision
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import Decision
-from stock_pipeline.resources.offset_log import OffsetLog
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.integration.test_ingest import trade
 

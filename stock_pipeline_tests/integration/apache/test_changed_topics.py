@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_pipeline.commands.feed import feed as feed_command
+from stock_pipeline.ingest.offsets import TopicChangedError
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.kafka.reader import RangeReader
-from stock_pipeline.lib.offsets import TopicChangedError
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.integration.apache.ledger import ledger
 from stock_pipeline_tests.integration.apache.test_records import (

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import KafkaUnavailableError
-from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline_tests.apache_kafka import Cluster, alter_topic, require_apache
 from stock_pipeline_tests.integration.apache.ledger import Load, ingest_until, ledger
 from stock_pipeline_tests.integration.apache.test_records import decide, plan_one

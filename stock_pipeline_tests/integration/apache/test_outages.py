@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.resources.diagnosis_kafka import kafka_findings
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline.stack.apache import advertises_itself
 from stock_pipeline.stack.ports import LOOPBACK, free_port
@@ -123,7 +123,7 @@ def test_a_hung_transaction_is_shown_and_read_when_it_ends(
     from confluent_kafka import Producer
 
     from stock_pipeline.defs.kafka import health
-    from stock_pipeline.lib import topic_health
+    from stock_pipeline.ingest import topic_health
 
     monkeypatch.setattr(topic_health, "HUNG_OFFSETS", 1_000)
     settings = settings_for(ONE_PARTITION)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stock_pipeline.resources.planner import Planner
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.apache_kafka import alter_topic
 from stock_pipeline_tests.integration.apache.ledger import ledger
@@ -265,6 +265,6 @@ def plan_one(planner: Planner, topic: str) -> Any:
 
 
 def decide(planner: Planner, request: Any) -> Any:
-    from stock_pipeline.defs.ingest.batch import run_batch
+    from stock_pipeline.ingest.run import run_batch
 
     return run_batch(planner, "trades", request.plan, request.attempt, "run")[0]

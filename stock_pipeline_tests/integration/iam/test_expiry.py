@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stock_pipeline.aws.session import aws_client, credentials_of
+from stock_pipeline.ingest.documents import FOOTER_KEY
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import FOOTER_KEY
 from stock_pipeline_tests.faults.fault_kinds import answer
 from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade

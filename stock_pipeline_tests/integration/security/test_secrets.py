@@ -16,9 +16,9 @@ import pytest
 
 from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.defs.ingest.assets import ingest_assets
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.kafka.publisher import Publisher
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.integration.security.conftest import Configure
 from stock_pipeline_tests.integration.security.secure_broker import (

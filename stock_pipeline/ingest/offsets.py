@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from stock_pipeline.lib.batches import OffsetRange, Plan
-from stock_pipeline.lib.log_state import LogState
+from stock_pipeline.ingest.documents import OffsetRange, Plan
+from stock_pipeline.ingest.log_state import LogState
 
 #: Assumed until a batch was decided: small enough that the first batch of large documents fits.
 DEFAULT_BYTES_PER_RECORD = 1024.0

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic, lost
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets, check_topic, lost
 
 SAME_TOPIC = "is_the_topic_that_was_read"
 TIME_LEFT = "retention_leaves_time"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import closing
 from datetime import UTC, datetime
 
+from stock_pipeline.ingest.decide import check_anchors
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets, check_topic
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import RangeReader
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
-from stock_pipeline.resources.ingest import check_anchors
-from stock_pipeline.resources.planner import Planner
 from stock_pipeline.settings import KafkaSettings
 
 

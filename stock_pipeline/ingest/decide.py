@@ -16,15 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stock_pipeline.ingest.batch_files import BatchFiles, OffsetPoll, Reader, RecordDigest
+from stock_pipeline.ingest.decode import Decoder
+from stock_pipeline.ingest.documents import FOOTER_KEY, Commit, Decision, OffsetRange, Plan
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.kafka.control import OffsetOutOfRangeError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import PreconditionFailedError
-from stock_pipeline.lib.batches import FOOTER_KEY, Commit, Decision, OffsetRange, Plan
-from stock_pipeline.lib.decode import Decoder
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets, check_topic
-from stock_pipeline.resources.batch_files import BatchFiles, OffsetPoll, Reader, RecordDigest
-from stock_pipeline.resources.offset_log import OffsetLog
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from stock_pipeline.lib.batches import Anchor, Checkpoint, Commit, Plan, Replay
+from stock_pipeline.ingest.documents import Anchor, Checkpoint, Commit, Plan, Replay
 
 
 @dataclass(frozen=True)

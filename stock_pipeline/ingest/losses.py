@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from stock_pipeline.lib.batches import Commit
+from stock_pipeline.ingest.documents import Commit
 
 #: A loss keeps its topic's check red for so long; its commit tells of it for ever.
 LOSS_SHOWN = timedelta(days=1)

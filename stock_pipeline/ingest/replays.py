@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from stock_pipeline.lib.batches import Decision, OffsetRange, Plan, Replay
+from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan, Replay
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offsets import TopicOffsets, recreated
 from stock_pipeline.lib.intervals import with_numbers
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.offsets import TopicOffsets, recreated
 
 
 class ReplayError(Exception):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.batches import TradeDateSpan
+from stock_pipeline.ingest.documents import TradeDateSpan
 from stock_pipeline.lib.intervals import merged
 
 #: More ranges of a date than this are joined across their narrowest gaps.

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stock_pipeline.kafka.control import OffsetOutOfRangeError, payload_digest
-from stock_pipeline.lib.batches import (
+from stock_pipeline.ingest.decode import DECODER_VERSION, Decoded, Decoder
+from stock_pipeline.ingest.documents import (
     FOOTER_KEY,
     Anchor,
     Decision,
@@ -24,10 +24,10 @@ from stock_pipeline.lib.batches import (
     Plan,
     TradeDateSpan,
 )
-from stock_pipeline.lib.decode import DECODER_VERSION, Decoded, Decoder
-from stock_pipeline.lib.offsets import TopicChangedError, TopicOffsets
+from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets
+from stock_pipeline.ingest.spans import event_time_span, merge_spans, trade_date_spans
+from stock_pipeline.kafka.control import OffsetOutOfRangeError, payload_digest
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
-from stock_pipeline.lib.spans import event_time_span, merge_spans, trade_date_spans
 
 if TYPE_CHECKING:
     import numpy as np

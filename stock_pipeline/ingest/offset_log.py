@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from stock_pipeline.ingest.documents import Checkpoint, Commit, Document, Plan
+from stock_pipeline.ingest.log_state import LogState, checkpoint_of, fold
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
-from stock_pipeline.lib.batches import Checkpoint, Commit, Document, Plan
-from stock_pipeline.lib.log_state import LogState, checkpoint_of, fold
 
 logger = logging.getLogger(__name__)
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from stock_pipeline.kafka.control import KafkaControl, PolledTopics
-from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import OffsetRange, Plan
-from stock_pipeline.lib.decode import DECODER_VERSION
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.offsets import (
+from stock_pipeline.ingest.decode import DECODER_VERSION
+from stock_pipeline.ingest.documents import OffsetRange, Plan
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.offsets import (
     TopicChangedError,
     TopicOffsets,
     Triggers,
@@ -23,7 +22,8 @@ from stock_pipeline.lib.offsets import (
     lost,
     plan_next,
 )
-from stock_pipeline.resources.offset_log import OffsetLog
+from stock_pipeline.kafka.control import KafkaControl, PolledTopics
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import FeedSettings, Settings
 
 logger = logging.getLogger(__name__)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 if TYPE_CHECKING:
-    from stock_pipeline.lib.batches import Plan
-    from stock_pipeline.lib.offsets import TopicOffsets
-    from stock_pipeline.resources.batch_files import Reader
-    from stock_pipeline.resources.ingest import Ingested
-    from stock_pipeline.resources.offset_log import OffsetLog
-    from stock_pipeline.resources.planner import Planner
+    from stock_pipeline.ingest.batch_files import Reader
+    from stock_pipeline.ingest.decide import Ingested
+    from stock_pipeline.ingest.documents import Plan
+    from stock_pipeline.ingest.offset_log import OffsetLog
+    from stock_pipeline.ingest.offsets import TopicOffsets
+    from stock_pipeline.ingest.planner import Planner
 
 
 def run_batch(
@@ -36,10 +36,10 @@ def run_batch(
         DiskFullError: No room for the temporary files; nothing was decided.
         dg.Failure: The rejects that were to come back are gone from quarantine.
     """
+    from stock_pipeline.ingest.decide import ingest
+    from stock_pipeline.ingest.decode import Decoder
     from stock_pipeline.kafka.control import KafkaUnavailableError
-    from stock_pipeline.lib.decode import Decoder
     from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
-    from stock_pipeline.resources.ingest import ingest
     from stock_pipeline.resources.table_sql import calendar_rules
 
     feed = planner.settings.feeds[name]
@@ -81,8 +81,8 @@ def run_batch(
 @contextmanager
 def _reader(planner: Planner, log: OffsetLog, plan: Plan) -> Iterator[Reader]:
     """Kafka, or for rejects that come back the quarantine object of their batch."""
+    from stock_pipeline.ingest.quarantine import QuarantineReader
     from stock_pipeline.kafka.control import RangeReader
-    from stock_pipeline.resources.quarantine import QuarantineReader
 
     if plan.offsets is not None:
         old = log.commit_of(plan.replay_of[0])

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stock_pipeline.ingest.documents import Decision, OffsetRange
+from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.replays import replayed_offsets
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.batches import Decision, OffsetRange
-from stock_pipeline.lib.log_state import LogState
-from stock_pipeline.lib.replays import replayed_offsets
 from stock_pipeline.lib.schemas import QUARANTINE, RECORDS
-from stock_pipeline.resources.offset_log import OffsetLog
 
 #: Rejects in one chunk: they may be as large as the largest message that a topic takes.
 CHUNK_RECORDS = 1_000
