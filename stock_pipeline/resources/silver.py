@@ -10,10 +10,12 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.history import bars as history
+from stock_pipeline.history.store import BAR_FORMATS, LandedReader, is_landed
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-from stock_pipeline.lib import bars, history
+from stock_pipeline.lib import bars
 from stock_pipeline.lib.checks import Violation
 from stock_pipeline.lib.due import Want
 from stock_pipeline.lib.intervals import Interval, covers, merged, overlap
@@ -26,7 +28,6 @@ from stock_pipeline.lib.schemas import (
 from stock_pipeline.lib.sessions import ALWAYS_OPEN, DEFAULT_CALENDAR, calendar_of, symbol_sessions
 from stock_pipeline.resources.bronze_reader import BronzeReader
 from stock_pipeline.resources.index_store import Input
-from stock_pipeline.resources.landing import BAR_FORMATS, LandedReader, is_landed
 from stock_pipeline.resources.removed_feeds import RemovedFeeds
 from stock_pipeline.resources.table_sql import calendar_rules
 from stock_pipeline.settings import Settings

@@ -12,6 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from stock_pipeline.history import bars as history
+from stock_pipeline.history.store import LandedDamagedError, read_landed
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
@@ -21,12 +23,10 @@ from stock_pipeline.lake.store import (
     ObjectEntry,
     ObjectNotFoundError,
 )
-from stock_pipeline.lib import history
 from stock_pipeline.lib.due import Batch, Landing, Made, Want, due, state_year, want_all, want_gold
 from stock_pipeline.lib.intervals import Interval, Numbers
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
 from stock_pipeline.resources.index_store import IndexStore, Input
-from stock_pipeline.resources.landing import LandedDamagedError, read_landed
 from stock_pipeline.resources.table_sql import table_definitions
 from stock_pipeline.settings import Settings
 

@@ -8,10 +8,10 @@ from datetime import date
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.history import bars as history
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-from stock_pipeline.lib import history
 from stock_pipeline.lib.verify import Check, Finding, Kind, counted
 from stock_pipeline.resources.verify_feed import Progress
 from stock_pipeline.resources.verify_objects import body, listing

@@ -13,11 +13,11 @@ import dagster as dg
 import pytest
 from botocore.exceptions import ClientError
 
+from stock_pipeline.history.store import keep
 from stock_pipeline.lake.layout import LANDING_MARK, Landed, landing_key
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, VOLATILITY_DAILY_TABLE
-from stock_pipeline.resources.landing import keep
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, VendorServer, vendor
 
 SYMBOLS = ("AAA", "BBB", "BRK.B")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stock_pipeline.history import bars as history
 from stock_pipeline.lake.layout import Landed, landed_of_key, landing_key
-from stock_pipeline.lib import history
 from stock_pipeline.lib.schemas import BARS
 from stock_pipeline_tests.fuzz.names import ACCEPTED
 

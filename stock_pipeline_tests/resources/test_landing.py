@@ -9,17 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.ingest.documents import MadeFrom, Plan
-from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.lake.layout import LANDING_PREFIX, Landed, commit_key
-from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib import history
-from stock_pipeline.lib.crawl import CrawlOptions, group
-from stock_pipeline.lib.due import key_of
-from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
-from stock_pipeline.resources import table_index
-from stock_pipeline.resources.crawlers import TABLE_LEVEL, crawler_definitions
-from stock_pipeline.resources.landing import (
+from stock_pipeline.history import bars as history
+from stock_pipeline.history.store import (
     Kept,
     LandedDamagedError,
     keep,
@@ -27,6 +18,15 @@ from stock_pipeline.resources.landing import (
     read_landed,
     tell_changed,
 )
+from stock_pipeline.ingest.documents import MadeFrom, Plan
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.lake.layout import LANDING_PREFIX, Landed, commit_key
+from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.crawl import CrawlOptions, group
+from stock_pipeline.lib.due import key_of
+from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
+from stock_pipeline.resources import table_index
+from stock_pipeline.resources.crawlers import TABLE_LEVEL, crawler_definitions
 from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.tables import TableBuilder, parquet
 from stock_pipeline.resources.verify import Scope, verify

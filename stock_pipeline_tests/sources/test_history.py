@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from stock_pipeline.history import bars as history
+from stock_pipeline.history.fetch import Fetched, History
 from stock_pipeline.lake.layout import Landed
-from stock_pipeline.lib import history
 from stock_pipeline.settings import Settings, load_settings
-from stock_pipeline.sources.history import Fetched, History
 from stock_pipeline.sources.source import BadSymbolError, Notice, PremiumError, UsageError
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, vendor
 from stock_pipeline_tests.sources.yahoo_server import (

@@ -13,12 +13,9 @@ import dagster as dg
 
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.defs.preview import preview
-from stock_pipeline.lake.layout import Landed
-from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib import history as kept_history
-from stock_pipeline.lib.plain_text import markdown
-from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
-from stock_pipeline.resources.landing import (
+from stock_pipeline.history import bars as kept_history
+from stock_pipeline.history.fetch import Fetched, History
+from stock_pipeline.history.store import (
     Kept,
     LandedDamagedError,
     LandingContendedError,
@@ -26,9 +23,12 @@ from stock_pipeline.resources.landing import (
     live_incarnation,
     tell_changed,
 )
+from stock_pipeline.lake.layout import Landed
+from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.plain_text import markdown
+from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
 from stock_pipeline.resources.table_sql import calendar_rules
 from stock_pipeline.settings import Settings, get_settings
-from stock_pipeline.sources.history import Fetched, History
 from stock_pipeline.sources.source import (
     BadSymbolError,
     Notice,

@@ -11,11 +11,11 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.history import bars as history
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
-from stock_pipeline.lib import history
 from stock_pipeline.settings import Settings
 
 #: How often an object is merged again because another run was first.
