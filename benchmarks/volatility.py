@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from benchmarks.figures import figure, median_of_three, tell
 from stock_pipeline.lib.schemas import SILVER_BARS_DAILY
-from stock_pipeline.lib.volatility import volatility_daily
+from stock_pipeline.tables.volatility import volatility_daily
 
 BUDGET_SECONDS = 3
 SYMBOLS = 5_000

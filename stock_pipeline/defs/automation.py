@@ -18,7 +18,7 @@ from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.resources.table_index import TableIndex
+    from stock_pipeline.tables.index import TableIndex
 
 REFRESH_KEY = dg.AssetKey(["refresh"])
 REFRESH_TAG = "stock_pipeline/refresh"
@@ -95,7 +95,7 @@ def seconds_to_wait(instance: dg.DagsterInstance, now: float) -> float:
 def _index() -> "TableIndex":
     """The index of this code server process."""
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.table_index import TableIndex
+    from stock_pipeline.tables.index import TableIndex
 
     settings = get_settings()
     return TableIndex(settings, Lake(settings.aws), settings.home / "table_index.sqlite")
@@ -119,8 +119,8 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """Make what is due, inputs first; one failing partition does not stop the others."""
     from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.table_index import TableIndex
-    from stock_pipeline.resources.tables import TableBuilder
+    from stock_pipeline.tables.index import TableIndex
+    from stock_pipeline.tables.publish import TableBuilder
 
     settings = get_settings()
     lake = Lake(settings.aws)

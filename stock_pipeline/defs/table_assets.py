@@ -133,7 +133,7 @@ def column_schema(table: TableSpec) -> dg.TableSchema:
 
 def _make(context: dg.AssetExecutionContext, table: TableSpec) -> Iterator[Any]:
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.tables import TableBuilder
+    from stock_pipeline.tables.publish import TableBuilder
 
     settings = get_settings()
     builder = TableBuilder(settings, Lake(settings.aws), context.run.run_id)

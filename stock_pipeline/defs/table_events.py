@@ -15,7 +15,7 @@ from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, Ta
 from stock_pipeline.settings import Settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.resources.tables import Built
+    from stock_pipeline.tables.publish import Built
 
 logger = logging.getLogger(__name__)
 
@@ -142,7 +142,7 @@ def _worst(row: dict[str, Any]) -> str:
 
 def _sessions_complete(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
     from stock_pipeline.lib.completeness import lunch_breaks, missing_sessions, thin_sessions
-    from stock_pipeline.resources.table_sql import calendar_rules, source_calendars
+    from stock_pipeline.tables.definitions import calendar_rules, source_calendars
 
     now = datetime.now(UTC).replace(tzinfo=None)
     rules, defaults = calendar_rules(settings), source_calendars(settings)

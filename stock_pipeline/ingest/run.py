@@ -40,7 +40,7 @@ def run_batch(
     from stock_pipeline.ingest.decode import Decoder
     from stock_pipeline.kafka.control import KafkaUnavailableError
     from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
-    from stock_pipeline.resources.table_sql import calendar_rules
+    from stock_pipeline.tables.definitions import calendar_rules
 
     feed = planner.settings.feeds[name]
     started = time.perf_counter()

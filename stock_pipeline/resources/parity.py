@@ -13,17 +13,17 @@ from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.catalog_diff import glue_name
-from stock_pipeline.lib.checks import Violation, violations
-from stock_pipeline.lib.due import Made, is_due, key_of, want_gold
-from stock_pipeline.lib.gold_reads import READS, Read, keys_read, with_partition
-from stock_pipeline.lib.gold_sql import gold_sql
 from stock_pipeline.lib.parity import Parity, compare
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.sql_files import run
 from stock_pipeline.resources.athena import AthenaRunner, QueryResult
 from stock_pipeline.resources.lake_tables import lake_tables, partitions_of
-from stock_pipeline.resources.table_sql import table_definitions
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables.checks import Violation, violations
+from stock_pipeline.tables.definitions import table_definitions
+from stock_pipeline.tables.due import Made, is_due, key_of, want_gold
+from stock_pipeline.tables.gold_sql import gold_sql
+from stock_pipeline.tables.reads import READS, Read, keys_read, with_partition
 
 #: Partitions that are compared when nothing else is asked for.
 NEWEST = 2

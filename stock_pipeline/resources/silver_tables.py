@@ -7,9 +7,6 @@ from datetime import date
 
 import pyarrow as pa
 
-from stock_pipeline.lib.bars import merge_latest
-from stock_pipeline.lib.due import Want
-from stock_pipeline.lib.news import silver_actions, silver_news
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -17,8 +14,11 @@ from stock_pipeline.lib.schemas import (
     NEWS_TABLE,
     TableSpec,
 )
-from stock_pipeline.resources.index_store import Input
-from stock_pipeline.resources.silver import Current, Draft, SilverMaker
+from stock_pipeline.tables.bars import merge_latest
+from stock_pipeline.tables.due import Want
+from stock_pipeline.tables.index_store import Input
+from stock_pipeline.tables.news import silver_actions, silver_news
+from stock_pipeline.tables.silver import Current, Draft, SilverMaker
 
 #: Rows read at once: vendors send a whole document again, so a year has many times its articles.
 PIECE_ROWS = 200_000

@@ -13,7 +13,6 @@ from stock_pipeline.ingest.offsets import TopicOffsets
 from stock_pipeline.kafka.control import KafkaControl, KafkaUnavailableError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.due import BUILD_ORDER, YEARS_READ
 from stock_pipeline.lib.intervals import Interval, covers
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -26,7 +25,6 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_INTRADAY_TABLE,
 )
 from stock_pipeline.lib.verify import Finding, Kind, Report
-from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.verify_catalogue import AthenaVerifier, CatalogueVerifier
 from stock_pipeline.resources.verify_feed import FeedVerifier, Progress
 from stock_pipeline.resources.verify_landing import partitions_landed, verify_landing
@@ -34,6 +32,8 @@ from stock_pipeline.resources.verify_objects import listing
 from stock_pipeline.resources.verify_strangers import strangers_of_lake, strangers_of_tables
 from stock_pipeline.resources.verify_tables import TableVerifier
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables.due import BUILD_ORDER, YEARS_READ
+from stock_pipeline.tables.index import TableIndex
 
 
 @dataclass(frozen=True)

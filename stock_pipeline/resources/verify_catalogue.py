@@ -8,7 +8,6 @@ from dataclasses import replace
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.catalog_diff import differences, glue_name
-from stock_pipeline.lib.gold_reads import READS
 from stock_pipeline.lib.schemas import GOLD_TABLES, TableSpec
 from stock_pipeline.lib.verify import Check, Finding, Kind, counted
 from stock_pipeline.resources.athena import AthenaError, AthenaRunner
@@ -18,6 +17,7 @@ from stock_pipeline.resources.parity import GoldParity
 from stock_pipeline.resources.verify_feed import Progress
 from stock_pipeline.resources.verify_objects import listing
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables.reads import READS
 
 #: Gold partitions of a table, the newest in scope, that Athena is asked for: it bills each query.
 ATHENA_PARTITIONS = 2

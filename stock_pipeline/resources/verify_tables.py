@@ -15,21 +15,21 @@ from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import UNREADABLE, DamagedObjectError, Lake, ObjectNotFoundError
-from stock_pipeline.lib.due import Made, Want, is_due, key_of
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.parity import RELATIVE_TOLERANCE, compare
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.verify import Check, Finding, Kind, counted
-from stock_pipeline.resources.bronze_reader import BronzeReader
-from stock_pipeline.resources.gold import GoldMaker
-from stock_pipeline.resources.index_store import Input
-from stock_pipeline.resources.removed_feeds import RemovedFeeds
-from stock_pipeline.resources.silver import Draft
 from stock_pipeline.resources.silver_tables import SilverTables
-from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.resources.verify_feed import Progress
 from stock_pipeline.resources.verify_objects import listing, utc_now
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables.bronze_reader import BronzeReader
+from stock_pipeline.tables.due import Made, Want, is_due, key_of
+from stock_pipeline.tables.gold import GoldMaker
+from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.tables.index_store import Input
+from stock_pipeline.tables.removed_feeds import RemovedFeeds
+from stock_pipeline.tables.silver import Draft
 
 #: How often a partition is looked at again because it was replaced meanwhile.
 MOST_TRIES = 3

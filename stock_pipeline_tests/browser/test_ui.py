@@ -25,9 +25,9 @@ import pytest
 
 from stock_pipeline.lake.layout import LANDING_MARK
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.resources.table_index import TableIndex
 from stock_pipeline.settings import Settings, load_settings, project_root
 from stock_pipeline.stack.ports import free_port
+from stock_pipeline.tables.index import TableIndex
 from stock_pipeline_tests.browser.yahoo_history import yahoo_of_days
 from stock_pipeline_tests.sources.vendor_server import VendorServer
 from stock_pipeline_tests.waiting import wait_until

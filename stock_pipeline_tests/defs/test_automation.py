@@ -10,8 +10,8 @@ import pytest
 from dagster._serdes import serialize_value
 
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE
+from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.resources.decided import daily, decide, trade
 
 T0 = datetime(2024, 6, 3, 10, 0)

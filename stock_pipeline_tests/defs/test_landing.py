@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from stock_pipeline.history.store import keep
 from stock_pipeline.lake.layout import LANDING_MARK, Landed, landing_key
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, VOLATILITY_DAILY_TABLE
+from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, VendorServer, vendor
 
 SYMBOLS = ("AAA", "BBB", "BRK.B")
@@ -146,8 +146,8 @@ def etags(prefixes=("landing/", "silver/", "gold/")) -> dict[str, str]:
 
 
 def due() -> list[Any]:
-    from stock_pipeline.resources.table_index import TableIndex
     from stock_pipeline.settings import get_settings
+    from stock_pipeline.tables.index import TableIndex
 
     settings = get_settings()
     index = TableIndex(settings, the_lake(), settings.home / "table_index.sqlite")

@@ -10,13 +10,13 @@ import pytest
 
 from stock_pipeline.defs.quality.evaluations import MOST_FINDINGS, quality_evaluations
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
     VOLATILITY_DAILY_TABLE,
 )
 from stock_pipeline.settings import load_settings
+from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.lib.quality_bars import DAY, intraday, walk
 from stock_pipeline_tests.resources.decided import daily, decide
 

@@ -8,8 +8,8 @@ import dagster as dg
 import pytest
 
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE
+from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.resources.decided import daily, decide
 
 FEEDS = {"daily": {"format": "index_daily", "source": "index_daily", "calendar": "24/7"}}

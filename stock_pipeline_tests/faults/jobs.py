@@ -37,9 +37,9 @@ from stock_pipeline.resources.athena import AthenaRunner
 from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.parity import GoldParity
 from stock_pipeline.resources.query import query
-from stock_pipeline.resources.table_index import TableIndex
-from stock_pipeline.resources.tables import TableBuilder
 from stock_pipeline.settings import AwsSettings, Settings, get_settings
+from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.tables.publish import TableBuilder
 
 #: The steps in the order in which records pass them.
 STAGES = ("plan", "ingest", "refresh", "catalogue", "parity")

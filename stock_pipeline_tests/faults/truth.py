@@ -12,9 +12,9 @@ from stock_pipeline.ingest.decide import read_decision
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.due import BUILD_ORDER
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_bucket
+from stock_pipeline.tables.due import BUILD_ORDER
 from stock_pipeline_tests.faults.jobs import Job
 from stock_pipeline_tests.faults.tally import TALLY
 

@@ -22,12 +22,12 @@ from stock_pipeline.defs.ingest.metadata import markdown_table
 from stock_pipeline.defs.preview import chart, preview
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.lake import layout
-from stock_pipeline.lib.bars import bars_from_trades, roll_up
-from stock_pipeline.lib.gold_sql import gold_sql
 from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.lib.sql_files import text_literal
-from stock_pipeline.lib.volatility import daily_average_price, volatility_daily
-from stock_pipeline.lib.volatility import volatility_intraday as intraday_volatility
+from stock_pipeline.tables.bars import bars_from_trades, roll_up
+from stock_pipeline.tables.gold_sql import gold_sql
+from stock_pipeline.tables.volatility import daily_average_price, volatility_daily
+from stock_pipeline.tables.volatility import volatility_intraday as intraday_volatility
 from stock_pipeline_tests.fuzz.names import ACCEPTED, REJECTED
 from stock_pipeline_tests.lib.bar_tables import DAY, at, daily, sessions, trades
 from stock_pipeline_tests.lib.records import BAR, INDEX_ROW, TRADE, as_json, records

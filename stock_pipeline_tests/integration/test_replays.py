@@ -16,8 +16,8 @@ from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE
 from stock_pipeline.resources.query import query
-from stock_pipeline.resources.table_index import TableIndex
-from stock_pipeline.resources.tables import TableBuilder
+from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.tables.publish import TableBuilder
 from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
 
 pytestmark = pytest.mark.integration

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from stock_pipeline.lib.gold_reads import YEARS_BEFORE
-from stock_pipeline.lib.volatility import volatility_daily
+from stock_pipeline.tables.reads import YEARS_BEFORE
+from stock_pipeline.tables.volatility import volatility_daily
 from stock_pipeline_tests.lib.bar_tables import daily
 
 WINDOWS = (5, 20, 21, 30, 60, 250)

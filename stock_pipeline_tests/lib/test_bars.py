@@ -3,13 +3,13 @@ from datetime import date, timedelta
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.lib import bars, checks
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
     SILVER_BARS_DAILY,
     SILVER_BARS_INTRADAY,
 )
+from stock_pipeline.tables import bars, checks
 from stock_pipeline_tests.lib.bar_tables import (
     CLOSE,
     DAY,

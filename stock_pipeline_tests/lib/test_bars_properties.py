@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_pipeline.lib import bars
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE
+from stock_pipeline.tables import bars
 from stock_pipeline_tests.lib.bar_tables import (
     OPEN,
     epoch_minute,

@@ -4,7 +4,6 @@ import pyarrow as pa
 import pytest
 
 from stock_pipeline.lib import schemas
-from stock_pipeline.lib.checks import MOST_ROWS, violations
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -14,6 +13,7 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
+from stock_pipeline.tables.checks import MOST_ROWS, violations
 from stock_pipeline_tests.lib.bar_tables import CLOSE, DAY, OPEN, at, daily, intraday
 
 BAR = {"open": 10.0, "high": 12.0, "low": 9.0, "close": 11.0}

@@ -6,9 +6,9 @@ from datetime import date, datetime
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.lib.news import silver_actions
 from stock_pipeline.lib.schemas import CORPORATE_ACTIONS, SILVER_CORPORATE_ACTIONS
-from stock_pipeline.lib.volatility import volatility_daily
+from stock_pipeline.tables.news import silver_actions
+from stock_pipeline.tables.volatility import volatility_daily
 from stock_pipeline_tests.lib.bar_tables import daily
 from stock_pipeline_tests.lib.test_volatility_daily import series
 

@@ -2,10 +2,10 @@ from datetime import date
 
 import pytest
 
-from stock_pipeline.lib.bars import roll_up
-from stock_pipeline.lib.checks import violations
 from stock_pipeline.lib.schemas import DAILY_AVERAGE_PRICE_TABLE, GOLD_DAILY_AVERAGE_PRICE
-from stock_pipeline.lib.volatility import daily_average_price
+from stock_pipeline.tables.bars import roll_up
+from stock_pipeline.tables.checks import violations
+from stock_pipeline.tables.volatility import daily_average_price
 from stock_pipeline_tests.lib.bar_tables import DAY, at, daily, intraday
 
 VENDOR = {"source": "v", "close": 10.0}

@@ -9,18 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_pipeline.ingest.documents import Decision, MadeFrom, Plan, TradeDateSpan
-from stock_pipeline.lib.due import (
-    BUILD_ORDER,
-    Batch,
-    Made,
-    Touch,
-    Want,
-    batch_of,
-    due,
-    is_due,
-    key_of,
-    touches_of,
-)
 from stock_pipeline.lib.intervals import Numbers, covers, merged, overlap, with_numbers
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -31,6 +19,18 @@ from stock_pipeline.lib.schemas import (
     SENTIMENT_DAILY_TABLE,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
+)
+from stock_pipeline.tables.due import (
+    BUILD_ORDER,
+    Batch,
+    Made,
+    Touch,
+    Want,
+    batch_of,
+    due,
+    is_due,
+    key_of,
+    touches_of,
 )
 
 DEFINITIONS = {table.name: "d1" for table in BUILD_ORDER}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_pipeline.ingest.documents import MadeFrom
-from stock_pipeline.lib.due import BUILD_ORDER, Landing, Made, due, key_of
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
+from stock_pipeline.tables.due import BUILD_ORDER, Landing, Made, due, key_of
 
 DEFINITIONS = {table.name: "d1" for table in BUILD_ORDER}
 PLACES = [

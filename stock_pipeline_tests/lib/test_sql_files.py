@@ -7,8 +7,6 @@ import sqlglot
 import trino_sql_validator
 
 from stock_pipeline.lib import sql_files
-from stock_pipeline.lib.gold_reads import with_partition
-from stock_pipeline.lib.gold_sql import gold_sql, sql_definition
 from stock_pipeline.lib.schemas import (
     CORPORATE_ACTIONS,
     CORPORATE_ACTIONS_TABLE,
@@ -19,6 +17,8 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
+from stock_pipeline.tables.gold_sql import gold_sql, sql_definition
+from stock_pipeline.tables.reads import with_partition
 from stock_pipeline_tests.lib.bar_tables import daily, feed_daily, intraday, sessions, trades
 from stock_pipeline_tests.lib.bar_tables import vendor_bars as vendor
 

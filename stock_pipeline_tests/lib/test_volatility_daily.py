@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stock_pipeline.lib.checks import violations
 from stock_pipeline.lib.schemas import GOLD_VOLATILITY_DAILY, VOLATILITY_DAILY_TABLE
-from stock_pipeline.lib.volatility import volatility_daily
+from stock_pipeline.tables.checks import violations
+from stock_pipeline.tables.volatility import volatility_daily
 from stock_pipeline_tests.lib.bar_tables import daily, rows_of
 
 ESTIMATORS = ("close_to_close", "parkinson", "garman_klass", "rogers_satchell", "yang_zhang")
@@ -314,7 +314,7 @@ def test_any_series_gives_the_papers_values(seed, count, n):
 
 
 def test_many_symbols_are_made_in_parts_with_the_same_result(monkeypatch):
-    monkeypatch.setattr("stock_pipeline.lib.volatility.MOST_SYMBOLS", 3)
+    monkeypatch.setattr("stock_pipeline.tables.volatility.MOST_SYMBOLS", 3)
     rows = [row for s in range(8) for row in series(6, seed=s, symbol=f"S{s}")]
     state = {f"S{s}": (1e-4, 99.0) for s in range(8)} | {"GONE": (1e-4, 1.0)}
     made, after = volatility_daily(daily(*rows), 2024, (2, 5), 0.94, (), state)

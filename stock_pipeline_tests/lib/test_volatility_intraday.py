@@ -8,9 +8,9 @@ from statistics import stdev
 import numpy as np
 import pytest
 
-from stock_pipeline.lib.checks import violations
 from stock_pipeline.lib.schemas import GOLD_VOLATILITY_INTRADAY, VOLATILITY_INTRADAY_TABLE
-from stock_pipeline.lib.volatility import volatility_intraday
+from stock_pipeline.tables.checks import violations
+from stock_pipeline.tables.volatility import volatility_intraday
 from stock_pipeline_tests.lib.bar_tables import CLOSE, OPEN, at, intraday
 
 EVENING = at(600)

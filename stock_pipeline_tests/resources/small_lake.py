@@ -11,9 +11,6 @@ import pyarrow as pa
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib import volatility
-from stock_pipeline.lib.due import key_of
-from stock_pipeline.lib.gold_reads import with_partition
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -27,10 +24,13 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
 )
-from stock_pipeline.resources.gold import state_digest
-from stock_pipeline.resources.table_sql import table_definitions
-from stock_pipeline.resources.tables import parquet
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables import volatility
+from stock_pipeline.tables.definitions import table_definitions
+from stock_pipeline.tables.due import key_of
+from stock_pipeline.tables.gold import state_digest
+from stock_pipeline.tables.publish import parquet
+from stock_pipeline.tables.reads import with_partition
 
 DAY = datetime.date(2026, 11, 20)
 YEARS = (2025, 2026)

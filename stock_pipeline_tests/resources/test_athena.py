@@ -5,13 +5,13 @@ import pytest
 
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, GOLD_TABLES, VOLATILITY_DAILY_TABLE
 from stock_pipeline.resources.athena import AthenaError, AthenaRunner, AthenaTimeoutError
 from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.parity import GoldParity
-from stock_pipeline.resources.tables import parquet
 from stock_pipeline.stack.provision import ensure_workgroup
+from stock_pipeline.tables.due import key_of
+from stock_pipeline.tables.publish import parquet
 from stock_pipeline_tests.resources.small_lake import daily_bars, put, put_silver_and_gold
 
 # The emulator cannot stop what it runs: long enough to be interrupted, no longer.

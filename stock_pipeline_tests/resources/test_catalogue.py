@@ -9,7 +9,7 @@ from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import TRADES, VOLATILITY_DAILY_TABLE
 from stock_pipeline.resources.crawlers import CatalogueError
 from stock_pipeline.resources.glue import Catalogue
-from stock_pipeline.resources.tables import parquet
+from stock_pipeline.tables.publish import parquet
 from stock_pipeline_tests.resources.small_lake import DAY, put_batch, put_silver_and_gold
 
 FEEDS = {"live-feed": {"format": "trade", "source": "trades", "calendar": "24/7"}}

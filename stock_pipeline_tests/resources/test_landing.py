@@ -23,14 +23,14 @@ from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake.layout import LANDING_PREFIX, Landed, commit_key
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.crawl import CrawlOptions, group
-from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
-from stock_pipeline.resources import table_index
 from stock_pipeline.resources.crawlers import TABLE_LEVEL, crawler_definitions
-from stock_pipeline.resources.table_index import TableIndex
-from stock_pipeline.resources.tables import TableBuilder, parquet
 from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables import index as table_index
+from stock_pipeline.tables.due import key_of
+from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.tables.publish import TableBuilder, parquet
 from stock_pipeline_tests.resources.decided import NOW, bar, decide, trade
 
 DAY = date(2024, 5, 31)

@@ -7,10 +7,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.news import silver_news
 from stock_pipeline.lib.schemas import NEWS_TABLE
 from stock_pipeline.resources import silver_tables
-from stock_pipeline.resources.tables import TableBuilder
+from stock_pipeline.tables.news import silver_news
+from stock_pipeline.tables.publish import TableBuilder
 from stock_pipeline_tests.resources.decided import decide
 
 FEEDS = {"news": {"format": "alpha_vantage_news", "source": "alpha_vantage", "calendar": "24/7"}}

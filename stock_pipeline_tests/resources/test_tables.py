@@ -13,7 +13,6 @@ import pytest
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -21,8 +20,9 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
-from stock_pipeline.resources.table_index import TableIndex
-from stock_pipeline.resources.tables import TableBuilder
+from stock_pipeline.tables.due import key_of
+from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.tables.publish import TableBuilder
 from stock_pipeline_tests.resources.decided import bar, daily, decide, trade
 
 DAY = "2024-06-03"

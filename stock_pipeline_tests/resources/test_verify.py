@@ -11,7 +11,6 @@ import pytest
 from stock_pipeline.ingest.documents import MadeFrom, OffsetRange
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import DamagedObjectError
-from stock_pipeline.lib.due import key_of
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -20,9 +19,10 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_INTRADAY_TABLE,
 )
 from stock_pipeline.lib.verify import Kind
-from stock_pipeline.resources.tables import parquet
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics, ensure_workgroup
+from stock_pipeline.tables.due import key_of
+from stock_pipeline.tables.publish import parquet
 from stock_pipeline_tests.resources.verified_lake import (
     VerifiedLake,
     daily,

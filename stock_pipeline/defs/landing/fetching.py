@@ -27,7 +27,6 @@ from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
-from stock_pipeline.resources.table_sql import calendar_rules
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.sources.source import (
     BadSymbolError,
@@ -36,6 +35,7 @@ from stock_pipeline.sources.source import (
     UnavailableError,
     UsageError,
 )
+from stock_pipeline.tables.definitions import calendar_rules
 
 #: Sentences in a failure and in metadata.
 MOST_SENTENCES = 20

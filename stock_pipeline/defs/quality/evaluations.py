@@ -71,7 +71,7 @@ def quality_evaluations(
         bars: Its rows.
     """
     from stock_pipeline.lib.quality_checks import Context, quality_findings
-    from stock_pipeline.resources.table_sql import calendar_rules, source_calendars
+    from stock_pipeline.tables.definitions import calendar_rules, source_calendars
 
     if table not in CHECKED_TABLES:
         return []
@@ -104,7 +104,7 @@ def quality_evaluations(
 def _actions(settings: Settings, year: str) -> pa.Table | None:
     """Splits and dividends of a year; None where silver has none of them."""
     from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-    from stock_pipeline.lib.due import key_of
+    from stock_pipeline.tables.due import key_of
 
     try:
         return Lake(settings.aws).read_table(key_of(CORPORATE_ACTIONS_TABLE, year))[0]

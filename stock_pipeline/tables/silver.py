@@ -15,9 +15,6 @@ from stock_pipeline.history.store import BAR_FORMATS, LandedReader, is_landed
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-from stock_pipeline.lib import bars
-from stock_pipeline.lib.checks import Violation
-from stock_pipeline.lib.due import Want
 from stock_pipeline.lib.intervals import Interval, covers, merged, overlap
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -26,11 +23,14 @@ from stock_pipeline.lib.schemas import (
     TableSpec,
 )
 from stock_pipeline.lib.sessions import ALWAYS_OPEN, DEFAULT_CALENDAR, calendar_of, symbol_sessions
-from stock_pipeline.resources.bronze_reader import BronzeReader
-from stock_pipeline.resources.index_store import Input
-from stock_pipeline.resources.removed_feeds import RemovedFeeds
-from stock_pipeline.resources.table_sql import calendar_rules
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables import bars
+from stock_pipeline.tables.bronze_reader import BronzeReader
+from stock_pipeline.tables.checks import Violation
+from stock_pipeline.tables.definitions import calendar_rules
+from stock_pipeline.tables.due import Want
+from stock_pipeline.tables.index_store import Input
+from stock_pipeline.tables.removed_feeds import RemovedFeeds
 
 #: Trades aggregated at once; a day with more is made in pieces.
 MOST_TRADES = 2_000_000

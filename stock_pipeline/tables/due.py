@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 
 from stock_pipeline.ingest.documents import Decision, MadeFrom, TradeDateSpan
 from stock_pipeline.lake import layout
-from stock_pipeline.lib import gold_reads
-from stock_pipeline.lib.gold_reads import READS, YEARS_BEFORE, keys_read
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -28,6 +26,8 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
 )
+from stock_pipeline.tables import reads as gold_reads
+from stock_pipeline.tables.reads import READS, YEARS_BEFORE, keys_read
 
 #: Key of the object of a table and partition.
 key_of = gold_reads.key_of

@@ -23,12 +23,21 @@ from stock_pipeline.lake.store import (
     ObjectEntry,
     ObjectNotFoundError,
 )
-from stock_pipeline.lib.due import Batch, Landing, Made, Want, due, state_year, want_all, want_gold
 from stock_pipeline.lib.intervals import Interval, Numbers
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
-from stock_pipeline.resources.index_store import IndexStore, Input
-from stock_pipeline.resources.table_sql import table_definitions
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables.definitions import table_definitions
+from stock_pipeline.tables.due import (
+    Batch,
+    Landing,
+    Made,
+    Want,
+    due,
+    state_year,
+    want_all,
+    want_gold,
+)
+from stock_pipeline.tables.index_store import IndexStore, Input
 
 #: The most commits and footers that one refresh reads, so that a tick ends in time.
 MOST_PER_REFRESH = 2_000

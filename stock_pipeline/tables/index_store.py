@@ -10,7 +10,9 @@ from pathlib import Path
 
 from stock_pipeline.ingest.documents import Commit, MadeFrom
 from stock_pipeline.lake import layout
-from stock_pipeline.lib.due import (
+from stock_pipeline.lib.intervals import Interval, covers
+from stock_pipeline.lib.schemas import TableSpec
+from stock_pipeline.tables.due import (
     BUILD_ORDER,
     Batch,
     Landing,
@@ -20,8 +22,6 @@ from stock_pipeline.lib.due import (
     batch_of,
     key_of,
 )
-from stock_pipeline.lib.intervals import Interval, covers
-from stock_pipeline.lib.schemas import TableSpec
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (

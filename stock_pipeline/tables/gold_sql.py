@@ -6,7 +6,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from stock_pipeline.lib.gold_reads import READS, YEARS_BEFORE, no_rows
 from stock_pipeline.lib.schemas import (
     DAILY_AVERAGE_PRICE_TABLE,
     SENTIMENT_DAILY_TABLE,
@@ -20,6 +19,7 @@ from stock_pipeline.lib.sql_files import (
     text_literal,
     text_of,
 )
+from stock_pipeline.tables.reads import READS, YEARS_BEFORE, no_rows
 
 #: By symbol: EWMA variance per session (None before the first return), last adjusted close.
 State = Mapping[str, tuple[float | None, float]]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from stock_pipeline.lib.due import BUILD_ORDER
-from stock_pipeline.lib.gold_sql import sql_definition
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables.due import BUILD_ORDER
+from stock_pipeline.tables.gold_sql import sql_definition
 
 
 def calendar_rules(settings: Settings) -> tuple[tuple[str, str], ...]:

@@ -11,10 +11,6 @@ import pyarrow as pa
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib import volatility
-from stock_pipeline.lib.checks import Violation
-from stock_pipeline.lib.due import Want, key_of
-from stock_pipeline.lib.gold_reads import READS, keys_read, with_partition
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -24,8 +20,12 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
 )
-from stock_pipeline.resources.silver import Draft
 from stock_pipeline.settings import Settings
+from stock_pipeline.tables import volatility
+from stock_pipeline.tables.checks import Violation
+from stock_pipeline.tables.due import Want, key_of
+from stock_pipeline.tables.reads import READS, keys_read, with_partition
+from stock_pipeline.tables.silver import Draft
 
 State = dict[str, tuple[float | None, float]]
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.gold_sql import State, gold_sql
 from stock_pipeline.lib.schemas import (
     DAILY_AVERAGE_PRICE_TABLE,
     GOLD_DAILY_AVERAGE_PRICE,
@@ -26,6 +25,7 @@ from stock_pipeline.lib.sql_files import (
     run,
     text_literal,
 )
+from stock_pipeline.tables.gold_sql import State, gold_sql
 
 #: Symbols whose volatilities are made at once: bounds the memory, and is no slower.
 MOST_SYMBOLS = 1_000
