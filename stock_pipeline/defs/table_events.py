@@ -118,8 +118,8 @@ def _guarded(
 
 
 def _agreement(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
-    from stock_pipeline.lib.agreement import disagreements
     from stock_pipeline.lib.verify import counted
+    from stock_pipeline.quality.agreement import disagreements
 
     tolerance = settings.daily_tolerance
     found = disagreements(built.content, tolerance)
@@ -141,7 +141,7 @@ def _worst(row: dict[str, Any]) -> str:
 
 
 def _sessions_complete(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
-    from stock_pipeline.lib.completeness import lunch_breaks, missing_sessions, thin_sessions
+    from stock_pipeline.quality.completeness import lunch_breaks, missing_sessions, thin_sessions
     from stock_pipeline.tables.definitions import calendar_rules, source_calendars
 
     now = datetime.now(UTC).replace(tzinfo=None)

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from stock_pipeline.lib.quality import Limits
+from stock_pipeline.quality.findings import Limits
 from stock_pipeline.settings.section import Section
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stock_pipeline.lib.quality import Finding, Limits
-from stock_pipeline.lib.quality_checks import Context, quality_findings
 from stock_pipeline.lib.schemas import SILVER_BARS_DAILY, SILVER_BARS_INTRADAY, TIMESTAMP
 from stock_pipeline.lib.sessions import dates_of, session_of
+from stock_pipeline.quality.checks import Context, quality_findings
+from stock_pipeline.quality.findings import Finding, Limits
 
 NOW = datetime(2026, 1, 1)
 DAY = date(2024, 6, 4)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from stock_pipeline.lib.agreement import disagreements
 from stock_pipeline.lib.schemas import SILVER_BARS_DAILY
+from stock_pipeline.quality.agreement import disagreements
 from stock_pipeline_tests.resources.small_lake import rows_of
 
 DAY = date(2024, 6, 3)

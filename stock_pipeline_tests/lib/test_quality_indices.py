@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pytest
 
-from stock_pipeline.lib.quality import Finding, Limits
-from stock_pipeline.lib.quality_checks import PRICES_PLAUSIBLE, TIMES_PLAUSIBLE, quality_findings
+from stock_pipeline.quality.checks import PRICES_PLAUSIBLE, TIMES_PLAUSIBLE, quality_findings
+from stock_pipeline.quality.findings import Finding, Limits
 from stock_pipeline.settings import load_settings, project_root
 from stock_pipeline.tables.definitions import calendar_rules
 from stock_pipeline_tests.integration.test_sample_data import INDICES, needs_indices

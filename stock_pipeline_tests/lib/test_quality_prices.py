@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_pipeline.lib.quality import KINDS, Limits, as_rows, summary, worst_first
-from stock_pipeline.lib.quality_prices import robust_scores
-from stock_pipeline.lib.quality_series import medians, series_of
 from stock_pipeline.lib.schemas import SILVER_CORPORATE_ACTIONS
+from stock_pipeline.quality.findings import KINDS, Limits, as_rows, summary, worst_first
+from stock_pipeline.quality.prices import robust_scores
+from stock_pipeline.quality.series import medians, series_of
 from stock_pipeline_tests.lib.quality_bars import NOW, daily, found, intraday, walk
 
 SEEDS = st.integers(0, 10_000)

@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.lib.completeness import lunch_breaks, thin_sessions
-from stock_pipeline.lib.quality import Limits
-from stock_pipeline.lib.quality_series import series_of
-from stock_pipeline.lib.quality_sources import disagreements
 from stock_pipeline.lib.sessions import breaks_of, session_of
+from stock_pipeline.quality.completeness import lunch_breaks, thin_sessions
+from stock_pipeline.quality.findings import Limits
+from stock_pipeline.quality.series import series_of
+from stock_pipeline.quality.sources import disagreements
 from stock_pipeline_tests.lib.quality_bars import DAY, NOW, daily, found, intraday, sessions, walk
 
 OPEN = datetime(2024, 6, 4, 13, 30)

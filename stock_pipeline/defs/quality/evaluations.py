@@ -21,7 +21,7 @@ from stock_pipeline.settings import Settings
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from stock_pipeline.lib.quality import Finding
+    from stock_pipeline.quality.findings import Finding
 
 logger = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def quality_evaluations(
         partition: ISO date or year.
         bars: Its rows.
     """
-    from stock_pipeline.lib.quality_checks import Context, quality_findings
+    from stock_pipeline.quality.checks import Context, quality_findings
     from stock_pipeline.tables.definitions import calendar_rules, source_calendars
 
     if table not in CHECKED_TABLES:
@@ -117,7 +117,7 @@ def _of_findings(
 ) -> dg.AssetCheckEvaluation:
     import pyarrow as pa
 
-    from stock_pipeline.lib.quality import as_rows, summary
+    from stock_pipeline.quality.findings import as_rows, summary
 
     if not findings:
         sentence = f"{partition}: nothing conspicuous in {rows} bars."

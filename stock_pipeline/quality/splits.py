@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stock_pipeline.lib.quality import Finding, Limits
-from stock_pipeline.lib.quality_series import BarSeries, Flags, Floats, finding_of
+from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.series import BarSeries, Flags, Floats, finding_of
 
 #: New shares for old ones, as exchanges list them; the reverse of each too.
 RATIOS = (1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50)

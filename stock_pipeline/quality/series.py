@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.completeness import MINUTES
-from stock_pipeline.lib.quality import Finding
+from stock_pipeline.quality.completeness import MINUTES
+from stock_pipeline.quality.findings import Finding
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

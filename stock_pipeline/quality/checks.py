@@ -9,19 +9,19 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from stock_pipeline.lib.quality import Finding, Limits, worst_first
-from stock_pipeline.lib.quality_prices import price_findings, scale_errors
-from stock_pipeline.lib.quality_series import BarSeries, series_of
-from stock_pipeline.lib.quality_sources import disagreements
-from stock_pipeline.lib.quality_splits import adjustment_errors, split_errors
-from stock_pipeline.lib.quality_times import (
+from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
+from stock_pipeline.quality.findings import Finding, Limits, worst_first
+from stock_pipeline.quality.prices import price_findings, scale_errors
+from stock_pipeline.quality.series import BarSeries, series_of
+from stock_pipeline.quality.sources import disagreements
+from stock_pipeline.quality.splits import adjustment_errors, split_errors
+from stock_pipeline.quality.times import (
     copied_bars,
     days_without_session,
     gaps,
     outside_hours,
     shifted_sessions,
 )
-from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
 
 PRICES_PLAUSIBLE, TIMES_PLAUSIBLE, SOURCES_AGREE = (
     "prices_plausible",

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stock_pipeline.lib.quality import Finding, Limits
-from stock_pipeline.lib.quality_series import BarSeries, finding_of
+from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.series import BarSeries, finding_of
 
 
 def disagreements(bars: BarSeries, limits: Limits, precedence: Sequence[str]) -> list[Finding]:
     """Bars whose close differs from that of the source which gold takes.
 
     Runs of a series that differ are one finding. A daily bar that was rolled up from intraday bars
-    covers only what arrived; it is compared with history by `lib/agreement.py`, not here.
+    covers only what arrived; it is compared with history by `quality/agreement.py`, not here.
 
     Args:
         bars: Bars of one partition.

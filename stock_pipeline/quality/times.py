@@ -8,10 +8,10 @@ from functools import cache
 
 import numpy as np
 
-from stock_pipeline.lib.completeness import SHARE_EXPECTED
-from stock_pipeline.lib.quality import Finding, Limits
-from stock_pipeline.lib.quality_series import BarSeries, Flags, finding_of
 from stock_pipeline.lib.sessions import ALWAYS_OPEN, breaks_of, dates_of
+from stock_pipeline.quality.completeness import SHARE_EXPECTED
+from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.series import BarSeries, Flags, finding_of
 
 MINUTE = np.timedelta64(1, "m")
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stock_pipeline.lib.quality import Finding, Limits
-from stock_pipeline.lib.quality_series import BarSeries, Flags, Floats, finding_of, medians
+from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.series import BarSeries, Flags, Floats, finding_of, medians
 
 LOG_100 = float(np.log(100.0))
 
