@@ -11,10 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.commands.doctor import doctor
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.resources.diagnosis import Finding, diagnose
-from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.local import LocalStack

@@ -36,9 +36,9 @@ def query(
     ] = Format.TABLE,
 ) -> None:
     """Ask the lake: bronze."<feed>", quarantine."<feed>", silver.* and gold.*."""
+    from stock_pipeline.catalogue.query import QueryError
+    from stock_pipeline.catalogue.query import query as ask
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.query import QueryError
-    from stock_pipeline.resources.query import query as ask
 
     settings = get_settings()
     try:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from stock_pipeline.lib.catalog_diff import crawled_name
+from stock_pipeline.catalogue.shapes import crawled_name
 
 #: Of two types with the same name the one that holds both.
 _WIDER = {

@@ -191,7 +191,7 @@ def _database(settings: Settings) -> Finding:
 def _crawlers(settings: Settings) -> list[Finding]:
     if settings.catalog.method != "crawler":
         return []
-    from stock_pipeline.resources.crawlers import crawler_definitions
+    from stock_pipeline.catalogue.crawlers import crawler_definitions
 
     glue = aws_client("glue", settings.aws)
     names = [definition["Name"] for definition in crawler_definitions(settings)]

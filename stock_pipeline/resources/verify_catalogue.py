@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
+from stock_pipeline.catalogue.athena import AthenaError, AthenaRunner
+from stock_pipeline.catalogue.glue import Catalogue
+from stock_pipeline.catalogue.parity import GoldParity
+from stock_pipeline.catalogue.shapes import differences, glue_name
+from stock_pipeline.catalogue.tables import LakeTable, declared_shapes
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-from stock_pipeline.lib.catalog_diff import differences, glue_name
 from stock_pipeline.lib.schemas import GOLD_TABLES, TableSpec
 from stock_pipeline.lib.verify import Check, Finding, Kind, counted
-from stock_pipeline.resources.athena import AthenaError, AthenaRunner
-from stock_pipeline.resources.glue import Catalogue
-from stock_pipeline.resources.lake_tables import LakeTable, declared_shapes
-from stock_pipeline.resources.parity import GoldParity
 from stock_pipeline.resources.verify_feed import Progress
 from stock_pipeline.resources.verify_objects import listing
 from stock_pipeline.settings import Settings

@@ -11,12 +11,12 @@ from datetime import timedelta
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stock_pipeline.catalogue.compare import RELATIVE_TOLERANCE, compare
 from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import UNREADABLE, DamagedObjectError, Lake, ObjectNotFoundError
 from stock_pipeline.lib.intervals import Interval, covers, merged
-from stock_pipeline.lib.parity import RELATIVE_TOLERANCE, compare
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.verify import Check, Finding, Kind, counted
 from stock_pipeline.resources.silver_tables import SilverTables

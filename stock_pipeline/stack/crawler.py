@@ -18,11 +18,11 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stock_pipeline.aws.session import aws_client
+from stock_pipeline.catalogue.glue import Catalogue
+from stock_pipeline.catalogue.shapes import TableShape, glue_columns
+from stock_pipeline.catalogue.tables import parquet_schema
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.catalog_diff import TableShape, glue_columns
 from stock_pipeline.lib.crawl import CrawlOptions, Found, group, merge_columns
-from stock_pipeline.resources.glue import Catalogue
-from stock_pipeline.resources.lake_tables import parquet_schema
 from stock_pipeline.settings import Settings, get_settings
 
 logger = logging.getLogger(__name__)

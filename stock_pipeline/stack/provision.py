@@ -11,9 +11,9 @@ from botocore.exceptions import ClientError
 
 from stock_pipeline.aws.bucket_security import secure_bucket
 from stock_pipeline.aws.session import aws_client
+from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.kafka.clients import admin_options
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.settings import AwsSettings, KafkaSettings, Settings
 
 #: Kafka's default, 7 days.

@@ -1,6 +1,7 @@
 import dagster as dg
 import pytest
 
+from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.defs.athena.assets import (
     EQUAL,
     VALID,
@@ -13,7 +14,6 @@ from stock_pipeline.defs.catalog.assets import shared_catalogue
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE
-from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline.tables.due import key_of
 from stock_pipeline.tables.publish import parquet

@@ -28,15 +28,15 @@ import kafka.admin  # noqa: F401
 import pyarrow.dataset  # noqa: F401
 
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
+from stock_pipeline.catalogue.athena import AthenaRunner
+from stock_pipeline.catalogue.glue import Catalogue
+from stock_pipeline.catalogue.parity import GoldParity
+from stock_pipeline.catalogue.query import query
 from stock_pipeline.ingest import batch_files
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake.store import Lake, aws_client
 from stock_pipeline.lib.schemas import GOLD_TABLES
-from stock_pipeline.resources.athena import AthenaRunner
-from stock_pipeline.resources.glue import Catalogue
-from stock_pipeline.resources.parity import GoldParity
-from stock_pipeline.resources.query import query
 from stock_pipeline.settings import AwsSettings, Settings, get_settings
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import TableBuilder

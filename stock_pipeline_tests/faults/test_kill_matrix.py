@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.history.store import tell_changed
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.conftest import Produce

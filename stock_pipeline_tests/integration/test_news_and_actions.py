@@ -8,9 +8,9 @@ from datetime import date, timedelta
 
 import pytest
 
+from stock_pipeline.catalogue.query import query
 from stock_pipeline.lib.schemas import SENTIMENT_DAILY_TABLE, VOLATILITY_DAILY_TABLE
 from stock_pipeline.lib.verify import Kind
-from stock_pipeline.resources.query import query
 from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.integration.test_ingest import ingest_all

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from stock_pipeline.catalogue.query import query
 from stock_pipeline.cli import app
 from stock_pipeline.commands.where import locate
 from stock_pipeline.ingest.decide import Ingested
@@ -15,7 +16,6 @@ from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE
-from stock_pipeline.resources.query import query
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import TableBuilder
 from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade

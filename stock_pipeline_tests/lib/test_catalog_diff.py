@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.lib.catalog_diff import (
+from stock_pipeline.catalogue.shapes import (
     TableShape,
     differences,
     glue_columns,

@@ -3,7 +3,7 @@ import math
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.lib.parity import MOST_DIFFERENCES, compare
+from stock_pipeline.catalogue.compare import MOST_DIFFERENCES, compare
 
 
 def table(**columns):

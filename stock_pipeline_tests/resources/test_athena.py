@@ -3,12 +3,12 @@ import time
 
 import pytest
 
+from stock_pipeline.catalogue.athena import AthenaError, AthenaRunner, AthenaTimeoutError
+from stock_pipeline.catalogue.glue import Catalogue
+from stock_pipeline.catalogue.parity import GoldParity
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, GOLD_TABLES, VOLATILITY_DAILY_TABLE
-from stock_pipeline.resources.athena import AthenaError, AthenaRunner, AthenaTimeoutError
-from stock_pipeline.resources.glue import Catalogue
-from stock_pipeline.resources.parity import GoldParity
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline.tables.due import key_of
 from stock_pipeline.tables.publish import parquet

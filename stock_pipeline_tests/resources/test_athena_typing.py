@@ -5,7 +5,7 @@ import math
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.resources.athena import cost_usd, typed_array, typed_table
+from stock_pipeline.catalogue.athena import cost_usd, typed_array, typed_table
 
 
 def page(columns, rows):

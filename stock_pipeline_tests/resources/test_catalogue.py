@@ -3,12 +3,12 @@ import datetime
 import pyarrow as pa
 import pytest
 
+from stock_pipeline.catalogue.crawlers import CatalogueError
+from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import TRADES, VOLATILITY_DAILY_TABLE
-from stock_pipeline.resources.crawlers import CatalogueError
-from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.tables.publish import parquet
 from stock_pipeline_tests.resources.small_lake import DAY, put_batch, put_silver_and_gold
 

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from botocore.exceptions import ClientError, ResponseStreamingError
 
+from stock_pipeline.catalogue.tables import parquet_schema
 from stock_pipeline.ingest.documents import FOOTER_KEY
 from stock_pipeline.lake import store as lake_module
 from stock_pipeline.lake.store import (
@@ -18,7 +19,6 @@ from stock_pipeline.lake.store import (
     ObjectNotFoundError,
     PreconditionFailedError,
 )
-from stock_pipeline.resources.lake_tables import parquet_schema
 from stock_pipeline_tests.faults.fault_kinds import answer, cut_after, cut_within, hang, hook
 from stock_pipeline_tests.faults.proxy import FaultProxy
 

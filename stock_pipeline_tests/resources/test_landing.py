@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from stock_pipeline.catalogue.crawlers import TABLE_LEVEL, crawler_definitions
 from stock_pipeline.history import bars as history
 from stock_pipeline.history.store import (
     Kept,
@@ -24,7 +25,6 @@ from stock_pipeline.lake.layout import LANDING_PREFIX, Landed, commit_key
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.crawl import CrawlOptions, group
 from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
-from stock_pipeline.resources.crawlers import TABLE_LEVEL, crawler_definitions
 from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables import index as table_index

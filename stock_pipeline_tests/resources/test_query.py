@@ -6,10 +6,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from stock_pipeline.catalogue.query import QueryError, connect, query
 from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE
-from stock_pipeline.resources.query import QueryError, connect, query
 from stock_pipeline_tests.resources.small_lake import (
     DAY,
     daily_bars,

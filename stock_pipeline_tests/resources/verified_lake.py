@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.ingest.documents import FOOTER_KEY, Commit, Decision
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import run_batch
@@ -20,7 +21,6 @@ from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.lib.verify import Report
-from stock_pipeline.resources.glue import Catalogue
 from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.due import BUILD_ORDER

@@ -23,7 +23,7 @@ from stock_pipeline.lib.schemas import (
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.resources.parity import GoldParity, PartitionParity
+    from stock_pipeline.catalogue.parity import GoldParity, PartitionParity
 
 #: The first comparison waits for these; for the others (news, say) only where the lake has them.
 OF_BARS = (
@@ -88,9 +88,9 @@ def athena_asset(table: TableSpec) -> dg.AssetsDefinition:
 def _run(
     context: dg.AssetExecutionContext, table: TableSpec, partitions: Sequence[str]
 ) -> Iterator[Any]:
+    from stock_pipeline.catalogue.athena import AthenaRunner
+    from stock_pipeline.catalogue.parity import GoldParity
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.athena import AthenaRunner
-    from stock_pipeline.resources.parity import GoldParity
 
     settings = get_settings()
     gold = GoldParity(settings, Lake(settings.aws), table, AthenaRunner(settings))
@@ -129,7 +129,7 @@ def _broken(gold: "GoldParity", partitions: Sequence[str]) -> list[str]:
 
 
 def _metadata(parities: Sequence["PartitionParity"]) -> dict[str, Any]:
-    from stock_pipeline.resources.parity import largest_difference
+    from stock_pipeline.catalogue.parity import largest_difference
 
     queries = [p.query for p in parities if p.query]
     return {
@@ -147,7 +147,7 @@ def _metadata(parities: Sequence["PartitionParity"]) -> dict[str, Any]:
 def _verdict(table: TableSpec, parities: Sequence["PartitionParity"]) -> dg.AssetCheckResult:
     import pyarrow as pa
 
-    from stock_pipeline.resources.parity import largest_difference
+    from stock_pipeline.catalogue.parity import largest_difference
 
     differing = sum(p.differing for p in parities)
     compared = [p.partition for p in parities if p.athena]
@@ -223,8 +223,8 @@ def athena_first_parity(context: dg.SensorEvaluationContext) -> dg.RunRequest | 
 
 
 def _not_in_catalogue() -> list[str]:
+    from stock_pipeline.catalogue.shapes import glue_name
     from stock_pipeline.defs.catalog.assets import shared_catalogue
-    from stock_pipeline.lib.catalog_diff import glue_name
 
     catalogue = shared_catalogue()
     waited_for = {glue_name(t.layer, t.name) for t in OF_BARS} | catalogue.new().keys()

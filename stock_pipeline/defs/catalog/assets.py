@@ -15,7 +15,7 @@ from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.resources.glue import Catalogue
+    from stock_pipeline.catalogue.glue import Catalogue
 
 CATALOG_KEY = dg.AssetKey(["catalog", "lake"])
 CHECK = "catalog_equals_lake"
@@ -57,8 +57,8 @@ def lake_catalogue(
     context: dg.AssetExecutionContext,
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Compare lake and catalogue, crawl what is new, compare again."""
+    from stock_pipeline.catalogue.glue import Catalogue
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.glue import Catalogue
 
     settings = get_settings()
     with explained("the lake is untouched, the catalogue may lack partitions until it is mended"):
@@ -107,8 +107,8 @@ catalog_job = dg.define_asset_job(
 @cache
 def shared_catalogue() -> "Catalogue":
     """The catalogue of this code server process: its connections live on."""
+    from stock_pipeline.catalogue.glue import Catalogue
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.glue import Catalogue
 
     settings = get_settings()
     return Catalogue(settings, Lake(settings.aws))

@@ -7,6 +7,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from stock_pipeline.aws.session import aws_client
+from stock_pipeline.catalogue.crawlers import Crawlers, crawler_definitions
+from stock_pipeline.catalogue.query import query
 from stock_pipeline.commands.iam import policy, policy_files
 from stock_pipeline.defs.athena.assets import EQUAL, athena_asset
 from stock_pipeline.defs.automation import refresh
@@ -17,8 +19,6 @@ from stock_pipeline.defs.schedules import write_checkpoints
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
-from stock_pipeline.resources.crawlers import Crawlers, crawler_definitions
-from stock_pipeline.resources.query import query
 from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.stack.crawler import CrawlerDouble
 from stock_pipeline_tests.integration.iam.conftest import refusal

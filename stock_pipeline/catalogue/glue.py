@@ -13,15 +13,15 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from stock_pipeline.aws.session import aws_client
-from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.catalog_diff import TableShape, differences, missing, stale
-from stock_pipeline.resources.crawlers import CatalogueError, Crawlers
-from stock_pipeline.resources.lake_tables import (
+from stock_pipeline.catalogue.crawlers import CatalogueError, Crawlers
+from stock_pipeline.catalogue.shapes import TableShape, differences, missing, stale
+from stock_pipeline.catalogue.tables import (
     LakeTable,
     actual_shapes,
     declared_shapes,
     lake_tables,
 )
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.fs
 
+from stock_pipeline.catalogue.tables import LAYERS, LakeTable, lake_tables
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.files import native_lake_files
 from stock_pipeline.lake.store import Lake, ObjectEntry
-from stock_pipeline.resources.lake_tables import LAYERS, LakeTable, lake_tables
 from stock_pipeline.settings import Settings
 
 #: Silver and gold objects are replaced in place: a query that met a replacement is run again.

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from stock_pipeline.resources.lake_tables import LAYERS, lake_tables
+from stock_pipeline.catalogue.tables import LAYERS, lake_tables
 from stock_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)

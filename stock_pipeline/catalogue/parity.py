@@ -9,15 +9,15 @@ from dataclasses import dataclass, replace
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stock_pipeline.catalogue.athena import AthenaRunner, QueryResult
+from stock_pipeline.catalogue.compare import Parity, compare
+from stock_pipeline.catalogue.shapes import glue_name
+from stock_pipeline.catalogue.tables import lake_tables, partitions_of
 from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-from stock_pipeline.lib.catalog_diff import glue_name
-from stock_pipeline.lib.parity import Parity, compare
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.sql_files import run
-from stock_pipeline.resources.athena import AthenaRunner, QueryResult
-from stock_pipeline.resources.lake_tables import lake_tables, partitions_of
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.checks import Violation, violations
 from stock_pipeline.tables.definitions import table_definitions

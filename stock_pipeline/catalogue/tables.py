@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from stock_pipeline.catalogue.shapes import TableShape, glue_columns, glue_name
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.catalog_diff import TableShape, glue_columns, glue_name
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, GOLD_TABLES, QUARANTINE, SILVER_TABLES
 from stock_pipeline.settings import Settings
 
