@@ -16,7 +16,7 @@ from stock_pipeline.settings import get_settings
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stock_pipeline.lib.verify import Report
+    from stock_pipeline.verify.report import Report
 
 DATE = ["%Y-%m-%d"]
 
@@ -45,8 +45,8 @@ def verify(
     Exit code 0 when all agree, 1 with a sentence for each finding.
     """
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.verify import Scope
-    from stock_pipeline.resources.verify import verify as compare
+    from stock_pipeline.verify.run import Scope
+    from stock_pipeline.verify.run import verify as compare
 
     settings = get_settings()
     unknown = [name for name in feed or () if name not in settings.feeds]

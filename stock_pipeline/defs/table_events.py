@@ -118,8 +118,8 @@ def _guarded(
 
 
 def _agreement(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
-    from stock_pipeline.lib.verify import counted
     from stock_pipeline.quality.agreement import disagreements
+    from stock_pipeline.verify.report import counted
 
     tolerance = settings.daily_tolerance
     found = disagreements(built.content, tolerance)

@@ -16,8 +16,8 @@ from stock_pipeline.defs.verify.assets import (
     verify_job,
 )
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, GOLD_TABLES, SILVER_TABLES
-from stock_pipeline.lib.verify import Finding, Kind, Report
 from stock_pipeline.settings import get_settings
+from stock_pipeline.verify.report import Finding, Kind, Report
 
 
 def test_every_finding_is_shown_by_one_asset():

@@ -10,9 +10,9 @@ import pytest
 
 from stock_pipeline.catalogue.query import query
 from stock_pipeline.lib.schemas import SENTIMENT_DAILY_TABLE, VOLATILITY_DAILY_TABLE
-from stock_pipeline.lib.verify import Kind
-from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.tables.due import key_of
+from stock_pipeline.verify.report import Kind
+from stock_pipeline.verify.run import Scope, verify
 from stock_pipeline_tests.integration.test_ingest import ingest_all
 from stock_pipeline_tests.integration.test_sample_data import refresh_until_nothing_is_due
 from stock_pipeline_tests.lib.records import ABSENT, ACTION, TICKER, article, news_document

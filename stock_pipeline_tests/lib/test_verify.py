@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, PartitionCount, Plan
 from stock_pipeline.lib.schemas import TRADES
-from stock_pipeline.lib.verify import Kind, LogChecker, counted, miscounts
-from stock_pipeline.lib.verify_rows import Tally, doubled, miscounted
+from stock_pipeline.verify.report import Kind, LogChecker, counted, miscounts
+from stock_pipeline.verify.rows import Tally, doubled, miscounted
 
 AT = datetime(2026, 1, 1, 12)
 

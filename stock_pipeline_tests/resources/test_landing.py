@@ -25,12 +25,12 @@ from stock_pipeline.lake.layout import LANDING_PREFIX, Landed, commit_key
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.crawl import CrawlOptions, group
 from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
-from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables import index as table_index
 from stock_pipeline.tables.due import key_of
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import TableBuilder, parquet
+from stock_pipeline.verify.run import Scope, verify
 from stock_pipeline_tests.resources.decided import NOW, bar, decide, trade
 
 DAY = date(2024, 5, 31)

@@ -18,11 +18,11 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
-from stock_pipeline.lib.verify import Kind
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics, ensure_workgroup
 from stock_pipeline.tables.due import key_of
 from stock_pipeline.tables.publish import parquet
+from stock_pipeline.verify.report import Kind
 from stock_pipeline_tests.resources.verified_lake import (
     VerifiedLake,
     daily,

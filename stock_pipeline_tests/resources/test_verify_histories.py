@@ -15,8 +15,8 @@ from stock_pipeline.ingest.planner import Planner, triggers_of
 from stock_pipeline.ingest.replays import requeue, supersede
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake import layout
-from stock_pipeline.lib.verify import Kind
 from stock_pipeline.stack.provision import ensure_topics
+from stock_pipeline.verify.report import Kind
 from stock_pipeline_tests.resources.verified_lake import VerifiedLake, trade
 from stock_pipeline_tests.waiting import wait_for_transactions
 

@@ -20,12 +20,12 @@ from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import TableSpec
-from stock_pipeline.lib.verify import Report
-from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.due import BUILD_ORDER
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import TableBuilder
+from stock_pipeline.verify.report import Report
+from stock_pipeline.verify.run import Scope, verify
 
 START_MS = 1_767_225_600_000
 

@@ -17,7 +17,7 @@ from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES, TableSpec
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.lib.verify import Finding, Report
+    from stock_pipeline.verify.report import Finding, Report
 
 CHECK = "agrees"
 #: Arrival dates that a night looks at, today's included; the whole lake is for a person to ask.
@@ -99,7 +99,7 @@ def reconcile(
     from datetime import UTC, datetime, timedelta
 
     from stock_pipeline.lake.store import Lake
-    from stock_pipeline.resources.verify import Scope, verify
+    from stock_pipeline.verify.run import Scope, verify
 
     settings = get_settings()
     today = datetime.now(UTC).date()
@@ -125,7 +125,7 @@ def results(report: "Report", since: str) -> Iterator[dg.MaterializeResult[Any]]
         report: What was compared and found.
         since: What was in scope, in words.
     """
-    from stock_pipeline.lib.verify import Kind
+    from stock_pipeline.verify.report import Kind
 
     settings = get_settings()
     remaining = list(report.findings)

@@ -19,8 +19,8 @@ from stock_pipeline.defs.schedules import write_checkpoints
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
-from stock_pipeline.resources.verify import Scope, verify
 from stock_pipeline.stack.crawler import CrawlerDouble
+from stock_pipeline.verify.run import Scope, verify
 from stock_pipeline_tests.integration.iam.conftest import refusal
 from stock_pipeline_tests.integration.test_ingest import trade
 from stock_pipeline_tests.sources.vendor_server import Reply, vendor

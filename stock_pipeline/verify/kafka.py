@@ -12,8 +12,8 @@ from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.kafka.control import KafkaUnavailableError, OffsetOutOfRangeError
-from stock_pipeline.lib.verify import Check, Finding, Kind, LogChecker, counted
-from stock_pipeline.lib.verify_rows import Offsets, Tally
+from stock_pipeline.verify.report import Check, Finding, Kind, LogChecker, counted
+from stock_pipeline.verify.rows import Offsets, Tally
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from stock_pipeline.ingest.documents import Plan
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.verify import Finding, Kind
-from stock_pipeline.resources.verify_objects import listing
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.due import BUILD_ORDER, key_of
+from stock_pipeline.verify.objects import listing
+from stock_pipeline.verify.report import Finding, Kind
 
 _MOVE = "Move it out of the table's folder: whoever queries the table sees its rows."
 

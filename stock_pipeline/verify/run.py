@@ -24,16 +24,16 @@ from stock_pipeline.lib.schemas import (
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
-from stock_pipeline.lib.verify import Finding, Kind, Report
-from stock_pipeline.resources.verify_catalogue import AthenaVerifier, CatalogueVerifier
-from stock_pipeline.resources.verify_feed import FeedVerifier, Progress
-from stock_pipeline.resources.verify_landing import partitions_landed, verify_landing
-from stock_pipeline.resources.verify_objects import listing
-from stock_pipeline.resources.verify_strangers import strangers_of_lake, strangers_of_tables
-from stock_pipeline.resources.verify_tables import TableVerifier
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.due import BUILD_ORDER, YEARS_READ
 from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.verify.catalogue import AthenaVerifier, CatalogueVerifier
+from stock_pipeline.verify.feed import FeedVerifier, Progress
+from stock_pipeline.verify.landing import partitions_landed, verify_landing
+from stock_pipeline.verify.objects import listing
+from stock_pipeline.verify.report import Finding, Kind, Report
+from stock_pipeline.verify.strangers import strangers_of_lake, strangers_of_tables
+from stock_pipeline.verify.tables import TableVerifier
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,7 @@ from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import UNREADABLE, DamagedObjectError, Lake, ObjectNotFoundError
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
-from stock_pipeline.lib.verify import Check, Finding, Kind, counted
 from stock_pipeline.resources.silver_tables import SilverTables
-from stock_pipeline.resources.verify_feed import Progress
-from stock_pipeline.resources.verify_objects import listing, utc_now
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.bronze_reader import BronzeReader
 from stock_pipeline.tables.due import Made, Want, is_due, key_of
@@ -30,6 +27,9 @@ from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.index_store import Input
 from stock_pipeline.tables.removed_feeds import RemovedFeeds
 from stock_pipeline.tables.silver import Draft
+from stock_pipeline.verify.feed import Progress
+from stock_pipeline.verify.objects import listing, utc_now
+from stock_pipeline.verify.report import Check, Finding, Kind, counted
 
 #: How often a partition is looked at again because it was replaced meanwhile.
 MOST_TRIES = 3

@@ -14,9 +14,9 @@ from stock_pipeline.ingest.documents import FOOTER_KEY, Commit, Decision
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import UNREADABLE, Lake, ObjectNotFoundError
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
-from stock_pipeline.lib.verify import Finding, Kind, differing_fields
-from stock_pipeline.lib.verify_rows import DOCUMENT_FORMATS, Tally, doubled, miscounted
-from stock_pipeline.resources.verify_objects import Body, Listed, body
+from stock_pipeline.verify.objects import Body, Listed, body
+from stock_pipeline.verify.report import Finding, Kind, differing_fields
+from stock_pipeline.verify.rows import DOCUMENT_FORMATS, Tally, doubled, miscounted
 
 PIECE_ROWS = 131_072
 
