@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.commands.doctor import doctor
+from stock_pipeline.doctor.diagnose import Finding, diagnose
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.resources.diagnosis import Finding, diagnose
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.local import LocalStack
@@ -116,7 +116,7 @@ def test_a_name_that_nobody_knows_is_said(local_stack: LocalStack) -> None:
 
 
 def test_a_listener_that_cannot_be_reached_is_named() -> None:
-    from stock_pipeline.resources.diagnosis_kafka import _listeners
+    from stock_pipeline.doctor.kafka import _listeners
 
     port = free_port()
     finding = _listeners("127.0.0.1:9092", [("127.0.0.1", port)])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stock_pipeline.resources.diagnosis_kafka import kafka_findings
+from stock_pipeline.doctor.kafka import kafka_findings
 from stock_pipeline.settings import KafkaSettings, load_settings
 from stock_pipeline.stack import apache, apache_jars
 from stock_pipeline.stack.apache import ApacheKafkaUnavailableError, kafka_classpath

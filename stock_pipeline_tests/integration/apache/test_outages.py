@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from stock_pipeline.doctor.kafka import kafka_findings
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import KafkaUnavailableError
-from stock_pipeline.resources.diagnosis_kafka import kafka_findings
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline.stack.apache import advertises_itself
 from stock_pipeline.stack.ports import LOOPBACK, free_port

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from stock_pipeline.doctor.kafka import kafka_findings
 from stock_pipeline.kafka.control import KafkaAccessError, RangeReader
 from stock_pipeline.kafka.publisher import Publisher, PublishError
-from stock_pipeline.resources.diagnosis_kafka import kafka_findings
 from stock_pipeline_tests.integration.security.conftest import Configure
 from stock_pipeline_tests.integration.security.secure_broker import (
     LOG_IN,

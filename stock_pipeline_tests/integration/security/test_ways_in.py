@@ -9,12 +9,12 @@ import dagster as dg
 import pytest
 
 from stock_pipeline.defs.ingest import sensor
+from stock_pipeline.doctor.kafka import kafka_findings
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.kafka.iam import IamToken
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.kafka.publisher import Publisher
-from stock_pipeline.resources.diagnosis_kafka import kafka_findings
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.integration.security.conftest import Configure, trade

@@ -40,8 +40,8 @@ class Finding:
 
 def diagnose(settings: Settings) -> list[Finding]:
     """Check everything that the settings name; takes some seconds, more where nothing answers."""
-    from stock_pipeline.resources.diagnosis_aws import aws_findings
-    from stock_pipeline.resources.diagnosis_kafka import kafka_findings
+    from stock_pipeline.doctor.aws import aws_findings
+    from stock_pipeline.doctor.kafka import kafka_findings
 
     return [
         *kafka_findings(settings),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from stock_pipeline.doctor.diagnose import Finding, refusal, start_it
 from stock_pipeline.kafka.broker_kind import broker_kind
 from stock_pipeline.kafka.clients import librdkafka_options
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.kafka.errors import KafkaAccessError, KafkaUnavailableError
 from stock_pipeline.kafka.refusals import advertised_addresses
-from stock_pipeline.resources.diagnosis import Finding, refusal, start_it
 from stock_pipeline.settings import Settings
 
 LONGEST_ANSWER_SECONDS = 10.0
