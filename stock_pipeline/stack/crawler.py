@@ -22,8 +22,8 @@ from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.catalogue.shapes import TableShape, glue_columns
 from stock_pipeline.catalogue.tables import parquet_schema
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.crawl import CrawlOptions, Found, group, merge_columns
 from stock_pipeline.settings import Settings, get_settings
+from stock_pipeline.stack.crawl import CrawlOptions, Found, group, merge_columns
 
 logger = logging.getLogger(__name__)
 

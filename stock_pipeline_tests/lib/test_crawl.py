@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from stock_pipeline.lib.crawl import CrawlOptions, excluded, group, merge_columns
+from stock_pipeline.stack.crawl import CrawlOptions, excluded, group, merge_columns
 
 OPTIONS = CrawlOptions("bronze_", 3)
 

@@ -23,9 +23,9 @@ from stock_pipeline.ingest.documents import MadeFrom, Plan
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake.layout import LANDING_PREFIX, Landed, commit_key
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.crawl import CrawlOptions, group
 from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.settings import Settings
+from stock_pipeline.stack.crawl import CrawlOptions, group
 from stock_pipeline.tables import index as table_index
 from stock_pipeline.tables.due import key_of
 from stock_pipeline.tables.index import TableIndex
