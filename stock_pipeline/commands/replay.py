@@ -48,9 +48,9 @@ def replay(
 
     from stock_pipeline.commands.stopping import stop_on_signals
     from stock_pipeline.kafka.publisher import Publisher, PublishError
-    from stock_pipeline.sources.csv_replay import ReplayError
+    from stock_pipeline.sources.files.csv_replay import ReplayError
+    from stock_pipeline.sources.files.sample_prices import SamplePricesError
     from stock_pipeline.sources.malformed import with_malformed
-    from stock_pipeline.sources.sample_prices import SamplePricesError
 
     settings = get_settings()
     settings_of_feed = feed_settings(settings, feed)
@@ -105,8 +105,8 @@ def _messages(
     Raises:
         ReplayError: The feed has another format.
     """
-    from stock_pipeline.sources import csv_replay
-    from stock_pipeline.sources.sample_prices import sample_prices
+    from stock_pipeline.sources.files import csv_replay
+    from stock_pipeline.sources.files.sample_prices import sample_prices
 
     path = Path(file)
     if file == SAMPLE and not path.exists():
@@ -126,7 +126,7 @@ def _messages(
 
 def _chunks(messages: Iterable[Message]) -> Iterator[list[Message]]:
     """Also the rows before one that cannot be read, which then raises."""
-    from stock_pipeline.sources.csv_replay import ReplayError
+    from stock_pipeline.sources.files.csv_replay import ReplayError
 
     chunk: list[Message] = []
     broken: ReplayError | None = None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: Name, as in `sources.<name>` of the settings, and the module. Imported only when used.
 SOURCES: dict[str, str] = {
     "alpha_vantage": "stock_pipeline.sources.alpha_vantage",
-    "csv": "stock_pipeline.sources.csv_rows",
+    "csv": "stock_pipeline.sources.files.csv_rows",
     "simulator": "stock_pipeline.sources.simulated",
     "yahoo": "stock_pipeline.sources.yahoo",
     "massive": "stock_pipeline.sources.massive",

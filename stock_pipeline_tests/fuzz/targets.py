@@ -14,7 +14,7 @@ from typing import Any
 
 from stock_pipeline.ingest.decode import Decoded
 from stock_pipeline.settings import SettingsError, load_settings
-from stock_pipeline.sources.csv_replay import ReplayError, file_messages
+from stock_pipeline.sources.files.csv_replay import ReplayError, file_messages
 from stock_pipeline_tests.fuzz.properties import BrokenError, Subject
 from stock_pipeline_tests.lib.records import VALID, records
 

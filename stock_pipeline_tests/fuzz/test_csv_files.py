@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from stock_pipeline.commands import replay
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.csv_replay import ReplayError, file_messages, sampled_messages
+from stock_pipeline.sources.files.csv_replay import ReplayError, file_messages, sampled_messages
 from stock_pipeline_tests.lib.records import records
 
 HEADER = "symbol,time,price,size\n"

@@ -9,14 +9,14 @@ import pytest
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
-from stock_pipeline.sources.csv_replay import (
+from stock_pipeline.sources.files.csv_replay import (
     ReplayError,
     count_lines,
     file_messages,
     sampled_messages,
 )
+from stock_pipeline.sources.files.sample_prices import sample_prices
 from stock_pipeline.sources.malformed import with_malformed
-from stock_pipeline.sources.sample_prices import sample_prices
 from stock_pipeline_tests.lib.records import VALID, records
 
 INDEX_CSV = """Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.csv_replay import (
+from stock_pipeline.sources.files.csv_replay import (
     REQUIRED_COLUMNS,
     ReplayError,
     columns_of,
