@@ -50,7 +50,7 @@ def replay(
     from stock_pipeline.kafka.publisher import Publisher, PublishError
     from stock_pipeline.sources.files.csv_replay import ReplayError
     from stock_pipeline.sources.files.sample_prices import SamplePricesError
-    from stock_pipeline.sources.malformed import with_malformed
+    from stock_pipeline.sources.market.malformed import with_malformed
 
     settings = get_settings()
     settings_of_feed = feed_settings(settings, feed)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stock_pipeline.kafka.publisher import Publisher
-    from stock_pipeline.sources.simulator import Simulator
+    from stock_pipeline.sources.market.simulator import Simulator
 
 #: Simulated seconds that are made and sent at once: of the past, and of the present.
 HISTORY_STRETCH = 60.0
@@ -71,7 +71,7 @@ def simulate(
 
     from stock_pipeline.commands.stopping import stop_on_signals
     from stock_pipeline.kafka.publisher import Publisher, PublishError
-    from stock_pipeline.sources.simulator import Market, Simulator
+    from stock_pipeline.sources.market.simulator import Market, Simulator
 
     settings = get_settings()
     defaults = settings.simulator
@@ -121,7 +121,7 @@ def _send_history(
     stop: threading.Event,
     console: Console,
 ) -> None:
-    from stock_pipeline.sources.simulator import stretches
+    from stock_pipeline.sources.market.simulator import stretches
 
     if start >= end:
         return

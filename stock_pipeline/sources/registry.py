@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SOURCES: dict[str, str] = {
     "alpha_vantage": "stock_pipeline.sources.alpha_vantage",
     "csv": "stock_pipeline.sources.files.csv_rows",
-    "simulator": "stock_pipeline.sources.simulated",
+    "simulator": "stock_pipeline.sources.market.simulated",
     "yahoo": "stock_pipeline.sources.yahoo",
     "massive": "stock_pipeline.sources.massive",
     "finnhub": "stock_pipeline.sources.finnhub",

@@ -12,7 +12,7 @@ from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.lib.sessions import symbol_sessions
 from stock_pipeline.settings import load_settings
 from stock_pipeline.sources.files.sample_prices import sample_prices
-from stock_pipeline.sources.simulator import Market, Simulator
+from stock_pipeline.sources.market.simulator import Market, Simulator
 from stock_pipeline.tables.bars import bars_from_trades
 from stock_pipeline_tests.lib.quality_bars import DAY, daily, found
 from stock_pipeline_tests.lib.records import records

@@ -16,7 +16,7 @@ from stock_pipeline.sources.files.csv_replay import (
     sampled_messages,
 )
 from stock_pipeline.sources.files.sample_prices import sample_prices
-from stock_pipeline.sources.malformed import with_malformed
+from stock_pipeline.sources.market.malformed import with_malformed
 from stock_pipeline_tests.lib.records import VALID, records
 
 INDEX_CSV = """Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD

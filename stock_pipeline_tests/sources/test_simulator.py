@@ -11,9 +11,9 @@ import pytest
 
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.price_path import PricePath
+from stock_pipeline.sources.market.price_path import PricePath
+from stock_pipeline.sources.market.simulator import Market, Simulator, stretches
 from stock_pipeline.sources.registry import open_source
-from stock_pipeline.sources.simulator import Market, Simulator, stretches
 from stock_pipeline.sources.source import Request
 from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.lib.records import records

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.malformed import damaged
-from stock_pipeline.sources.price_path import PricePath
+from stock_pipeline.sources.market.malformed import damaged
+from stock_pipeline.sources.market.price_path import PricePath
 
 _SECOND = 1_000_000
 #: Seconds by which a trade of each kind reaches Kafka after it happened: between these two.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.simulator import Market, Simulator
+from stock_pipeline.sources.market.simulator import Market, Simulator
 from stock_pipeline.sources.source import Context, Request, SourceKind, UsageError
 
 STRETCH_SECONDS = 0.2
