@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 #: Name, as in `sources.<name>` of the settings, and the module. Imported only when used.
 SOURCES: dict[str, str] = {
-    "alpha_vantage": "stock_pipeline.sources.alpha_vantage",
+    "alpha_vantage": "stock_pipeline.sources.vendors.alpha_vantage",
     "csv": "stock_pipeline.sources.files.csv_rows",
     "simulator": "stock_pipeline.sources.market.simulated",
-    "yahoo": "stock_pipeline.sources.yahoo",
-    "massive": "stock_pipeline.sources.massive",
-    "finnhub": "stock_pipeline.sources.finnhub",
+    "yahoo": "stock_pipeline.sources.vendors.yahoo",
+    "massive": "stock_pipeline.sources.vendors.massive",
+    "finnhub": "stock_pipeline.sources.vendors.finnhub",
 }
 
 

@@ -92,7 +92,7 @@ def test_what_passes_is_told_and_every_document_arrives_once(
     sentence: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stock_pipeline.sources.alpha_vantage._MINUTE_SECONDS", 0.05)
+    monkeypatch.setattr("stock_pipeline.sources.vendors.alpha_vantage._MINUTE_SECONDS", 0.05)
     if reply.hang:
         monkeypatch.setenv(f"{ALPHA_VANTAGE}__ANSWER_TIMEOUT_SECONDS", "1")
         get_settings.cache_clear()

@@ -17,7 +17,6 @@ from pydantic import SecretStr
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.alpha_vantage import SOURCE
 from stock_pipeline.sources.source import (
     BadKeyError,
     Context,
@@ -30,6 +29,7 @@ from stock_pipeline.sources.source import (
     UnavailableError,
     UsageError,
 )
+from stock_pipeline.sources.vendors.alpha_vantage import SOURCE
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
 

@@ -11,7 +11,6 @@ import pytest
 from pydantic import SecretStr
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.massive import SOURCE
 from stock_pipeline.sources.source import (
     BadKeyError,
     BadSymbolError,
@@ -20,6 +19,7 @@ from stock_pipeline.sources.source import (
     UnavailableError,
     UsageError,
 )
+from stock_pipeline.sources.vendors.massive import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, VendorServer, vendor
 

@@ -11,7 +11,7 @@ import pytest
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.source import Request, SourceError, UnavailableError, UsageError
-from stock_pipeline.sources.yahoo import SOURCE
+from stock_pipeline.sources.vendors.yahoo import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer
 from stock_pipeline_tests.sources.yahoo_server import (

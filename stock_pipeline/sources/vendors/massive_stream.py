@@ -10,7 +10,6 @@ from typing import Any
 from websockets.sync.client import ClientConnection
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.massive_rest import Event, MassiveRest, bar_event, instant, trade_event
 from stock_pipeline.sources.source import (
     BadKeyError,
     Context,
@@ -20,6 +19,13 @@ from stock_pipeline.sources.source import (
     SourceError,
 )
 from stock_pipeline.sources.streaming import Speech, Stream
+from stock_pipeline.sources.vendors.massive_rest import (
+    Event,
+    MassiveRest,
+    bar_event,
+    instant,
+    trade_event,
+)
 
 _MINUTE = timedelta(minutes=1)
 _BAR = ("o", "h", "l", "c", "v", "vw")

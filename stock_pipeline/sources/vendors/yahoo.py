@@ -16,7 +16,6 @@ import pandas as pd
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
-from stock_pipeline.sources.polling import OnlyNew
 from stock_pipeline.sources.source import (
     Context,
     EmptyError,
@@ -26,7 +25,8 @@ from stock_pipeline.sources.source import (
     UsageError,
     each_symbol,
 )
-from stock_pipeline.sources.yahoo_client import Prices, YahooClient
+from stock_pipeline.sources.vendors.only_new import OnlyNew
+from stock_pipeline.sources.vendors.yahoo_client import Prices, YahooClient
 
 
 @dataclass(frozen=True)

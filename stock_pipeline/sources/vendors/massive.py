@@ -7,9 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.massive_rest import INTERVALS, MassiveRest
-from stock_pipeline.sources.massive_stream import MassiveStream
-from stock_pipeline.sources.polling import OnlyNew
 from stock_pipeline.sources.source import (
     Context,
     EmptyError,
@@ -18,6 +15,9 @@ from stock_pipeline.sources.source import (
     UsageError,
     each_symbol,
 )
+from stock_pipeline.sources.vendors.massive_rest import INTERVALS, MassiveRest
+from stock_pipeline.sources.vendors.massive_stream import MassiveStream
+from stock_pipeline.sources.vendors.only_new import OnlyNew
 
 
 class Massive:
