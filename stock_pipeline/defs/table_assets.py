@@ -6,9 +6,9 @@ from typing import Any
 
 import dagster as dg
 
-from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.quality.evaluations import quality_specs
+from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.table_columns import DESCRIPTIONS
 from stock_pipeline.defs.table_events import (
     DAYS_AGREE,

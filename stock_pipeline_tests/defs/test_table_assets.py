@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import pytest
 
-from stock_pipeline.defs.preview import MOST_POINTS, svg_uri
+from stock_pipeline.defs.shared.pictures import MOST_POINTS, svg_uri
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.tables.due import key_of

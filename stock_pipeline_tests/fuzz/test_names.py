@@ -19,7 +19,7 @@ from markdown_it import MarkdownIt
 
 from stock_pipeline.commands.query import _table
 from stock_pipeline.defs.ingest.metadata import markdown_table
-from stock_pipeline.defs.preview import chart, preview
+from stock_pipeline.defs.shared.pictures import chart, preview
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.plain_text import one_line

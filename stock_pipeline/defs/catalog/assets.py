@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.explained import explained
 from stock_pipeline.defs.kafka.assets import OWNERS
+from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
 from stock_pipeline.settings import get_settings
 

@@ -60,8 +60,8 @@ TOPIC_CHECKS = [
 @dg.multi_asset_check(specs=TOPIC_CHECKS, name="topics_can_be_read")
 def topics_can_be_read() -> Iterator[dg.AssetCheckResult]:
     """Poll every topic, look at the last records that were read, and compare with the log."""
-    from stock_pipeline.defs.explained import explained
     from stock_pipeline.defs.kafka.health import check_results
+    from stock_pipeline.defs.shared.failures import explained
     from stock_pipeline.ingest.planner import Planner
     from stock_pipeline.ingest.topic_watch import TopicWatch
 

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-from stock_pipeline.defs.preview import preview
+from stock_pipeline.defs.shared.pictures import preview
 from stock_pipeline.history import bars as kept_history
 from stock_pipeline.history.fetch import Fetched, History
 from stock_pipeline.history.store import (
