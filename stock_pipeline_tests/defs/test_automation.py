@@ -26,7 +26,7 @@ FEEDS = {
 def automation(settings_for, ministack_endpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
     settings_for(FEEDS, refresh={"min_interval_seconds": 1})
-    from stock_pipeline.defs import automation
+    from stock_pipeline.defs.tables import refresh as automation
 
     automation._index.cache_clear()
     yield automation
@@ -181,7 +181,7 @@ def test_a_store_that_cannot_be_read_requests_nothing(automation, instance, my_l
 
 
 def test_runs_are_pruned_except_the_last_of_each_partition(automation, instance, my_lake):
-    from stock_pipeline.defs.schedules import prune
+    from stock_pipeline.defs.tables.schedules import prune
 
     fill(my_lake)
     first = run_refresh(automation, instance).run_id

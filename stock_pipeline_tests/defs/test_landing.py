@@ -132,7 +132,7 @@ def backfill(instance, symbol: str, first: str, last: str, *, daily: bool = True
 
 
 def refresh(instance):
-    from stock_pipeline.defs import automation
+    from stock_pipeline.defs.tables import refresh as automation
 
     automation._index.cache_clear()
     defs = dg.Definitions(assets=[automation.refresh], executor=dg.in_process_executor)

@@ -8,7 +8,7 @@ import dagster as dg
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.defs.quality.evaluations import MOST_FINDINGS, quality_evaluations
+from stock_pipeline.defs.tables.quality import MOST_FINDINGS, quality_evaluations
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -91,7 +91,7 @@ def test_other_tables_have_no_quality_checks(settings):
 def test_an_error_in_the_lake_warns_in_the_run_and_is_published(
     settings_for, ministack_endpoint, tmp_path, monkeypatch
 ):
-    from stock_pipeline.defs.silver.assets import bars_daily
+    from stock_pipeline.defs.tables.silver import bars_daily
 
     monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
     feeds = {"daily": {"format": "index_daily", "source": "index_daily", "calendar": "24/7"}}

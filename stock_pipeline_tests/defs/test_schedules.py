@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from stock_pipeline.defs.schedules import AFTER_CLOSE, calendars_used, roll_ups
+from stock_pipeline.defs.tables.schedules import AFTER_CLOSE, calendars_used, roll_ups
 from stock_pipeline.lib.sessions import session_of, timezone_of
 
 #: The regular close also when daylight saving differs; Tuesdays to Thursdays without a holiday.

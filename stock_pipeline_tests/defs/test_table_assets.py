@@ -28,8 +28,8 @@ def my_lake(settings_for, ministack_endpoint, tmp_path, monkeypatch):
 
 
 def test_years_are_materialized_in_one_run_with_metadata_for_each(my_lake):
-    from stock_pipeline.defs.gold.assets import volatility_daily
-    from stock_pipeline.defs.silver.assets import bars_daily
+    from stock_pipeline.defs.tables.gold import volatility_daily
+    from stock_pipeline.defs.tables.silver import bars_daily
 
     days = [date(2020, 11, 1) + timedelta(days=i) for i in range(100)]
     decide(my_lake, "daily", "index_daily", 0, [daily(d, 100 + i % 7) for i, d in enumerate(days)])
@@ -62,7 +62,7 @@ def test_years_are_materialized_in_one_run_with_metadata_for_each(my_lake):
 
 
 def test_a_gap_between_sessions_warns_and_is_published(my_lake):
-    from stock_pipeline.defs.silver.assets import bars_daily
+    from stock_pipeline.defs.tables.silver import bars_daily
 
     decide(my_lake, "daily", "index_daily", 0, [daily(date(2020, 1, d), 5.0) for d in (2, 3, 6)])
     result = dg.materialize([bars_daily], partition_key="2020")
@@ -76,7 +76,7 @@ def test_a_gap_between_sessions_warns_and_is_published(my_lake):
 
 
 def test_a_refused_partition_fails_its_run_with_a_red_check(my_lake):
-    from stock_pipeline.defs.silver.assets import bars_intraday
+    from stock_pipeline.defs.tables.silver import bars_intraday
 
     decide(my_lake, "trades", "trade", 0, [trade(T0, float("inf"))])
     result = dg.materialize([bars_intraday], partition_key="2024-06-03", raise_on_error=False)

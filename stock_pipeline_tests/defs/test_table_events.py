@@ -30,7 +30,7 @@ def my_lake(settings_for, ministack_endpoint, tmp_path, monkeypatch):
     ],
 )
 def test_a_warning_that_breaks_hides_no_published_partition(my_lake, monkeypatch, function, check):
-    from stock_pipeline.defs.automation import refresh
+    from stock_pipeline.defs.tables.refresh import refresh
 
     def broken(*_):
         raise ArithmeticError("no such thing")
@@ -52,7 +52,7 @@ def test_a_warning_that_breaks_hides_no_published_partition(my_lake, monkeypatch
 
 
 def test_a_refused_year_is_not_compared_with_trades(my_lake):
-    from stock_pipeline.defs.automation import refresh
+    from stock_pipeline.defs.tables.refresh import refresh
 
     decide(my_lake, "daily", "index_daily", 0, [daily(date(2023, 5, 1), 0.0)])
     result = dg.materialize([refresh])

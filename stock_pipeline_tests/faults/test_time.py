@@ -73,7 +73,7 @@ def test_a_clock_that_was_set_back_keeps_no_batch_and_no_refresh_waiting(monkeyp
     assert next_attempt([Attempt(1, skewed, None)], 600, NOW) == "attempt 1 is running"
 
     settings_for()
-    from stock_pipeline.defs.automation import REFRESH_TAG, seconds_to_wait
+    from stock_pipeline.defs.tables.refresh import REFRESH_TAG, seconds_to_wait
 
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(_nothing, tags={REFRESH_TAG: "true"})

@@ -14,8 +14,8 @@ from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.catalogue.query import query
 from stock_pipeline.commands.where import locate
 from stock_pipeline.defs.athena.assets import ParityConfig, athena_asset, athena_key
-from stock_pipeline.defs.automation import refresh
 from stock_pipeline.defs.catalog.assets import shared_catalogue
+from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE
 from stock_pipeline.stack.provision import ensure_workgroup

@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.defs.automation import refresh
+from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import project_root
 from stock_pipeline_tests.integration.test_ingest import ingest_all

@@ -347,7 +347,7 @@ def test_verify_finds_a_value_of_silver_that_history_does_not_give(world: World)
 def test_a_day_by_history_is_compared_with_trades_and_the_difference_is_a_check(
     world: World,
 ) -> None:
-    from stock_pipeline.defs.table_events import DAYS_AGREE, check_evaluations
+    from stock_pipeline.defs.tables.events import DAYS_AGREE, check_evaluations
 
     decide(world.lake, "trades", "trade", 0, [trade(AT, 10.0), trade(AT, 10.2)])
     world.land(20.0, AFTER)

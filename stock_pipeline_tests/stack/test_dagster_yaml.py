@@ -24,9 +24,9 @@ def test_of_a_sources_history_one_run_goes_at_a_time_and_nothing_else_waits_for_
     settings = settings_for(
         {"live": {"format": "trade", "source": "trades"}}, history={"yahoo": {"symbols": ["A"]}}
     )
-    from stock_pipeline.defs.automation import refresh
     from stock_pipeline.defs.ingest.assets import ingest_assets
     from stock_pipeline.defs.landing.assets import landing_asset
+    from stock_pipeline.defs.tables.refresh import refresh
 
     landing = landing_asset("yahoo", settings.history["yahoo"], daily=True)
     ingest = ingest_assets("live", settings.feeds["live"])

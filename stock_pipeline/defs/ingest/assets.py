@@ -10,7 +10,7 @@ import dagster as dg
 
 from stock_pipeline.defs.kafka.assets import OWNERS, topic_key
 from stock_pipeline.defs.shared.failures import explained
-from stock_pipeline.defs.table_columns import DESCRIPTIONS
+from stock_pipeline.defs.tables.columns import DESCRIPTIONS
 from stock_pipeline.ingest.losses import loss_sentences
 from stock_pipeline.ingest.offsets import TopicChangedError
 from stock_pipeline.ingest.run import ingest_what_waits, run_batch

@@ -12,7 +12,7 @@ import dagster as dg
 from stock_pipeline.defs.catalog.assets import CATALOG_KEY
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.shared.schedules import schedule
-from stock_pipeline.defs.table_events import asset_key
+from stock_pipeline.defs.tables.events import asset_key
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES, TableSpec
 from stock_pipeline.settings import get_settings
 

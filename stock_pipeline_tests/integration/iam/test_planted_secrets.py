@@ -17,8 +17,8 @@ import yaml
 from stock_pipeline import settings as settings_module
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.cli import main
-from stock_pipeline.defs.automation import refresh
 from stock_pipeline.defs.ingest.sensor import plan_batches
+from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings, project_root
 from stock_pipeline.stack.children import ui_is_ready

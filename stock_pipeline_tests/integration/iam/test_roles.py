@@ -11,11 +11,11 @@ from stock_pipeline.catalogue.crawlers import Crawlers, crawler_definitions
 from stock_pipeline.catalogue.query import query
 from stock_pipeline.commands.iam import policy, policy_files
 from stock_pipeline.defs.athena.assets import EQUAL, athena_asset
-from stock_pipeline.defs.automation import refresh
 from stock_pipeline.defs.catalog.assets import CHECK, lake_catalogue
 from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.defs.landing.assets import landing_asset
-from stock_pipeline.defs.schedules import write_checkpoints
+from stock_pipeline.defs.tables.refresh import refresh
+from stock_pipeline.defs.tables.schedules import write_checkpoints
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE

@@ -13,7 +13,7 @@ import dagster as dg
 
 from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.shared.failures import explained
-from stock_pipeline.defs.table_events import asset_key, check_evaluations, metadata_of
+from stock_pipeline.defs.tables.events import asset_key, check_evaluations, metadata_of
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 

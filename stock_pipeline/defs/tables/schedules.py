@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from stock_pipeline.defs.automation import REFRESH_KEY, REFRESH_TAG
 from stock_pipeline.defs.shared.schedules import schedule
+from stock_pipeline.defs.tables.refresh import REFRESH_KEY, REFRESH_TAG
 from stock_pipeline.settings import get_settings
 
 #: Finished runs, their events included, are kept this long unless something shows them as its last.

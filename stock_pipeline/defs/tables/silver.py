@@ -5,7 +5,7 @@ from __future__ import annotations
 import dagster as dg
 
 from stock_pipeline.defs.landing.assets import landing_deps
-from stock_pipeline.defs.table_assets import table_asset
+from stock_pipeline.defs.tables.factory import table_asset
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.quality.evaluations import quality_evaluations, warning
 from stock_pipeline.defs.shared.pictures import chart, preview
+from stock_pipeline.defs.tables.quality import quality_evaluations, warning
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
 from stock_pipeline.settings import Settings
 

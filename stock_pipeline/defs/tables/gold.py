@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dagster as dg
 
-from stock_pipeline.defs.table_assets import table_asset
+from stock_pipeline.defs.tables.factory import table_asset
 from stock_pipeline.lib.schemas import (
     DAILY_AVERAGE_PRICE_TABLE,
     SENTIMENT_DAILY_TABLE,

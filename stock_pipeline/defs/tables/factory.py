@@ -7,10 +7,9 @@ from typing import Any
 import dagster as dg
 
 from stock_pipeline.defs.kafka.assets import OWNERS
-from stock_pipeline.defs.quality.evaluations import quality_specs
 from stock_pipeline.defs.shared.failures import explained
-from stock_pipeline.defs.table_columns import DESCRIPTIONS
-from stock_pipeline.defs.table_events import (
+from stock_pipeline.defs.tables.columns import DESCRIPTIONS
+from stock_pipeline.defs.tables.events import (
     DAYS_AGREE,
     PUBLISHABLE,
     SESSIONS_COMPLETE,
@@ -18,6 +17,7 @@ from stock_pipeline.defs.table_events import (
     check_evaluations,
     metadata_of,
 )
+from stock_pipeline.defs.tables.quality import quality_specs
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, TableSpec
 from stock_pipeline.settings import get_settings
 
