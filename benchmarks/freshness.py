@@ -8,10 +8,10 @@ from itertools import islice
 
 import pyarrow.parquet as pq
 
-from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.layout import bronze_prefix, table_prefix
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, VOLATILITY_INTRADAY_TABLE, TableSpec
+from stock_pipeline.tables.made_from import MadeFrom
 
 
 class Freshness:

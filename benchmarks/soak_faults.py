@@ -30,15 +30,15 @@ from benchmarks.local_stack import local_stack
 from benchmarks.machine import machine
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics, ensure_workgroup
-from stock_pipeline_tests.faults.fault_kinds import PASSING
 from stock_pipeline_tests.faults.killing import FEEDS, RandomKills, payloads, run_all
 from stock_pipeline_tests.faults.load import repeating
-from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
 from stock_pipeline_tests.faults.truth import (
     assert_every_offset_once,
     assert_lost_and_doubled_nothing,
 )
+from stock_pipeline_tests.support.fault_kinds import PASSING
+from stock_pipeline_tests.support.proxy import FaultProxy
 
 ROOT = Path(__file__).resolve().parent.parent
 TOPIC = "trades"

@@ -13,7 +13,6 @@ crawler double. Every test gets a bucket, a Glue database, a workgroup and topic
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -28,7 +27,8 @@ from stock_pipeline.settings import KafkaSettings, Settings, get_settings, load_
 from stock_pipeline.stack.local import LocalStack, stack_environment
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
-from stock_pipeline_tests.apache_kafka import EAGER, NOT_ON_APACHE, Node, require_apache
+from stock_pipeline_tests.support.apache_kafka import EAGER, NOT_ON_APACHE, Node, require_apache
+from stock_pipeline_tests.support.stack import TEST_BROKER, Produce, SettingsFor
 
 # Everywhere the examples that CI takes, the same in each run. What nobody has tried is for
 # `make fuzz` and `pytest --hypothesis-profile=default`.
@@ -36,10 +36,6 @@ hypothesis.settings.load_profile("ci")
 
 STACK_FIXTURES = {"local_stack", "stack", "broker", "ministack_endpoint", "apache_broker"}
 APACHE_FIXTURES = {"apache_broker", "apache_cluster", "apache_node"}
-TEST_BROKER = os.environ.get("STOCK_PIPELINE_TEST_BROKER") or "embedded"
-
-Produce = Callable[..., None]
-SettingsFor = Callable[..., Settings]
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
@@ -61,7 +57,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Tests that could not run on Apache Kafka are one line, not one each."""
     for report in terminalreporter.stats.get("skipped", ()):
         if isinstance(report.longrepr, tuple) and NOT_ON_APACHE in report.longrepr[2]:
-            report.longrepr = ("stock_pipeline_tests/apache_kafka.py", None, report.longrepr[2])
+            report.longrepr = (
+                "stock_pipeline_tests/support/apache_kafka.py",
+                None,
+                report.longrepr[2],
+            )
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""Sessions, roles and the words for what AWS refuses."""

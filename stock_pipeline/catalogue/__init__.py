@@ -1,0 +1,1 @@
+"""The Glue catalogue, Athena, and queries over the lake."""

@@ -13,8 +13,8 @@ from stock_pipeline.catalogue.athena import AthenaRunner, QueryResult
 from stock_pipeline.catalogue.compare import Parity, compare
 from stock_pipeline.catalogue.shapes import glue_name
 from stock_pipeline.catalogue.tables import lake_tables, partitions_of
-from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
 from stock_pipeline.lake import layout
+from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.sql_files import run
@@ -23,6 +23,7 @@ from stock_pipeline.tables.checks import Violation, violations
 from stock_pipeline.tables.definitions import table_definitions
 from stock_pipeline.tables.due import Made, is_due, key_of, want_gold
 from stock_pipeline.tables.gold_sql import gold_sql
+from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.reads import READS, Read, keys_read, with_partition
 
 #: Partitions that are compared when nothing else is asked for.

@@ -11,7 +11,8 @@ import pyarrow as pa
 from stock_pipeline.catalogue.shapes import TableShape, glue_columns, glue_name
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, GOLD_TABLES, QUARANTINE, SILVER_TABLES
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
 from stock_pipeline.settings import Settings
 
 LAYERS = ("bronze", "quarantine", "silver", "gold")

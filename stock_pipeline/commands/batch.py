@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from stock_pipeline.commands.feeds import feed_settings
+from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.commands.waiting import tell_what_became_of
 from stock_pipeline.settings import get_settings
 

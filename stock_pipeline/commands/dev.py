@@ -220,7 +220,7 @@ def show_status(stack: LocalStack, console: Console, stop: threading.Event, dags
     from botocore.exceptions import BotoCoreError, ClientError
     from kafka.errors import KafkaError
 
-    from stock_pipeline.commands.status import feed_statuses
+    from stock_pipeline.ingest.status import feed_statuses
     from stock_pipeline.kafka.control import KafkaUnavailableError
     from stock_pipeline.stack.chosen_broker import trimmer_of
     from stock_pipeline.stack.code_location import reload_unreachable_locations

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stock_pipeline.doctor.diagnose import Finding
+    from stock_pipeline.doctor.finding import Finding
 
 MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]", "skipped": "-"}
 
@@ -22,7 +22,8 @@ def doctor(
     Exit code 1 when something fails. Reads everything; writes only below `_probe/` of the bucket,
     and removes that again. Never prints a secret.
     """
-    from stock_pipeline.doctor.diagnose import Finding, diagnose
+    from stock_pipeline.doctor.diagnose import diagnose
+    from stock_pipeline.doctor.finding import Finding
     from stock_pipeline.settings import SettingsError, load_settings
 
     try:

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_pipeline.commands.feeds import feed_settings
-from stock_pipeline.settings import Settings, get_settings
+from stock_pipeline.settings import FeedSettings, Settings, get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.ingest.offsets import TopicOffsets
     from stock_pipeline.ingest.planner import Planner
+    from stock_pipeline.kafka.offsets import TopicOffsets
 
 feed = typer.Typer(help="Decisions about a feed that only a person may make.", no_args_is_help=True)
 
@@ -26,7 +25,7 @@ def adopt(name: Annotated[str, typer.Argument(metavar="FEED")], yes: YesOption =
     Opens a new incarnation: offsets count anew, rows of both lives stay apart. What a batch of the
     old life had planned and not read is counted as lost.
     """
-    from stock_pipeline.ingest.incarnations import topic_change
+    from stock_pipeline.ingest.identity import topic_change
 
     planner, offsets = _topic(get_settings(), name)
     log, topic = planner.logs[name], planner.settings.feeds[name].topic
@@ -61,7 +60,8 @@ def reset(
     A topic that was recreated may be read from anywhere. In one that is still the same the feed may
     only go forward: what it skips is never read. To read records again: batch supersede.
     """
-    from stock_pipeline.ingest.incarnations import start_offsets, topic_change
+    from stock_pipeline.ingest.identity import topic_change
+    from stock_pipeline.ingest.incarnations import start_offsets
 
     settings = get_settings()
     planner, offsets = _topic(settings, name)
@@ -136,3 +136,11 @@ def _open_incarnation(
         typer.echo("Another plan was written meanwhile: look at it, then try again.", err=True)
         raise typer.Exit(1)
     typer.echo(f"Done: incarnation {plan.incarnation} begins with batch {plan.seq + 1}.")
+
+
+def feed_settings(settings: Settings, name: str) -> FeedSettings:
+    """Settings of a feed; ends the command with 2 where there is none of that name."""
+    if name not in settings.feeds:
+        typer.echo(f"There is no feed {name!r}; feeds: {', '.join(settings.feeds)}", err=True)
+        raise typer.Exit(2)
+    return settings.feeds[name]

@@ -40,8 +40,9 @@ def produce(
     done, however often it is tried: wrong options, no key, or one whose plan does not hold that.
     """
     from stock_pipeline.commands.producing import run
+    from stock_pipeline.sources.errors import UsageError
     from stock_pipeline.sources.jobs import job_for
-    from stock_pipeline.sources.source import Request, UsageError
+    from stock_pipeline.sources.source import Request
 
     settings = get_settings()
     try:
@@ -67,7 +68,7 @@ def produce(
 
 
 def _options(given: list[str]) -> dict[str, str]:
-    from stock_pipeline.sources.source import UsageError
+    from stock_pipeline.sources.errors import UsageError
 
     options = dict(text.partition("=")[::2] for text in given)
     if bad := [name for name, value in options.items() if not name or not value]:
@@ -76,7 +77,7 @@ def _options(given: list[str]) -> dict[str, str]:
 
 
 def _instant(text: str | None) -> datetime | None:
-    from stock_pipeline.sources.source import UsageError
+    from stock_pipeline.sources.errors import UsageError
 
     if text is None:
         return None

@@ -65,7 +65,7 @@ class Fetching:
         return found
 
     def _run(self) -> None:
-        from stock_pipeline.sources.source import StoppedError
+        from stock_pipeline.sources.errors import StoppedError
 
         try:
             for message in self._messages:
@@ -133,9 +133,10 @@ def run(settings: Settings, job: Job) -> int:
 
     from stock_pipeline.commands.stopping import stop_on_signals
     from stock_pipeline.kafka.publisher import CLOSING_SECONDS, Publisher, PublishError
+    from stock_pipeline.sources.errors import REFUSALS, SourceError
     from stock_pipeline.sources.registry import open_source, source_settings
     from stock_pipeline.sources.rounds import fetched, rounds
-    from stock_pipeline.sources.source import REFUSALS, Context, SourceError
+    from stock_pipeline.sources.source import Context
 
     console = Console(stderr=True)
     line = Line(console)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stock_pipeline.commands.feeds import feed_settings
+from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:

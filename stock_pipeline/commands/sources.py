@@ -47,8 +47,8 @@ def sources(
 
 def checked(settings: Settings, name: str) -> tuple[bool, str]:
     """Whether a source works, and the sentence that it says."""
+    from stock_pipeline.sources.errors import SourceError
     from stock_pipeline.sources.registry import open_source
-    from stock_pipeline.sources.source import SourceError
 
     try:
         source = open_source(settings, name, notify=lambda _: None, stop=threading.Event())

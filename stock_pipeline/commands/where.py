@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from stock_pipeline.commands.feeds import feed_settings
+from stock_pipeline.commands.feed import feed_settings
+from stock_pipeline.ingest.where import locate
 from stock_pipeline.settings import get_settings
-
-if TYPE_CHECKING:
-    from stock_pipeline.ingest.documents import Plan
 
 
 def where(
@@ -28,81 +26,3 @@ def where(
     typer.echo(json.dumps(found, indent=2, default=str))
     if found["fate"] == "not planned":
         raise typer.Exit(1)
-
-
-def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> dict[str, Any]:
-    """Where an offset went.
-
-    Returns:
-        `fate` (row, reject, hole, lost, undecided or not planned), `batch`, `run_id`, `object`,
-        and `rows` or `rejects` with what the object says of the offset. Of a record that was read
-        again, what the last batch made of it; `read_again_by` names a replay that is under way.
-    """
-    from stock_pipeline.ingest.offset_log import OffsetLog
-    from stock_pipeline.lake import layout
-    from stock_pipeline.lake.store import Lake
-
-    lake = Lake(get_settings().aws)
-    log = OffsetLog(lake, feed)
-    incarnation = incarnation or log.state().incarnation
-    under_way: dict[str, Any] = {}
-    # Newest first: people ask for what just happened, and a replay is newer than what it replaces.
-    for entry in reversed(list(lake.list(layout.plan_prefix(feed)))):
-        plan = log.plan_of(layout.seq_of_key(entry.key))
-        offsets = plan.ranges.get(partition) if plan else None
-        if plan is None or offsets is None or plan.incarnation != incarnation:
-            continue
-        if not offsets.start <= offset < offsets.end or not _names(plan, partition, offset):
-            continue
-        commit = log.commit_of(plan.seq)
-        if plan.kind == "replay" and commit is None:
-            under_way = {"read_again_by": plan.seq}
-            continue
-        whole = plan.kind == "replay" and plan.offsets is None
-        if commit and whole and not commit.decision.supersedes:
-            continue
-        if commit is None:
-            return {"fate": "undecided", "batch": plan.seq, "planned_at": plan.planned_at}
-        decision = commit.decision
-        answer: dict[str, Any] = under_way | {
-            "fate": "hole",
-            "batch": plan.seq,
-            "run_id": decision.run_id,
-            "object": lake.uri(decision.object_key),
-        }
-        if any(r.start <= offset < r.end for r in decision.partitions[partition].lost_ranges):
-            return answer | {"fate": "lost"}
-        rows = _rows(lake, decision.object_key, partition, offset)
-        rejects = (
-            _rows(lake, decision.quarantine_key, partition, offset)
-            if decision.quarantine_key
-            else []
-        )
-        if rows:
-            answer |= {"fate": "row", "rows": rows}
-        elif rejects:
-            answer["fate"] = "reject"
-        if rejects:
-            answer |= {"quarantine": lake.uri(str(decision.quarantine_key)), "rejects": rejects}
-        return answer
-    return {"fate": "not planned"}
-
-
-def _names(plan: Plan, partition: int, offset: int) -> bool:
-    """Whether a plan that lists single offsets lists this one."""
-    listed = plan.offsets
-    return listed is None or any(r.start <= offset < r.end for r in listed.get(partition, ()))
-
-
-def _rows(lake: Any, key: str, partition: int, offset: int) -> list[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    from stock_pipeline.lake.files import native_lake_files
-
-    rows = pq.read_table(
-        f"{lake.bucket}/{key}",
-        filesystem=native_lake_files(lake.aws),
-        partitioning=None,
-        filters=[("kafka_partition", "=", partition), ("kafka_offset", "=", offset)],
-    )
-    return list(rows.to_pylist())

@@ -11,7 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from stock_pipeline.aws.bucket_security import has_tls, insecurities
 from stock_pipeline.aws.session import aws_client, refused_credentials
-from stock_pipeline.doctor.diagnose import Finding, refusal, start_it
+from stock_pipeline.doctor.finding import Finding, refusal, start_it
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings

@@ -4,38 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from stock_pipeline.doctor.finding import Finding, start_it
 from stock_pipeline.settings import Settings
 from stock_pipeline.settings.layers import did_you_mean
-
-State = Literal["ok", "warning", "failed", "skipped"]
 
 GIBIBYTE = 1024**3
 LEAST_FREE_BYTES = GIBIBYTE
 FEW_FREE_BYTES = 5 * GIBIBYTE
-CONNECT_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One dependency.
-
-    Attributes:
-        name: What was checked.
-        state: `skipped` where it cannot be checked because something before it failed.
-        answer: One sentence: what was found.
-        remedy: What to do; empty where nothing is to be done.
-    """
-
-    name: str
-    state: State
-    answer: str
-    remedy: str = ""
 
 
 def diagnose(settings: Settings) -> list[Finding]:
@@ -50,28 +28,6 @@ def diagnose(settings: Settings) -> list[Finding]:
         _disk(settings.home),
         _dagster_home(settings),
     ]
-
-
-def start_it(settings: Settings, otherwise: str) -> str:
-    """What to do where something that `make dev` starts or makes is missing."""
-    return (
-        "`make dev` starts it and makes what is missing."
-        if settings.profile == "local"
-        else otherwise
-    )
-
-
-def refusal(host: str, port: int) -> str:
-    """Why a TCP connection cannot be made; empty when it can."""
-    try:
-        socket.create_connection((host, port), CONNECT_SECONDS).close()
-    except socket.gaierror:
-        return "the name is unknown"
-    except TimeoutError:
-        return f"no answer in {CONNECT_SECONDS:g} s"
-    except OSError as error:
-        return (error.strerror or type(error).__name__).lower()
-    return ""
 
 
 def _calendar_findings(settings: Settings) -> Iterator[Finding]:

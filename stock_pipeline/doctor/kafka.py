@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stock_pipeline.doctor.diagnose import Finding, refusal, start_it
+from stock_pipeline.doctor.finding import Finding, refusal, start_it
 from stock_pipeline.kafka.broker_kind import broker_kind
 from stock_pipeline.kafka.clients import librdkafka_options
 from stock_pipeline.kafka.control import KafkaControl

@@ -1,0 +1,1 @@
+"""Price history from vendors: fetched once, kept as CSV under landing/."""

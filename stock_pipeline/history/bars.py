@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from stock_pipeline.lake.layout import Landed
-from stock_pipeline.lib.schemas import BARS, BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TIMESTAMP
+from stock_pipeline.lib.formats import BARS, TIMESTAMP
+from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.lib.sessions import FIRST_DAY, calendar_of, dates_of
 
 DAILY = "1d"

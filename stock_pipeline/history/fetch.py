@@ -10,15 +10,11 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from stock_pipeline.ingest.decode import Decoder
-from stock_pipeline.lib.schemas import BARS, QUARANTINE, RECORDS
+from stock_pipeline.lib.formats import BARS, QUARANTINE, RECORDS
 from stock_pipeline.settings import Settings
+from stock_pipeline.sources.errors import BadSymbolError, UsageError
 from stock_pipeline.sources.registry import open_source, source_kind
-from stock_pipeline.sources.source import (
-    BadSymbolError,
-    Notice,
-    Request,
-    UsageError,
-)
+from stock_pipeline.sources.source import Notice, Request
 
 #: No document of a vendor comes near.
 MOST_MESSAGE_BYTES = 64 * 1024 * 1024

@@ -16,12 +16,11 @@ from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
+from stock_pipeline.lib.formats import BAR_FORMATS
 from stock_pipeline.settings import Settings
 
 #: How often an object is merged again because another run was first.
 MOST_TRIES = 10
-#: Formats whose messages are bars of vendors, as history is.
-BAR_FORMATS = ("bar", "alpha_vantage_intraday")
 
 
 #: Memory that kept objects may take: a month of minutes is read for each of its days.

@@ -1,0 +1,1 @@
+"""From offset ranges to decided Parquet objects, exactly once."""

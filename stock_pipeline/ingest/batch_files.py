@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stock_pipeline.ingest.decode import DECODER_VERSION, Decoded, Decoder
+from stock_pipeline.ingest.digest import RecordDigest
 from stock_pipeline.ingest.documents import (
-    FOOTER_KEY,
     Anchor,
     Decision,
     OffsetRange,
@@ -24,31 +22,12 @@ from stock_pipeline.ingest.documents import (
     Plan,
     TradeDateSpan,
 )
-from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets
+from stock_pipeline.ingest.identity import TopicChangedError
+from stock_pipeline.ingest.reading import OffsetPoll, Reader
 from stock_pipeline.ingest.spans import event_time_span, merge_spans, trade_date_spans
 from stock_pipeline.kafka.control import OffsetOutOfRangeError, payload_digest
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
-
-class Reader(Protocol):
-    """What ingest needs of Kafka; `resources.kafka.RangeReader` is the real one."""
-
-    def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
-        """Chunks of `[start, end)`; raises OffsetOutOfRangeError."""
-
-    def record_at(self, partition: int, offset: int) -> tuple[int, str] | None:
-        """Timestamp in milliseconds and digest of one record, None where there is none."""
-
-
-class OffsetPoll(Protocol):
-    """Asks the broker for the feed's topic as it is now."""
-
-    def __call__(self) -> TopicOffsets:
-        """Offsets of all partitions."""
+from stock_pipeline.lake.layout import FOOTER_KEY
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
 
 
 @dataclass
@@ -240,47 +219,3 @@ class BatchFiles:
         """Stop the threads; what waits after an error is dropped, nothing was written yet."""
         self._decoding.shutdown(cancel_futures=True)
         self._writing.shutdown(cancel_futures=True)
-
-
-class RecordDigest:
-    """SHA-256 over partitions, offsets, timestamps, lengths and payloads, each a stream of its own.
-
-    Streams of whole columns hash at memory speed, and do not depend on how a read was cut into
-    chunks.
-    """
-
-    def __init__(self) -> None:
-        self._streams = [hashlib.sha256() for _ in range(5)]
-
-    def update(self, records: pa.Table) -> int:
-        """Add records; returns the bytes of their payloads."""
-        partitions, offsets, timestamps, lengths, payloads = self._streams
-        records = records.combine_chunks()
-        payload_bytes = 0
-        for batch in records.to_batches():
-            for stream, column in (
-                (partitions, batch["kafka_partition"]),
-                (offsets, batch["kafka_offset"]),
-                (timestamps, batch["kafka_timestamp"].cast(pa.int64())),
-            ):
-                stream.update(_contiguous(column.to_numpy(zero_copy_only=False)))
-            payload = batch["payload"]
-            length = pc.fill_null(pc.binary_length(payload).cast(pa.int64()), -1)
-            lengths.update(_contiguous(length.to_numpy(zero_copy_only=False)))
-            _, ends, data = payload.buffers()
-            if data is not None:
-                first = payload.offset
-                bounds = memoryview(ends).cast("i")[first : first + len(payload) + 1]
-                payload_bytes += bounds[-1] - bounds[0]
-                payloads.update(memoryview(data)[bounds[0] : bounds[-1]])
-        return payload_bytes
-
-    def hexdigest(self) -> str:
-        """Digest of all records so far."""
-        return hashlib.sha256(b"".join(s.digest() for s in self._streams)).hexdigest()
-
-
-def _contiguous(values: npt.NDArray[np.int64]) -> memoryview:
-    import numpy as np
-
-    return np.ascontiguousarray(values).data

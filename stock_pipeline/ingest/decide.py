@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import errno
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stock_pipeline.ingest.batch_files import BatchFiles, OffsetPoll, Reader, RecordDigest
+from stock_pipeline.ingest.batch_files import BatchFiles
+from stock_pipeline.ingest.commit import commit_decision, read_decision
 from stock_pipeline.ingest.decode import Decoder
-from stock_pipeline.ingest.documents import FOOTER_KEY, Commit, Decision, OffsetRange, Plan
+from stock_pipeline.ingest.digest import RecordDigest
+from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, Plan
+from stock_pipeline.ingest.identity import check_topic, verify_topic
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets, check_topic
+from stock_pipeline.ingest.reading import OffsetPoll, Reader
 from stock_pipeline.kafka.control import OffsetOutOfRangeError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import PreconditionFailedError
@@ -162,52 +164,6 @@ def _full_disk_explained(plan: Plan) -> Iterator[None]:
         ) from error
 
 
-def read_decision(log: OffsetLog, key: str) -> Decision | None:
-    """What the footer of a batch's bronze object says, None while the batch is undecided."""
-    try:
-        footer = log.lake.read_footer(key)
-    except FileNotFoundError:
-        return None
-    if footer is None:
-        raise ValueError(
-            f"{log.lake.uri(key)} has no {FOOTER_KEY.decode()} entry in its footer, so it was not "
-            "written by this pipeline: move it away; its batch will be written again."
-        )
-    return Decision.model_validate_json(footer)
-
-
-def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
-    """Show the rejects of a decided batch and write, or find, its index entry."""
-    seq = decision.plan.seq
-    publish_rejects(log, decision)
-    entry = log.lake.head(decision.object_key)
-    if entry is None:
-        raise RuntimeError(f"{log.lake.uri(decision.object_key)} of batch {seq} is gone.")
-    log.put_commit(
-        Commit(
-            decision=decision,
-            object_bytes=entry.size,
-            object_etag=entry.etag,
-            committed_at=datetime.now(UTC).replace(tzinfo=None),
-        )
-    )
-    commit = log.commit_of(seq)
-    if commit is None:
-        raise RuntimeError(f"The commit of batch {seq} of feed {log.feed} was written and is gone.")
-    return commit
-
-
-def publish_rejects(log: OffsetLog, decision: Decision) -> None:
-    """Copy the deciding attempt's rejects to where readers look.
-
-    Only now: the rejects of an attempt that did not decide would be seen twice.
-    """
-    key = decision.quarantine_key
-    if key and log.lake.head(key) is None:
-        plan = decision.plan
-        log.lake.copy(layout.attempt_key(plan.feed, plan.seq, decision.attempt), key)
-
-
 def compare_with_topic(decision: Decision, reader: Reader) -> str:
     """Read a decided batch again and compare digests; writes nothing.
 
@@ -230,39 +186,3 @@ def compare_with_topic(decision: Decision, reader: Reader) -> str:
         f"the topic holds other records than batch {decision.plan.seq} read (digest "
         f"{digest.hexdigest()}, then {decision.digest}); the decided object stays as it is"
     )
-
-
-def verify_topic(plan: Plan, state: LogState, reader: Reader, poll: OffsetPoll) -> None:
-    """Check that the topic is still the one whose records were decided before (I5).
-
-    Re-reads the last record of each partition that has one: a record that compaction or retention
-    removed proves nothing, another one in its place proves another topic.
-
-    Raises:
-        TopicChangedError: It is another topic, or was truncated.
-    """
-    offsets = poll()
-    check_topic(state, plan.topic, offsets)
-    check_anchors(state, plan.topic, offsets, plan.ranges, reader)
-
-
-def check_anchors(
-    state: LogState, topic: str, offsets: TopicOffsets, partitions: Iterable[int], reader: Reader
-) -> None:
-    """Re-read the last record of partitions that were read before.
-
-    Raises:
-        TopicChangedError: There is another record in its place.
-    """
-    for partition in sorted(partitions):
-        anchor = state.anchors.get(partition)
-        polled = offsets.partitions.get(partition)
-        if anchor is None or polled is None or anchor.offset < polled.beginning:
-            continue
-        record = reader.record_at(partition, anchor.offset)
-        if record is not None and record != (anchor.timestamp, anchor.digest):
-            raise TopicChangedError(
-                f"Topic {topic} partition {partition} has another record at offset "
-                f"{anchor.offset} than when it was read: truncated or recreated. Nothing was read; "
-                f"to go on with it as it is: stock-pipeline feed adopt {state.feed}"
-            )

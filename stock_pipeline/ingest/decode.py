@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -16,13 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, KAFKA_COLUMNS, QUARANTINE, TIMESTAMP
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS, KAFKA_COLUMNS, QUARANTINE, TIMESTAMP
 from stock_pipeline.lib.sessions import trade_dates
+from stock_pipeline.lib.sql_files import FOLDER
 
 #: Grows when a format's meaning changes; every batch records the one that decoded it.
 DECODER_VERSION = "2"
 
-_SQL = Path(__file__).parent / "sql"
 _KAFKA = [f.name for f in KAFKA_COLUMNS if f.name != "incarnation"]
 
 
@@ -91,10 +90,10 @@ class Decoder:
         quoted = source.replace("'", "''")
         run(f"CREATE TEMP MACRO feed_source() AS '{quoted}'")
         run(f"CREATE TEMP MACRO max_bytes() AS {int(max_message_bytes)}")
-        run((_SQL / "decode_macros.sql").read_text(encoding="utf-8"))
+        run((FOLDER / "decode_macros.sql").read_text(encoding="utf-8"))
         self._connection.register("records", self._chunk)
         # Planning takes 10-30 ms, as long as decoding 20,000 trades: once, not for every chunk.
-        run("PREPARE decode AS " + (_SQL / f"decode_{format}.sql").read_text(encoding="utf-8"))
+        run("PREPARE decode AS " + (FOLDER / f"decode_{format}.sql").read_text(encoding="utf-8"))
 
     def decode(self, records: pa.Table, incarnation: int) -> Decoded:
         """Decode a chunk; no record, whatever its bytes, makes this fail.

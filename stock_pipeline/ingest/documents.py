@@ -11,9 +11,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-#: Key in a Parquet footer under which a bronze, silver or gold object says what it is made of.
-FOOTER_KEY = b"stock_pipeline"
-
 
 class Document(BaseModel):
     """A JSON document of the log."""
@@ -174,22 +171,3 @@ class Checkpoint(Document):
     anchors: dict[int, Anchor]
     bytes_per_record: float | None
     replays: tuple[Replay, ...] = ()
-
-
-class MadeFrom(Document):
-    """Footer of a silver or gold object: what it was made from, compared by the due rule."""
-
-    #: Silver: per feed, merged half-open intervals of sequence numbers that were examined.
-    examined: dict[str, tuple[tuple[int, int], ...]] = {}
-    #: Inputs that are lake objects: key to ETag (intraday days of bars_daily; silver of gold).
-    etags: dict[str, str] = {}
-    #: Digest of the EWMA state taken over from the year before; "" where there is none.
-    state_before: str = ""
-    #: EWMA state at the end of this year, per symbol: [variance per session, last price]; with its
-    #: digest, so that next year's object is due only when the state really changed.
-    state: dict[str, tuple[float | None, float]] = {}
-    state_digest: str = ""
-    #: Digest of the SQL text and settings: new code makes a partition due again.
-    definition: str = ""
-    run_id: str = ""
-    rows: int = 0

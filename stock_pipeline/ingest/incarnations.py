@@ -2,35 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from datetime import UTC, datetime
 
-from stock_pipeline.ingest.decide import check_anchors
-from stock_pipeline.ingest.log_state import LogState
-from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets, check_topic
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.kafka.control import RangeReader
-from stock_pipeline.settings import KafkaSettings
-
-
-def topic_change(
-    settings: KafkaSettings, topic: str, state: LogState, offsets: TopicOffsets
-) -> str:
-    """Why a topic is not the one that was read; empty if, by all that can be told, it is.
-
-    Reads the last record that was read of each partition. A feed that has read nothing has no topic
-    to compare with: none has changed.
-
-    Raises:
-        KafkaUnavailableError: The brokers do not answer.
-    """
-    try:
-        check_topic(state, topic, offsets)
-        with closing(RangeReader(settings, topic)) as reader:
-            check_anchors(state, topic, offsets, state.anchors, reader)
-    except TopicChangedError as error:
-        return str(error)
-    return ""
+from stock_pipeline.kafka.offsets import TopicOffsets
 
 
 def start_offsets(planner: Planner, name: str, offsets: TopicOffsets, to: str) -> dict[int, int]:

@@ -10,37 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stock_pipeline.ingest.documents import OffsetRange, Plan
+from stock_pipeline.ingest.identity import check_topic
 from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.kafka.offsets import TopicOffsets
 
 #: Assumed until a batch was decided: small enough that the first batch of large documents fits.
 DEFAULT_BYTES_PER_RECORD = 1024.0
-
-
-class TopicChangedError(Exception):
-    """The topic is not the one that was read before: recreated, truncated or another cluster's."""
-
-
-@dataclass(frozen=True)
-class PartitionOffsets:
-    """What the broker says of a partition.
-
-    Attributes:
-        beginning: First offset that retention has kept.
-        end: Offset after the last readable record (last stable offset under `read_committed`).
-        high_watermark: Offset after the last record, open transactions included; None if unknown.
-    """
-
-    beginning: int
-    end: int
-    high_watermark: int | None = None
-
-
-@dataclass(frozen=True)
-class TopicOffsets:
-    """What the broker says of a topic; `topic_id` is None where the broker gives none."""
-
-    topic_id: str | None
-    partitions: Mapping[int, PartitionOffsets]
 
 
 @dataclass(frozen=True)
@@ -52,38 +27,6 @@ class Triggers:
     max_records: int
     max_bytes: int
     max_batches_in_flight: int
-
-
-def recreated(state: LogState, offsets: TopicOffsets) -> bool:
-    """Whether both sides know the topic's id, and it is not the one that was read before."""
-    return bool(state.topic_id and offsets.topic_id and state.topic_id != offsets.topic_id)
-
-
-def check_topic(state: LogState, topic: str, offsets: TopicOffsets) -> None:
-    """Refuse a topic that cannot be the one whose offsets were read before (I5).
-
-    Raises:
-        TopicChangedError: Another topic id, a vanished partition, or an end below what was read.
-    """
-    adopt = f"Nothing was read; to go on with it as it is: stock-pipeline feed adopt {state.feed}"
-    if recreated(state, offsets):
-        raise TopicChangedError(
-            f"Topic {topic} was recreated: its id is {offsets.topic_id}, the log's last plan saw "
-            f"{state.topic_id}. {adopt}"
-        )
-    for partition, next_offset in sorted(state.next_offsets.items()):
-        polled = offsets.partitions.get(partition)
-        if polled is None:
-            raise TopicChangedError(
-                f"Topic {topic} has no partition {partition} any more, of which offsets below "
-                f"{next_offset} are planned. {adopt}"
-            )
-        end = max(polled.end, polled.high_watermark or 0)
-        if end < next_offset:
-            raise TopicChangedError(
-                f"Topic {topic} partition {partition} ends at offset {end}, below offset "
-                f"{next_offset} that is already planned: truncated or recreated. {adopt}"
-            )
 
 
 def lag(state: LogState, offsets: TopicOffsets) -> dict[int, int]:

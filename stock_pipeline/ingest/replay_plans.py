@@ -13,9 +13,9 @@ from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.documents import Commit, Plan
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.ingest.offsets import TopicOffsets
 from stock_pipeline.ingest.quarantine import OpenRejects
 from stock_pipeline.ingest.replays import ReplayError, requeue, supersede
+from stock_pipeline.kafka.offsets import TopicOffsets
 
 #: Planners may win the next number a few times in a row; never for long.
 MOST_TRIES = 10

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 if TYPE_CHECKING:
-    from stock_pipeline.ingest.batch_files import Reader
     from stock_pipeline.ingest.decide import Ingested
     from stock_pipeline.ingest.documents import Plan
     from stock_pipeline.ingest.offset_log import OffsetLog
-    from stock_pipeline.ingest.offsets import TopicOffsets
     from stock_pipeline.ingest.planner import Planner
+    from stock_pipeline.ingest.reading import Reader
+    from stock_pipeline.kafka.offsets import TopicOffsets
 
 
 def run_batch(
@@ -40,7 +40,7 @@ def run_batch(
     from stock_pipeline.ingest.decode import Decoder
     from stock_pipeline.kafka.control import KafkaUnavailableError
     from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
-    from stock_pipeline.tables.definitions import calendar_rules
+    from stock_pipeline.settings.calendars import calendar_rules
 
     feed = planner.settings.feeds[name]
     started = time.perf_counter()

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from stock_pipeline.ingest.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.kafka.clients import admin_options, renewed
 from stock_pipeline.kafka.errors import (
     KafkaAccessError,
     KafkaUnavailableError,
     OffsetOutOfRangeError,
 )
+from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.kafka.reader import RangeReader, payload_digest
 from stock_pipeline.kafka.refusals import access_problem, refused
 from stock_pipeline.settings import KafkaSettings

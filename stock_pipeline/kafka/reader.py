@@ -201,7 +201,7 @@ def _records(partition: int, messages: list[Any]) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
-    from stock_pipeline.lib.schemas import RECORDS
+    from stock_pipeline.lib.formats import RECORDS
 
     timestamps = np.array([m.timestamp()[1] for m in messages], np.int64)
     return pa.Table.from_arrays(

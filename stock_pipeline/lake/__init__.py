@@ -1,0 +1,1 @@
+"""Objects of the lake: keys, conditional writes, files."""

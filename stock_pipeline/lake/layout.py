@@ -7,8 +7,7 @@ from datetime import date
 from typing import NamedTuple
 from urllib.parse import quote, unquote
 
-#: A feed or table name that may appear in a key: no slash, no dot first, nothing to escape.
-SAFE_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}\Z")
+from stock_pipeline.lib.plain_text import SAFE_NAME
 
 SEQ_DIGITS = 12
 #: Characters of a symbol, as the decoders allow.
@@ -187,3 +186,7 @@ def _encoded(symbol: str) -> str:
         raise ValueError(f"{symbol!r} cannot be a folder: a symbol has 1 to {MOST_SYMBOL} letters.")
     encoded = quote(symbol, safe="")
     return encoded.replace(".", "%2E") if set(encoded) == {"."} else encoded
+
+
+#: Key in a Parquet footer under which a bronze, silver or gold object says what it is made of.
+FOOTER_KEY = b"stock_pipeline"

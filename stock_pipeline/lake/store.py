@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError, IncompleteReadError, ResponseStream
 from urllib3.exceptions import ProtocolError
 
 from stock_pipeline.aws.session import aws_client
-from stock_pipeline.ingest.documents import FOOTER_KEY
 from stock_pipeline.lake.files import lake_files
+from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.settings import AwsSettings
 
 #: Seconds between tries of a conditional PUT while S3 says that another one is under way.

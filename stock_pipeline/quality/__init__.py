@@ -1,0 +1,1 @@
+"""Findings about prices, splits, times and sources. Pure."""

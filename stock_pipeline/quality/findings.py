@@ -1,7 +1,7 @@
 """Findings in silver bars that no rule forbids and that are hardly what the market did.
 
-What must never be published is refused by `tables/checks.py`; what is looked at here is published, and
-told of. docs/quality.md has the formulas and their papers.
+What must never be published is refused by `tables/checks.py`; what is looked at here is published,
+and told of. docs/quality.md has the formulas and their papers.
 """
 
 from __future__ import annotations

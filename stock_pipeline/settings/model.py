@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
     Field,
     SecretStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -20,38 +16,18 @@ from pydantic import (
 from stock_pipeline.settings.aws import AwsSettings
 from stock_pipeline.settings.feeds import FeedSettings
 from stock_pipeline.settings.history import HistorySettings, history_problems
-from stock_pipeline.settings.kafka import KafkaSecurity, KafkaSettings
+from stock_pipeline.settings.kafka import KafkaSettings
 from stock_pipeline.settings.layers import (
-    KeyPath,
-    Layers,
-    SettingsError,
-    dotenv_lines,
-    file_text,
+    did_you_mean,
 )
 from stock_pipeline.settings.local import PortSettings, SimulatorSettings
+from stock_pipeline.settings.places import home, variable
 from stock_pipeline.settings.quality import QualitySettings
-from stock_pipeline.settings.rules import feed_problems, fetch_problems, name_problems
-from stock_pipeline.settings.secrets import SecretsSettings, read_secret
+from stock_pipeline.settings.rules import Problem, feed_problems, fetch_problems
+from stock_pipeline.settings.secrets import SecretsSettings
 from stock_pipeline.settings.section import Section, broken
 from stock_pipeline.settings.sources import PollSettings, SourceSettings, StreamSettings
 from stock_pipeline.sources.registry import SOURCES
-
-__all__ = [
-    "AwsSettings",
-    "FeedSettings",
-    "KafkaSecurity",
-    "KafkaSettings",
-    "Settings",
-    "SettingsError",
-    "SimulatorSettings",
-    "get_settings",
-    "home",
-    "load_settings",
-    "project_root",
-]
-
-#: STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS sets kafka.bootstrap_servers.
-ENVIRONMENT_PREFIX = "STOCK_PIPELINE__"
 
 #: A year's volatilities read bars of two years before it, which holds 500 sessions.
 WindowDays = Annotated[int, Field(ge=2, le=500)]
@@ -163,7 +139,7 @@ class Settings(Section):
                 [
                     (
                         ("aws", name),
-                        f"aws.{name} is missing; set {_variable(('aws', name))} in .env.",
+                        f"aws.{name} is missing; set {variable(('aws', name))} in .env.",
                     )
                     for name, key in zip(("access_key_id", "secret_access_key"), keys, strict=True)
                     if not key
@@ -195,84 +171,41 @@ class Settings(Section):
         return home()
 
 
-def project_root() -> Path:
-    """Folder that holds `config/` and `workspace.yaml`."""
-    return Path(__file__).resolve().parent.parent.parent
-
-
-def home() -> Path:
-    """Folder of all local state: `$STOCK_PIPELINE_HOME`, else `.stock_pipeline` in the project."""
-    return Path(os.environ.get("STOCK_PIPELINE_HOME") or project_root() / ".stock_pipeline")
-
-
-@cache
-def get_settings() -> Settings:
-    """The settings of this process, read once."""
-    return load_settings()
-
-
-def load_settings(
-    config_file: Path | None = None,
-    env_file: Path | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> Settings:
-    """Read and validate the settings.
-
-    Args:
-        config_file: YAML file; `$STOCK_PIPELINE_CONFIG`, else `config/app_config.yaml`.
-        env_file: `.env` file with secrets; may be absent.
-        environment: Overrides, `os.environ` by default.
-
-    Raises:
-        SettingsError: A key is unknown, of the wrong type or missing.
-    """
-    environment = os.environ if environment is None else environment
-    config_file = config_file or Path(
-        environment.get("STOCK_PIPELINE_CONFIG") or project_root() / "config" / "app_config.yaml"
-    )
-    env_file = env_file or project_root() / ".env"
-    above = _variables(env_file, environment)
-    layers = _merged(config_file, {}, above)
-    place = layers.place(("secrets", "secret_id"))
-    if secret := read_secret(layers.data, place):
-        layers = _merged(config_file, secret, above)
-    try:
-        return Settings.model_validate(layers.data)
-    except ValidationError as error:
-        # Not chained: the validation error carries the values.
-        raise layers.explain(error) from None
-
-
-def _variables(env_file: Path, environment: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Name, value and place of every variable of ours, the strongest last; empty is not set."""
-    found: list[tuple[str, str, str]] = []
-    if env_file.is_file():
-        file = _shown(env_file)
-        for name, value, place in dotenv_lines(file_text(env_file, file), file):
-            found.append((name, value, f"{place} ({name})"))
-    found += [(n, value, f"environment variable {n}") for n, value in environment.items()]
-    return [v for v in found if v[0].startswith(ENVIRONMENT_PREFIX) and v[1]]
-
-
-def _merged(
-    config_file: Path, secret: Mapping[str, str], variables: list[tuple[str, str, str]]
-) -> Layers:
-    layers = Layers(Settings, _shown(config_file))
-    layers.read_yaml(file_text(config_file, _shown(config_file)))
-    for key, value in secret.items():
-        layers.override(key.lower().split("."), value, f"Secrets Manager ({key})")
-    for name, value, place in variables:
-        layers.override(name[len(ENVIRONMENT_PREFIX) :].lower().split("__"), value, place)
-    return layers
-
-
-def _variable(path: KeyPath) -> str:
-    return ENVIRONMENT_PREFIX + "__".join(path).upper()
-
-
-def _shown(file: Path) -> str:
-    """The path from the working folder or the project where it lies in one, else as given."""
-    for folder in (Path.cwd(), project_root()):
-        if file.is_relative_to(folder):
-            return str(file.relative_to(folder))
-    return str(file)
+def name_problems(settings: Settings) -> list[Problem]:
+    """Names that must be the name of something else, and values that must differ."""
+    problems: list[Problem] = []
+    trades = sorted(name for name, feed in settings.feeds.items() if feed.format == "trade")
+    if settings.simulator.enabled and settings.simulator.feed not in trades:
+        near = did_you_mean(settings.simulator.feed, trades)
+        known = ", ".join(trades) or "none yet"
+        problems.append(
+            (
+                ("simulator", "feed"),
+                f"simulator.feed is no feed of format trade{near}; such feeds: {known}.",
+            )
+        )
+    for name in settings.sources:
+        if name not in SOURCES:
+            near, known = did_you_mean(name, list(SOURCES)), ", ".join(SOURCES)
+            sentence = f"sources.{name} is no source{near}; sources: {known}."
+            problems.append((("sources", name), sentence))
+    # Bars name their vendor, and else are of their feed's source.
+    sources = sorted({feed.source for feed in settings.feeds.values()} | set(SOURCES))
+    for index, source in enumerate(settings.source_precedence):
+        if source not in sources:
+            near, known = did_you_mean(source, sources), ", ".join(sources)
+            problems.append(
+                (
+                    ("source_precedence", str(index)),
+                    f"source_precedence: no feed's source is {source}{near}; sources: {known}.",
+                )
+            )
+    for path, values in (
+        (("source_precedence",), settings.source_precedence),
+        (("volatility", "windows"), settings.volatility.windows),
+        (("simulator", "symbols"), settings.simulator.symbols),
+        (("ports",), tuple(settings.ports.model_dump().values())),
+    ):
+        if len(set(values)) != len(values):
+            problems.append((path, f"{'.'.join(path)} must not hold the same value twice."))
+    return problems

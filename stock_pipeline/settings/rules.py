@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from stock_pipeline.lake.layout import SAFE_NAME
+from stock_pipeline.lib.plain_text import SAFE_NAME
 from stock_pipeline.settings.layers import KeyPath, did_you_mean
 from stock_pipeline.sources.registry import SOURCES
 
 if TYPE_CHECKING:
-    from stock_pipeline.settings import FeedSettings, Settings
+    from stock_pipeline.settings.feeds import FeedSettings
+    from stock_pipeline.settings.model import Settings
 
 #: The setting that breaks a rule, and the sentence that says so.
 Problem = tuple[KeyPath, str]
@@ -48,46 +49,6 @@ def feed_problems(feeds: Mapping[str, FeedSettings]) -> list[Problem]:
         for low, high in (("min_records", "max_records"), ("max_message_bytes", "max_bytes")):
             if getattr(feed, low) > getattr(feed, high):
                 problems.append(((*at, low), f"feeds.{name}.{low} must be at most its {high}."))
-    return problems
-
-
-def name_problems(settings: Settings) -> list[Problem]:
-    """Names that must be the name of something else, and values that must differ."""
-    problems: list[Problem] = []
-    trades = sorted(name for name, feed in settings.feeds.items() if feed.format == "trade")
-    if settings.simulator.enabled and settings.simulator.feed not in trades:
-        near = did_you_mean(settings.simulator.feed, trades)
-        known = ", ".join(trades) or "none yet"
-        problems.append(
-            (
-                ("simulator", "feed"),
-                f"simulator.feed is no feed of format trade{near}; such feeds: {known}.",
-            )
-        )
-    for name in settings.sources:
-        if name not in SOURCES:
-            near, known = did_you_mean(name, list(SOURCES)), ", ".join(SOURCES)
-            sentence = f"sources.{name} is no source{near}; sources: {known}."
-            problems.append((("sources", name), sentence))
-    # Bars name their vendor, and else are of their feed's source.
-    sources = sorted({feed.source for feed in settings.feeds.values()} | set(SOURCES))
-    for index, source in enumerate(settings.source_precedence):
-        if source not in sources:
-            near, known = did_you_mean(source, sources), ", ".join(sources)
-            problems.append(
-                (
-                    ("source_precedence", str(index)),
-                    f"source_precedence: no feed's source is {source}{near}; sources: {known}.",
-                )
-            )
-    for path, values in (
-        (("source_precedence",), settings.source_precedence),
-        (("volatility", "windows"), settings.volatility.windows),
-        (("simulator", "symbols"), settings.simulator.symbols),
-        (("ports",), tuple(settings.ports.model_dump().values())),
-    ):
-        if len(set(values)) != len(values):
-            problems.append((path, f"{'.'.join(path)} must not hold the same value twice."))
     return problems
 
 

@@ -14,15 +14,15 @@ from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError, ReadTime
 from urllib3.util import Retry
 
 from stock_pipeline.lib.plain_text import one_line
-from stock_pipeline.sources.quotas import Quotas
-from stock_pipeline.sources.redaction import hide_in_logs, redacted
-from stock_pipeline.sources.source import (
+from stock_pipeline.sources.errors import (
     BadKeyError,
-    Context,
     RateLimitedError,
     StoppedError,
     UnavailableError,
 )
+from stock_pipeline.sources.quotas import Quotas
+from stock_pipeline.sources.redaction import hide_in_logs, redacted
+from stock_pipeline.sources.source import Context
 
 #: No document of a vendor comes near; more would only fill the memory.
 MOST_BYTES = 64 * 1024 * 1024

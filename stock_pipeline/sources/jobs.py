@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 from stock_pipeline.settings import Settings
 from stock_pipeline.settings.sources import What
+from stock_pipeline.sources.errors import UsageError
 from stock_pipeline.sources.registry import source_kind
-from stock_pipeline.sources.source import ANY_FORMAT, Request, SourceKind, UsageError
+from stock_pipeline.sources.source import ANY_FORMAT, Request, SourceKind
 
 DEFAULT_EVERY_SECONDS = 30.0
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}

@@ -13,18 +13,17 @@ from pathlib import Path
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.kafka.publisher import Publisher
 from stock_pipeline.settings import Settings
-from stock_pipeline.sources.jobs import Job, job_for
-from stock_pipeline.sources.registry import open_source
-from stock_pipeline.sources.rounds import fetched
-from stock_pipeline.sources.source import (
+from stock_pipeline.sources.errors import (
     DailyLimitError,
-    Notice,
-    Request,
     SourceError,
     StoppedError,
     UnavailableError,
     UsageError,
 )
+from stock_pipeline.sources.jobs import Job, job_for
+from stock_pipeline.sources.registry import open_source
+from stock_pipeline.sources.rounds import fetched
+from stock_pipeline.sources.source import Notice, Request
 
 #: Who is told to wait longer gives the round up: the next one asks again.
 LONGEST_WAIT = timedelta(minutes=10)

@@ -15,7 +15,7 @@ from hashlib import blake2s
 from pathlib import Path
 
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.source import DailyLimitError, UnavailableError
+from stock_pipeline.sources.errors import DailyLimitError, UnavailableError
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS requests (account TEXT NOT NULL, at REAL NOT NULL);

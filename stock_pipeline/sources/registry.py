@@ -30,7 +30,7 @@ def source_kind(name: str) -> SourceKind:
         UsageError: There is none.
     """
     from stock_pipeline.settings.layers import did_you_mean
-    from stock_pipeline.sources.source import UsageError
+    from stock_pipeline.sources.errors import UsageError
 
     if name not in SOURCES:
         near = did_you_mean(name, list(SOURCES))
@@ -80,7 +80,8 @@ def open_source(
         UsageError: There is no such source.
         BadKeyError: It needs a key, and none is set.
     """
-    from stock_pipeline.sources.source import BadKeyError, Context
+    from stock_pipeline.sources.errors import BadKeyError
+    from stock_pipeline.sources.source import Context
 
     if problem := key_problem(settings, name):
         raise BadKeyError(problem)

@@ -8,14 +8,8 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.source import (
-    Context,
-    DailyLimitError,
-    Notice,
-    Request,
-    Source,
-    UnavailableError,
-)
+from stock_pipeline.sources.errors import DailyLimitError, UnavailableError
+from stock_pipeline.sources.source import Context, Notice, Request, Source
 
 #: Of the messages; grows when their meaning changes.
 SCHEMA_VERSION = b"1"

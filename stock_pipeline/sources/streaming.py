@@ -13,14 +13,9 @@ from websockets.sync.client import ClientConnection, connect
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.lib.plain_text import one_line
+from stock_pipeline.sources.errors import BadKeyError, RateLimitedError, UnavailableError
 from stock_pipeline.sources.redaction import hide_in_logs, redacted
-from stock_pipeline.sources.source import (
-    BadKeyError,
-    Context,
-    Notice,
-    RateLimitedError,
-    UnavailableError,
-)
+from stock_pipeline.sources.source import Context, Notice
 
 _logger = logging.getLogger("websockets.client")
 # It writes parts of what is sent, so perhaps a part of the key, which no filter knows; and a

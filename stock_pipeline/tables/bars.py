@@ -13,9 +13,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.lib.formats import DAILY_BARS
 from stock_pipeline.lib.schemas import (
     BARS_INTRADAY_TABLE,
-    DAILY_BARS,
     LATEST_RECORD_COLUMNS,
     SILVER_BARS_DAILY,
     SILVER_BARS_INTRADAY,

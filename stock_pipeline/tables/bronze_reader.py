@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS, TIMESTAMP
 from stock_pipeline.lib.intervals import Interval
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, TIMESTAMP
 from stock_pipeline.tables.index_store import Input
 
 #: Objects up to this size are read whole and kept; of larger ones the row groups that match.

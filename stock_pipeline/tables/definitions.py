@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
-from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
 from stock_pipeline.settings import Settings
+from stock_pipeline.settings.calendars import calendar_rules
 from stock_pipeline.tables.due import BUILD_ORDER
 from stock_pipeline.tables.gold_sql import sql_definition
-
-
-def calendar_rules(settings: Settings) -> tuple[tuple[str, str], ...]:
-    """(pattern, calendar) in order of precedence."""
-    return tuple((rule.pattern, rule.calendar) for rule in settings.calendars)
-
-
-def source_calendars(settings: Settings) -> dict[str, str]:
-    """By source, the calendar of symbols that no rule matches."""
-    given = [
-        *((source, wanted.calendar) for source, wanted in settings.history.items()),
-        *((feed.source, feed.calendar) for feed in settings.feeds.values()),
-    ]
-    named = {source: calendar for source, calendar in given if calendar}
-    return dict.fromkeys((source for source, _ in given), DEFAULT_CALENDAR) | named
 
 
 def table_definitions(settings: Settings) -> dict[str, str]:

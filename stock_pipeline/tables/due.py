@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from stock_pipeline.ingest.documents import Decision, MadeFrom, TradeDateSpan
+from stock_pipeline.ingest.documents import Decision, TradeDateSpan
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.schemas import (
@@ -27,6 +27,7 @@ from stock_pipeline.lib.schemas import (
     TableSpec,
 )
 from stock_pipeline.tables import reads as gold_reads
+from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.reads import READS, YEARS_BEFORE, keys_read
 
 #: Key of the object of a table and partition.

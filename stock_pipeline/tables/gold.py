@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
-from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import (
@@ -24,6 +23,7 @@ from stock_pipeline.settings import Settings
 from stock_pipeline.tables import volatility
 from stock_pipeline.tables.checks import Violation
 from stock_pipeline.tables.due import Want, key_of
+from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.reads import READS, keys_read, with_partition
 from stock_pipeline.tables.silver import Draft
 

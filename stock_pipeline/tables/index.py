@@ -14,7 +14,6 @@ from pathlib import Path
 
 from stock_pipeline.history import bars as history
 from stock_pipeline.history.store import LandedDamagedError, read_landed
-from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import (
@@ -38,6 +37,7 @@ from stock_pipeline.tables.due import (
     want_gold,
 )
 from stock_pipeline.tables.index_store import IndexStore, Input
+from stock_pipeline.tables.made_from import MadeFrom
 
 #: The most commits and footers that one refresh reads, so that a tick ends in time.
 MOST_PER_REFRESH = 2_000

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from stock_pipeline.ingest.documents import Commit, MadeFrom
+from stock_pipeline.ingest.documents import Commit
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.intervals import Interval, covers
 from stock_pipeline.lib.schemas import TableSpec
@@ -22,6 +22,7 @@ from stock_pipeline.tables.due import (
     batch_of,
     key_of,
 )
+from stock_pipeline.tables.made_from import MadeFrom
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
 from stock_pipeline.lake import layout
+from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
-from stock_pipeline.resources.silver_tables import SilverTables
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables import checks
 from stock_pipeline.tables.checks import Violation
 from stock_pipeline.tables.due import Want, key_of
 from stock_pipeline.tables.gold import GoldMaker
 from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.silver import Current, Draft
+from stock_pipeline.tables.silver_tables import SilverTables
 
 logger = logging.getLogger(__name__)
 

@@ -7,8 +7,9 @@ from functools import cache
 
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS
 from stock_pipeline.lib.intervals import Interval
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, TableSpec
+from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.tables.due import touches_of
 
 

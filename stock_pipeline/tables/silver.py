@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stock_pipeline.history import bars as history
-from stock_pipeline.history.store import BAR_FORMATS, LandedReader, is_landed
-from stock_pipeline.ingest.documents import MadeFrom
+from stock_pipeline.history.store import LandedReader, is_landed
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
+from stock_pipeline.lib.formats import BAR_FORMATS
 from stock_pipeline.lib.intervals import Interval, covers, merged, overlap
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -24,12 +24,13 @@ from stock_pipeline.lib.schemas import (
 )
 from stock_pipeline.lib.sessions import ALWAYS_OPEN, DEFAULT_CALENDAR, calendar_of, symbol_sessions
 from stock_pipeline.settings import Settings
+from stock_pipeline.settings.calendars import calendar_rules
 from stock_pipeline.tables import bars
 from stock_pipeline.tables.bronze_reader import BronzeReader
 from stock_pipeline.tables.checks import Violation
-from stock_pipeline.tables.definitions import calendar_rules
 from stock_pipeline.tables.due import Want
 from stock_pipeline.tables.index_store import Input
+from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.removed_feeds import RemovedFeeds
 
 #: Trades aggregated at once; a day with more is made in pieces.

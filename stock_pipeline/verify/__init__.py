@@ -1,0 +1,1 @@
+"""Does the lake hold what the log and Kafka say?"""

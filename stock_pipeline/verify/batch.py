@@ -10,12 +10,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
-from stock_pipeline.ingest.documents import FOOTER_KEY, Commit, Decision
+from stock_pipeline.ingest.documents import Commit, Decision
 from stock_pipeline.lake import layout
+from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import UNREADABLE, Lake, ObjectNotFoundError
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.verify.log_checker import differing_fields
 from stock_pipeline.verify.objects import Body, Listed, body
-from stock_pipeline.verify.report import Finding, Kind, differing_fields
+from stock_pipeline.verify.report import Finding, Kind
 from stock_pipeline.verify.rows import DOCUMENT_FORMATS, Tally, doubled, miscounted
 
 PIECE_ROWS = 131_072

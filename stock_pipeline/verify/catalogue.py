@@ -12,12 +12,13 @@ from stock_pipeline.catalogue.shapes import differences, glue_name
 from stock_pipeline.catalogue.tables import LakeTable, declared_shapes
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
+from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.lib.schemas import GOLD_TABLES, TableSpec
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.reads import READS
 from stock_pipeline.verify.feed import Progress
 from stock_pipeline.verify.objects import listing
-from stock_pipeline.verify.report import Check, Finding, Kind, counted
+from stock_pipeline.verify.report import Check, Finding, Kind
 
 #: Gold partitions of a table, the newest in scope, that Athena is asked for: it bills each query.
 ATHENA_PARTITIONS = 2

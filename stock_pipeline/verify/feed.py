@@ -11,17 +11,19 @@ from datetime import date
 
 from stock_pipeline.ingest.documents import Commit, Plan
 from stock_pipeline.ingest.log_state import LogState
-from stock_pipeline.ingest.offsets import TopicOffsets
 from stock_pipeline.kafka.control import RangeReader
+from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.due import touches_of
 from stock_pipeline.verify.batch import BatchResult, BatchVerifier
 from stock_pipeline.verify.kafka import BrokerVerifier
 from stock_pipeline.verify.log import Entry, LogSnapshot
+from stock_pipeline.verify.log_checker import LogChecker
 from stock_pipeline.verify.objects import Listed, listing
-from stock_pipeline.verify.report import Check, Finding, Kind, Ledger, LogChecker, counted
+from stock_pipeline.verify.report import Check, Finding, Kind, Ledger
 from stock_pipeline.verify.strangers import strangers_of_feed, strangers_of_log
 
 #: Told of every step: what, how much is done, how much there is.

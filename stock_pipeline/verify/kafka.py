@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stock_pipeline.ingest.batch_files import Reader, RecordDigest
+from stock_pipeline.ingest.digest import RecordDigest
 from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan
+from stock_pipeline.ingest.identity import TopicChangedError, check_topic
 from stock_pipeline.ingest.log_state import LogState
-from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets, check_topic
+from stock_pipeline.ingest.reading import Reader
 from stock_pipeline.kafka.control import KafkaUnavailableError, OffsetOutOfRangeError
-from stock_pipeline.verify.report import Check, Finding, Kind, LogChecker, counted
+from stock_pipeline.kafka.offsets import TopicOffsets
+from stock_pipeline.lib.plain_text import counted
+from stock_pipeline.verify.log_checker import LogChecker
+from stock_pipeline.verify.report import Check, Finding, Kind
 from stock_pipeline.verify.rows import Offsets, Tally
 
 

@@ -12,9 +12,10 @@ from stock_pipeline.history import bars as history
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
+from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.verify.feed import Progress
 from stock_pipeline.verify.objects import body, listing
-from stock_pipeline.verify.report import Check, Finding, Kind, counted
+from stock_pipeline.verify.report import Check, Finding, Kind
 
 _RESTORE = (
     "Restore it from the bucket's versions or a backup; or delete it and backfill its partition of "

@@ -9,8 +9,8 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stock_pipeline.ingest.offsets import TopicOffsets
 from stock_pipeline.kafka.control import KafkaControl, KafkaUnavailableError
+from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.intervals import Interval, covers

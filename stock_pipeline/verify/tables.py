@@ -12,24 +12,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stock_pipeline.catalogue.compare import RELATIVE_TOLERANCE, compare
-from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
+from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import UNREADABLE, DamagedObjectError, Lake, ObjectNotFoundError
 from stock_pipeline.lib.intervals import Interval, covers, merged
+from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
-from stock_pipeline.resources.silver_tables import SilverTables
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.bronze_reader import BronzeReader
 from stock_pipeline.tables.due import Made, Want, is_due, key_of
 from stock_pipeline.tables.gold import GoldMaker
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.index_store import Input
+from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.removed_feeds import RemovedFeeds
 from stock_pipeline.tables.silver import Draft
+from stock_pipeline.tables.silver_tables import SilverTables
 from stock_pipeline.verify.feed import Progress
 from stock_pipeline.verify.objects import listing, utc_now
-from stock_pipeline.verify.report import Check, Finding, Kind, counted
+from stock_pipeline.verify.report import Check, Finding, Kind
 
 #: How often a partition is looked at again because it was replaced meanwhile.
 MOST_TRIES = 3

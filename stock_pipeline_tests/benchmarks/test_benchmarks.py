@@ -21,10 +21,10 @@ from benchmarks.freshness import Freshness
 from benchmarks.machine import machine, sentence
 from benchmarks.processes import usage_by_group
 from benchmarks.run_all import BenchmarkError, benchmarks, table, with_section
-from stock_pipeline.ingest.documents import FOOTER_KEY, MadeFrom
-from stock_pipeline.lake.layout import bronze_key, table_object_key
+from stock_pipeline.lake.layout import FOOTER_KEY, bronze_key, table_object_key
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import project_root
+from stock_pipeline.tables.made_from import MadeFrom
 
 BURN = "import time; end = time.process_time() + 0.3\nwhile time.process_time() < end: pass"
 linux = pytest.mark.skipif(not Path("/proc/self/io").exists(), reason="needs Linux' /proc")

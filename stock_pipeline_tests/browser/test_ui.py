@@ -30,7 +30,7 @@ from stock_pipeline.stack.ports import free_port
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline_tests.browser.yahoo_history import yahoo_of_days
 from stock_pipeline_tests.sources.vendor_server import VendorServer
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 

@@ -16,10 +16,10 @@ from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.sources.registry import SOURCES
 from stock_pipeline.stack.local import LocalStack
 from stock_pipeline_tests.commands.producing import alpha_vantage_at, running, stopped, stored
-from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.stack import SettingsFor
+from stock_pipeline_tests.support.waiting import wait_until
 
 FEEDS = {
     "documents": {"format": "alpha_vantage_intraday"},

@@ -18,7 +18,6 @@ from stock_pipeline.cli import app
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.local import LocalStack
 from stock_pipeline_tests.commands.producing import running, stopped, stored
-from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.sources import test_finnhub as finnhub
 from stock_pipeline_tests.sources import test_massive as massive
 from stock_pipeline_tests.sources import test_massive_stream as massive_stream
@@ -26,7 +25,8 @@ from stock_pipeline_tests.sources import test_yahoo as yahoo
 from stock_pipeline_tests.sources.stream_vendor import Line, stream_vendor
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, vendor
 from stock_pipeline_tests.sources.yahoo_server import DELISTED, EMPTY, chart, charts, yahoo_server
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.stack import SettingsFor
+from stock_pipeline_tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:yfinance.*")
 

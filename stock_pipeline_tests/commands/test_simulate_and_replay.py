@@ -15,7 +15,7 @@ from stock_pipeline.commands.replay import replay
 from stock_pipeline.commands.simulate import simulate
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.settings import Settings
-from stock_pipeline_tests.conftest import SettingsFor
+from stock_pipeline_tests.support.stack import SettingsFor
 
 FEEDS = {
     "live": {"format": "trade", "partitions": 2},

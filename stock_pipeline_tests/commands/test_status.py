@@ -6,7 +6,8 @@ import io
 
 from rich.console import Console
 
-from stock_pipeline.commands.status import FeedStatus, feeds_table
+from stock_pipeline.commands.status import feeds_table
+from stock_pipeline.ingest.status import FeedStatus
 
 
 def shown(*statuses: FeedStatus) -> list[str]:

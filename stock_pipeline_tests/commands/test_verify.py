@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from stock_pipeline.cli import app
 from stock_pipeline.lake import layout
-from stock_pipeline_tests.resources.verified_lake import VerifiedLake, trade
+from stock_pipeline_tests.support.verified_lake import VerifiedLake, trade
 
 FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7"}}
 #: A terminal wide enough that rich breaks no line.

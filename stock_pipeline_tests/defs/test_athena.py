@@ -11,13 +11,13 @@ from stock_pipeline.defs.athena.assets import (
     athena_key,
 )
 from stock_pipeline.defs.catalog.assets import shared_catalogue
-from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline.tables.due import key_of
+from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.publish import parquet
-from stock_pipeline_tests.resources.small_lake import put_silver_and_gold
+from stock_pipeline_tests.support.small_lake import put_silver_and_gold
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from dagster._serdes import serialize_value
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE
 from stock_pipeline.tables.due import key_of
-from stock_pipeline_tests.resources.decided import daily, decide, trade
+from stock_pipeline_tests.support.decided import daily, decide, trade
 
 T0 = datetime(2024, 6, 3, 10, 0)
 DAY = "2024-06-03"
@@ -181,7 +181,7 @@ def test_a_store_that_cannot_be_read_requests_nothing(automation, instance, my_l
 
 
 def test_runs_are_pruned_except_the_last_of_each_partition(automation, instance, my_lake):
-    from stock_pipeline.defs.tables.schedules import prune
+    from stock_pipeline.defs.maintenance.jobs import prune
 
     fill(my_lake)
     first = run_refresh(automation, instance).run_id

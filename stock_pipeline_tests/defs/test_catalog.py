@@ -11,7 +11,7 @@ from stock_pipeline.defs.catalog.assets import (
     shared_catalogue,
 )
 from stock_pipeline.lake.store import Lake
-from stock_pipeline_tests.resources.small_lake import put_silver_and_gold
+from stock_pipeline_tests.support.small_lake import put_silver_and_gold
 
 ONE, TWO = {"gold_a": ["A lacks x."]}, {"gold_a": ["A lacks x."], "gold_b": ["B lacks y."]}
 

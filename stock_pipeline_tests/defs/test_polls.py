@@ -11,15 +11,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from stock_pipeline.defs.kafka.assets import poll_key, topic_spec
+from stock_pipeline.defs.kafka.assets import topic_spec
+from stock_pipeline.defs.shared.keys import poll_key
 from stock_pipeline.defs.sources.assets import POLL_TAG, poll_asset
 from stock_pipeline.defs.sources.schedules import poll_schedule, skipped_because
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.settings.sources import PollSettings
 from stock_pipeline_tests.commands.producing import alpha_vantage_at, stored
-from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
+from stock_pipeline_tests.support.stack import SettingsFor
 
 FEEDS = {"documents": {"format": "alpha_vantage_intraday"}}
 POLL = {"source": "alpha_vantage", "feed": "documents", "symbols": ["IBM", "MSFT"], "every": "5m"}

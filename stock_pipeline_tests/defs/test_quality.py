@@ -17,8 +17,8 @@ from stock_pipeline.lib.schemas import (
 )
 from stock_pipeline.settings import load_settings
 from stock_pipeline.tables.due import key_of
-from stock_pipeline_tests.lib.quality_bars import DAY, intraday, walk
-from stock_pipeline_tests.resources.decided import daily, decide
+from stock_pipeline_tests.support.decided import daily, decide
+from stock_pipeline_tests.support.quality_bars import DAY, intraday, walk
 
 KEY = dg.AssetKey(["silver", "bars_intraday"])
 

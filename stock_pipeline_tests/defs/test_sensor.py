@@ -20,8 +20,8 @@ from stock_pipeline.ingest.planner import next_attempt
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.ports import free_port
-from stock_pipeline_tests.integration.test_ingest import FEEDS, trade
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.trades import FEEDS, trade
+from stock_pipeline_tests.support.waiting import wait_until
 
 TWO_FEEDS = FEEDS | {"others": {"format": "trade", "source": "others", "calendar": "24/7"}}
 

@@ -12,7 +12,7 @@ from stock_pipeline.defs.shared.pictures import MOST_POINTS, svg_uri
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.tables.due import key_of
-from stock_pipeline_tests.resources.decided import daily, decide, trade
+from stock_pipeline_tests.support.decided import daily, decide, trade
 
 T0 = datetime(2024, 6, 3, 10, 0)
 FEEDS = {

@@ -10,7 +10,7 @@ import pytest
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE
 from stock_pipeline.tables.due import key_of
-from stock_pipeline_tests.resources.decided import daily, decide
+from stock_pipeline_tests.support.decided import daily, decide
 
 FEEDS = {"daily": {"format": "index_daily", "source": "index_daily", "calendar": "24/7"}}
 KEY = dg.AssetKey(["silver", "bars_daily"])

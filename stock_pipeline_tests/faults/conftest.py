@@ -9,8 +9,8 @@ import pytest
 
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.faults.killing import settings_of
-from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
+from stock_pipeline_tests.support.proxy import FaultProxy
 
 
 @pytest.fixture

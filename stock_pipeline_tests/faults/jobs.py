@@ -92,7 +92,8 @@ def daemon(settings: Settings, folder: Path, ticks: int) -> list[str]:
     import dagster as dg
 
     get_settings.cache_clear()
-    from stock_pipeline.defs.ingest.sensor import ATTEMPT_TAG, FEED_TAG, SEQ_TAG, plan_batches
+    from stock_pipeline.defs.ingest.attempts import ATTEMPT_TAG, FEED_TAG, SEQ_TAG
+    from stock_pipeline.defs.ingest.sensor import plan_batches
 
     planner = Planner(settings)
     cursor: str | None = None

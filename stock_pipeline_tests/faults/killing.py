@@ -17,11 +17,11 @@ from typing import Any
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_workgroup
-from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.faults.calls import Call
 from stock_pipeline_tests.faults.jobs import STAGES, Ended, Job
-from stock_pipeline_tests.faults.proxy import Exchange, Fault, FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
+from stock_pipeline_tests.support.proxy import Exchange, Fault, FaultProxy
+from stock_pipeline_tests.support.stack import SettingsFor
 
 FEEDS = {
     "trades": {

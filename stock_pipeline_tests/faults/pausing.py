@@ -14,8 +14,8 @@ from typing import Any
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.faults.jobs import Job
 from stock_pipeline_tests.faults.killing import Point, through
-from stock_pipeline_tests.faults.proxy import Exchange, FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
+from stock_pipeline_tests.support.proxy import Exchange, FaultProxy
 
 
 class Zombie:

@@ -27,9 +27,9 @@ from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.processes import ProcessSpec
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
 from stock_pipeline.stack.supervisor import Supervisor
-from stock_pipeline_tests.faults.fault_kinds import hook
-from stock_pipeline_tests.faults.proxy import FaultProxy
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.fault_kinds import hook
+from stock_pipeline_tests.support.proxy import FaultProxy
+from stock_pipeline_tests.support.waiting import wait_until
 
 LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries {
   locationOrLoadError { __typename } } } } }"""

@@ -20,10 +20,10 @@ from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.faults.calls import Call
-from stock_pipeline_tests.faults.fault_kinds import answer, hook
-from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.ticks import Ticks, fresh_sensor
-from stock_pipeline_tests.integration.test_ingest import trade
+from stock_pipeline_tests.support.fault_kinds import answer, hook
+from stock_pipeline_tests.support.proxy import FaultProxy
+from stock_pipeline_tests.support.trades import trade
 
 BACKLOG = int(os.environ.get("STOCK_PIPELINE_BACKLOG", "1000000"))
 MOST_RECORDS = BACKLOG // (10 if BACKLOG >= 5_000_000 else 3) + 1

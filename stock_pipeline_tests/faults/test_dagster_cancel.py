@@ -16,7 +16,6 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 
-from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.running_dagster import (
     RELOAD,
     Hold,
@@ -26,7 +25,8 @@ from stock_pipeline_tests.faults.running_dagster import (
     offsets_by_object,
     until,
 )
-from stock_pipeline_tests.integration.test_ingest import trade
+from stock_pipeline_tests.support.proxy import FaultProxy
+from stock_pipeline_tests.support.trades import trade
 
 #: Where a run is when it is cancelled: request and key, before or after the store.
 ALL_STEPS = {

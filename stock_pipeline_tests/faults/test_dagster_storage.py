@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.running_dagster import (
     RunningDagster,
     dagster_of_module,
@@ -18,7 +17,8 @@ from stock_pipeline_tests.faults.running_dagster import (
     offsets_by_object,
     until,
 )
-from stock_pipeline_tests.integration.test_ingest import trade
+from stock_pipeline_tests.support.proxy import FaultProxy
+from stock_pipeline_tests.support.trades import trade
 
 FEED = {"format": "trade", "calendar": "24/7", "max_wait_seconds": 0, "deadline_seconds": 60}
 FEEDS = {"locked": FEED, "deleted": FEED}

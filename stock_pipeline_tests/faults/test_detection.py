@@ -10,11 +10,11 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-from stock_pipeline.commands.status import FeedStatus, feed_statuses
 from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.ingest import topic_health
 from stock_pipeline.ingest.documents import OffsetRange
 from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.status import FeedStatus, feed_statuses
 from stock_pipeline.ingest.topic_health import (
     NO_HUNG_TRANSACTION,
     NOTHING_LOST,
@@ -23,8 +23,8 @@ from stock_pipeline.ingest.topic_health import (
 )
 from stock_pipeline.settings import get_settings
 from stock_pipeline_tests.faults.ticks import Ticks, fresh_sensor
-from stock_pipeline_tests.integration.test_ingest import trade
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.trades import trade
+from stock_pipeline_tests.support.waiting import wait_until
 
 FEED = {"format": "trade", "calendar": "24/7", "retention_minutes": 60}
 FEEDS = {"trades": FEED, "others": FEED}

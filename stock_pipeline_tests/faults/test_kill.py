@@ -25,7 +25,7 @@ from stock_pipeline.stack.ports import free_port
 from stock_pipeline_tests.faults import killing
 from stock_pipeline_tests.faults.load import repeating
 from stock_pipeline_tests.faults.tally import TALLY
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.waiting import wait_until
 
 KILLS = int(os.environ.get("STOCK_PIPELINE_PROCESS_KILLS", "30"))
 RECORDS_PER_SECOND = 100

@@ -14,7 +14,6 @@ from stock_pipeline.history.store import tell_changed
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_workgroup
-from stock_pipeline_tests.conftest import Produce
 from stock_pipeline_tests.faults.killing import (
     FEEDS,
     KillMatrix,
@@ -25,12 +24,13 @@ from stock_pipeline_tests.faults.killing import (
     run_all,
 )
 from stock_pipeline_tests.faults.load import repeating
-from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.truth import (
     assert_equal_to_a_run_without_faults,
     assert_every_offset_once,
     assert_lost_and_doubled_nothing,
 )
+from stock_pipeline_tests.support.proxy import FaultProxy
+from stock_pipeline_tests.support.stack import Produce
 
 SEED = 20261121
 RANDOM_KILLS = int(os.environ.get("STOCK_PIPELINE_KILLS", "200"))

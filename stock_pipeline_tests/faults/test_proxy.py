@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stock_pipeline.lake.store import Lake
-from stock_pipeline_tests.faults.fault_kinds import (
+from stock_pipeline_tests.support.fault_kinds import (
     answer,
     cut_after,
     cut_before,
@@ -16,7 +16,7 @@ from stock_pipeline_tests.faults.fault_kinds import (
     hook,
     slow,
 )
-from stock_pipeline_tests.faults.proxy import FaultProxy
+from stock_pipeline_tests.support.proxy import FaultProxy
 
 
 @pytest.fixture

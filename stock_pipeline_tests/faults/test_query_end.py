@@ -8,12 +8,12 @@ from subprocess import PIPE
 
 import pytest
 
-from stock_pipeline.ingest.documents import MadeFrom
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE
-from stock_pipeline_tests.faults.fault_kinds import slow
-from stock_pipeline_tests.faults.proxy import FaultProxy
-from stock_pipeline_tests.resources.small_lake import daily_bars, put
+from stock_pipeline.tables.made_from import MadeFrom
+from stock_pipeline_tests.support.fault_kinds import slow
+from stock_pipeline_tests.support.proxy import FaultProxy
+from stock_pipeline_tests.support.small_lake import daily_bars, put
 
 YEARS = range(2015, 2027)
 

@@ -13,15 +13,7 @@ import pytest
 
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings
-from stock_pipeline_tests.conftest import Produce
 from stock_pipeline_tests.faults.calls import Call
-from stock_pipeline_tests.faults.fault_kinds import (
-    PASSING,
-    answer,
-    cut_before,
-    cut_within,
-    hang,
-)
 from stock_pipeline_tests.faults.jobs import STAGES, Ended, Job
 from stock_pipeline_tests.faults.killing import (
     Point,
@@ -31,12 +23,20 @@ from stock_pipeline_tests.faults.killing import (
     settings_of,
     through,
 )
-from stock_pipeline_tests.faults.proxy import Fault, FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
 from stock_pipeline_tests.faults.truth import (
     assert_every_offset_once,
     assert_lost_and_doubled_nothing,
 )
+from stock_pipeline_tests.support.fault_kinds import (
+    PASSING,
+    answer,
+    cut_before,
+    cut_within,
+    hang,
+)
+from stock_pipeline_tests.support.proxy import Fault, FaultProxy
+from stock_pipeline_tests.support.stack import Produce
 
 CONFLICT = answer(409, "ConditionalRequestConflict")
 

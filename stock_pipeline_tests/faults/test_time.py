@@ -15,12 +15,13 @@ from stock_pipeline.defs.catalog.assets import decide
 from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.documents import Plan
 from stock_pipeline.ingest.log_state import fold
-from stock_pipeline.ingest.offsets import PartitionOffsets, TopicOffsets, Triggers, plan_next
+from stock_pipeline.ingest.offsets import Triggers, plan_next
 from stock_pipeline.ingest.planner import Attempt, Planner, next_attempt, triggers_of
+from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.lib.sessions import dates_of
-from stock_pipeline_tests.conftest import TEST_BROKER
-from stock_pipeline_tests.integration.test_ingest import ingest_all, trade
-from stock_pipeline_tests.integration.test_sample_data import refresh_until_nothing_is_due
+from stock_pipeline_tests.support.sample_data import refresh_until_nothing_is_due
+from stock_pipeline_tests.support.stack import TEST_BROKER
+from stock_pipeline_tests.support.trades import ingest_all, trade
 
 NOW = datetime(2026, 11, 20, 15, 0)
 YEAR = timedelta(days=365)

@@ -7,8 +7,6 @@ from pathlib import Path
 import pytest
 
 from stock_pipeline.settings import Settings
-from stock_pipeline_tests.conftest import Produce
-from stock_pipeline_tests.faults.fault_kinds import cut_after
 from stock_pipeline_tests.faults.jobs import STAGES, Job
 from stock_pipeline_tests.faults.killing import (
     Point,
@@ -20,12 +18,14 @@ from stock_pipeline_tests.faults.killing import (
     through,
 )
 from stock_pipeline_tests.faults.pausing import zombies
-from stock_pipeline_tests.faults.proxy import FaultProxy
 from stock_pipeline_tests.faults.tally import TALLY
 from stock_pipeline_tests.faults.truth import (
     assert_every_offset_once,
     assert_lost_and_doubled_nothing,
 )
+from stock_pipeline_tests.support.fault_kinds import cut_after
+from stock_pipeline_tests.support.proxy import FaultProxy
+from stock_pipeline_tests.support.stack import Produce
 
 #: Payloads that make one batch.
 BATCH = 10

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.ingest.decide import read_decision
+from stock_pipeline.ingest.commit import read_decision
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS
 from stock_pipeline_tests.fuzz.campaign import Campaign, Result
 
 

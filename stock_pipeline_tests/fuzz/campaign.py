@@ -15,7 +15,7 @@ from functools import cache
 
 from stock_pipeline_tests.fuzz.mutate import Mutator
 from stock_pipeline_tests.fuzz.properties import BrokenError, Subject
-from stock_pipeline_tests.lib.records import records
+from stock_pipeline_tests.support.records import records
 
 #: A batch takes a tenth of a second; a process that sits over one for so long hangs.
 HANG_SECONDS = 300

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from stock_pipeline_tests.lib.records import (
+from stock_pipeline_tests.support.records import (
     ACTION,
     ARTICLE_TEXT,
     BAR,

@@ -22,7 +22,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS
 from stock_pipeline_tests.fuzz.corpus import FOREIGN, KEYS, SEEDS, VALUES
 
 TARGETS = (*sorted(BRONZE_SCHEMAS), "settings", "replay")

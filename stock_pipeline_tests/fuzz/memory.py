@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from stock_pipeline_tests.fuzz.properties import Subject
-from stock_pipeline_tests.lib.records import VALID, records
+from stock_pipeline_tests.support.records import VALID, records
 
 
 def shapes(format_: str, size: int) -> list[bytes]:

@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stock_pipeline.ingest.decode import Decoded, Decoder
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline_tests.fuzz import reading
-from stock_pipeline_tests.lib.records import records
+from stock_pipeline_tests.support.records import records
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 RULES = [("SIM-*", "24/7"), ("HSI", "XHKG")]

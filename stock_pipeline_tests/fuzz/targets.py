@@ -16,7 +16,7 @@ from stock_pipeline.ingest.decode import Decoded
 from stock_pipeline.settings import SettingsError, load_settings
 from stock_pipeline.sources.files.csv_replay import ReplayError, file_messages
 from stock_pipeline_tests.fuzz.properties import BrokenError, Subject
-from stock_pipeline_tests.lib.records import VALID, records
+from stock_pipeline_tests.support.records import VALID, records
 
 Target = Callable[[bytes], None]
 #: A variable that makes a target break: how the tests see that a finding is reported.

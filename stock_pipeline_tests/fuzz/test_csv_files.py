@@ -20,7 +20,7 @@ from stock_pipeline.commands import replay
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.files.csv_replay import ReplayError, file_messages, sampled_messages
-from stock_pipeline_tests.lib.records import records
+from stock_pipeline_tests.support.records import records
 
 HEADER = "symbol,time,price,size\n"
 GOOD = "IBM,2026-11-20T15:00:00Z,1.5,2\n"

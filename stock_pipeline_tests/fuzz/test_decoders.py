@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_pipeline.ingest.decode import Decoded
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS
 from stock_pipeline_tests.fuzz.campaign import Campaign
 from stock_pipeline_tests.fuzz.mutate import Mutator
 from stock_pipeline_tests.fuzz.properties import BrokenError, Subject
-from stock_pipeline_tests.lib.records import VALID, article, document, news_document, records
+from stock_pipeline_tests.support.records import VALID, article, document, news_document, records
 
 ANY_FORMAT = pytest.mark.parametrize("format_", sorted(BRONZE_SCHEMAS))
 SHORT_FORM = 16_000

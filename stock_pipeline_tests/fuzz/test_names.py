@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from stock_pipeline.commands.query import _table
-from stock_pipeline.defs.ingest.metadata import markdown_table
-from stock_pipeline.defs.shared.pictures import chart, preview
+from stock_pipeline.defs.shared.pictures import chart, markdown_table, preview
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.plain_text import one_line
@@ -29,8 +28,8 @@ from stock_pipeline.tables.gold_sql import gold_sql
 from stock_pipeline.tables.volatility import daily_average_price, volatility_daily
 from stock_pipeline.tables.volatility import volatility_intraday as intraday_volatility
 from stock_pipeline_tests.fuzz.names import ACCEPTED, REJECTED
-from stock_pipeline_tests.lib.bar_tables import DAY, at, daily, sessions, trades
-from stock_pipeline_tests.lib.records import BAR, INDEX_ROW, TRADE, as_json, records
+from stock_pipeline_tests.support.bar_tables import DAY, at, daily, sessions, trades
+from stock_pipeline_tests.support.records import BAR, INDEX_ROW, TRADE, as_json, records
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=1000)
 hostile = st.sampled_from([*ACCEPTED, *REJECTED, "../" * 300, "'" * 1000]) | texts

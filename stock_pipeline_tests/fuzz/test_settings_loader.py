@@ -12,8 +12,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stock_pipeline.settings import ENVIRONMENT_PREFIX, Settings, SettingsError, load_settings
+from stock_pipeline.settings import Settings, SettingsError, load_settings
 from stock_pipeline.settings import project_root as root
+from stock_pipeline.settings.places import ENVIRONMENT_PREFIX
 from stock_pipeline_tests.fuzz.corpus import VALUES
 
 FEED = "feeds:\n  a: {topic: a, format: trade, source: s}\nsimulator: {feed: a}\n"

@@ -10,7 +10,7 @@ import pytest
 
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.settings import project_root
-from stock_pipeline_tests.integration.test_ingest import FEEDS, trade
+from stock_pipeline_tests.support.trades import FEEDS, trade
 
 
 def typed(*command: str) -> str:

@@ -17,11 +17,11 @@ from stock_pipeline.cli import app
 from stock_pipeline.settings import Settings, load_settings, project_root
 from stock_pipeline.sources import jobs
 from stock_pipeline_tests.commands.producing import alpha_vantage_at, running, stopped, stored
-from stock_pipeline_tests.conftest import SettingsFor
-from stock_pipeline_tests.integration.test_sample_data import INDICES, needs_indices
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import VendorServer, vendor
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.sample_data import INDICES, needs_indices
+from stock_pipeline_tests.support.stack import SettingsFor
+from stock_pipeline_tests.support.waiting import wait_until
 
 FEEDS = {
     "stock-data-stream": {"format": "alpha_vantage_intraday"},

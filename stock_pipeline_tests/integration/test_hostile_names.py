@@ -12,16 +12,16 @@ from typer.testing import CliRunner
 
 from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.catalogue.query import query
-from stock_pipeline.commands.where import locate
 from stock_pipeline.defs.athena.assets import ParityConfig, athena_asset, athena_key
 from stock_pipeline.defs.catalog.assets import shared_catalogue
 from stock_pipeline.defs.tables.refresh import refresh
+from stock_pipeline.ingest.where import locate
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.fuzz.names import ACCEPTED, REJECTED
-from stock_pipeline_tests.integration.test_ingest import ingest_all
-from stock_pipeline_tests.lib.records import INDEX_ROW, as_json
+from stock_pipeline_tests.support.records import INDEX_ROW, as_json
+from stock_pipeline_tests.support.trades import ingest_all
 
 SOURCE = "it's; DROP TABLE x; --"
 FEEDS = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from itertools import islice
 from typing import Any
@@ -11,46 +10,19 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from stock_pipeline.commands.where import locate
 from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name
 from stock_pipeline.ingest.decide import DiskFullError
-from stock_pipeline.ingest.offsets import TopicChangedError
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import ingest_what_waits, run_batch
+from stock_pipeline.ingest.where import locate
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.schemas import TRADES
-from stock_pipeline.settings import KafkaSettings, Settings
-from stock_pipeline_tests.waiting import wait_for_transactions, wait_until
-
-FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7", "partitions": 2}}
-
-
-def trade(number: int, **changes: Any) -> bytes:
-    return json.dumps(
-        {
-            "symbol": "SIM-A",
-            "time": 1_767_225_600_000 + number,
-            "price": 100.0 + number,
-            "size": 1,
-            "trade_id": str(number),
-        }
-        | changes
-    ).encode()
-
-
-def ingest_all(settings: Settings, feed: str = "trades") -> list[Any]:
-    """Plan and ingest what waits, as a person who materializes the asset does."""
-    planner = Planner(settings)
-    done = []
-    while True:
-        offsets = planner.poll()[settings.feeds[feed].topic]
-        tick = planner.tick(feed, offsets, lambda plan: [], force=True)
-        assert not tick.problem
-        if not tick.requests:
-            return done
-        done += [run_batch(planner, feed, r.plan, r.attempt, "run")[0] for r in tick.requests]
+from stock_pipeline.lib.formats import TRADES
+from stock_pipeline.settings import KafkaSettings
+from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
+from stock_pipeline_tests.support.waiting import wait_for_transactions, wait_until
 
 
 def test_what_a_person_asks_for_ends_while_records_keep_arriving(

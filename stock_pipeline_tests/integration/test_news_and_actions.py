@@ -13,9 +13,9 @@ from stock_pipeline.lib.schemas import SENTIMENT_DAILY_TABLE, VOLATILITY_DAILY_T
 from stock_pipeline.tables.due import key_of
 from stock_pipeline.verify.report import Kind
 from stock_pipeline.verify.run import Scope, verify
-from stock_pipeline_tests.integration.test_ingest import ingest_all
-from stock_pipeline_tests.integration.test_sample_data import refresh_until_nothing_is_due
-from stock_pipeline_tests.lib.records import ABSENT, ACTION, TICKER, article, news_document
+from stock_pipeline_tests.support.records import ABSENT, ACTION, TICKER, article, news_document
+from stock_pipeline_tests.support.sample_data import refresh_until_nothing_is_due
+from stock_pipeline_tests.support.trades import ingest_all
 
 FEEDS = {
     "news": {"format": "alpha_vantage_news", "source": "alpha_vantage", "calendar": "XNYS"},

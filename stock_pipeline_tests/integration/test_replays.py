@@ -10,15 +10,15 @@ from typer.testing import CliRunner
 
 from stock_pipeline.catalogue.query import query
 from stock_pipeline.cli import app
-from stock_pipeline.commands.where import locate
 from stock_pipeline.ingest.decide import Ingested
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import run_batch
+from stock_pipeline.ingest.where import locate
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import TableBuilder
-from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
+from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 
 pytestmark = pytest.mark.integration
 

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
-import dagster as dg
 import duckdb
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.settings import project_root
-from stock_pipeline_tests.integration.test_ingest import ingest_all
+from stock_pipeline_tests.support.sample_data import (
+    INDICES,
+    SHARED,
+    needs_indices,
+    refresh_until_nothing_is_due,
+)
+from stock_pipeline_tests.support.trades import ingest_all
 
-SHARED = Path(os.environ.get("STOCK_PIPELINE_SHARED", project_root().parent / "shared"))
-INDICES = SHARED / "data" / "indexProcessed.csv"
 REFERENCE = SHARED / "reference" / "volatility_sp500_windows.csv"
 FEED = "stock_index_daily"
 FEEDS = {
@@ -52,9 +52,6 @@ INDEX_QUIRKS = {
     "J203.JO": [2346, date(2012, 2, 8), date(2021, 5, 31), 2346, 29, 0],
 }
 
-needs_indices = pytest.mark.skipif(
-    not INDICES.exists(), reason=f"{INDICES} is not here: the shared data set is not committed"
-)
 needs_reference = pytest.mark.skipif(
     not REFERENCE.exists(), reason=f"{REFERENCE} is not here: reference values are not committed"
 )
@@ -67,19 +64,6 @@ def replay(file: Path, *options: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def refresh_until_nothing_is_due() -> int:
-    """Run refreshes as the condition would request them; returns how many made something."""
-    runs = 0
-    with dg.DagsterInstance.ephemeral() as instance:
-        while True:
-            result = dg.materialize([refresh], instance=instance)
-            assert result.success
-            made = [e for e in result.get_asset_materialization_events() if e.partition]
-            if not made:
-                return runs
-            runs += 1
 
 
 def rows_of(lake: Lake, prefix: str) -> pa.Table:

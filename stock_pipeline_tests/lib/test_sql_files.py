@@ -7,11 +7,10 @@ import sqlglot
 import trino_sql_validator
 
 from stock_pipeline.lib import sql_files
+from stock_pipeline.lib.formats import CORPORATE_ACTIONS, NEWS
 from stock_pipeline.lib.schemas import (
-    CORPORATE_ACTIONS,
     CORPORATE_ACTIONS_TABLE,
     GOLD_TABLES,
-    NEWS,
     NEWS_TABLE,
     SILVER_TABLES,
     VOLATILITY_DAILY_TABLE,
@@ -19,8 +18,8 @@ from stock_pipeline.lib.schemas import (
 )
 from stock_pipeline.tables.gold_sql import gold_sql, sql_definition
 from stock_pipeline.tables.reads import with_partition
-from stock_pipeline_tests.lib.bar_tables import daily, feed_daily, intraday, sessions, trades
-from stock_pipeline_tests.lib.bar_tables import vendor_bars as vendor
+from stock_pipeline_tests.support.bar_tables import daily, feed_daily, intraday, sessions, trades
+from stock_pipeline_tests.support.bar_tables import vendor_bars as vendor
 
 STATE = {"A": (1.25e-4, 101.5), "O'NEIL": (None, 7.0)}
 OURS = sorted(

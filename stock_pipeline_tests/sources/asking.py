@@ -12,8 +12,9 @@ from typing import Any
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.source import Context, Notice, Request, Source, StoppedError
-from stock_pipeline_tests.lib.records import records
+from stock_pipeline.sources.errors import StoppedError
+from stock_pipeline.sources.source import Context, Notice, Request, Source
+from stock_pipeline_tests.support.records import records
 
 #: Pauses that a test does not feel.
 FAST = {"pause_seconds": 0.01, "longest_pause_seconds": 0.02, "attempts": 3}

@@ -17,18 +17,16 @@ from pydantic import SecretStr
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.source import (
+from stock_pipeline.sources.errors import (
     BadKeyError,
-    Context,
     DailyLimitError,
-    Notice,
     PremiumError,
-    Request,
     SourceError,
     StoppedError,
     UnavailableError,
     UsageError,
 )
+from stock_pipeline.sources.source import Context, Notice, Request
 from stock_pipeline.sources.vendors.alpha_vantage import SOURCE
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor

@@ -8,7 +8,7 @@ import pytest
 
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS
 from stock_pipeline.sources.files.csv_replay import (
     ReplayError,
     count_lines,
@@ -17,7 +17,7 @@ from stock_pipeline.sources.files.csv_replay import (
 )
 from stock_pipeline.sources.files.sample_prices import sample_prices
 from stock_pipeline.sources.market.malformed import with_malformed
-from stock_pipeline_tests.lib.records import VALID, records
+from stock_pipeline_tests.support.records import VALID, records
 
 INDEX_CSV = """Index,Date,Open,High,Low,Close,Adj Close,Volume,CloseUSD
 HSI,1986-12-31,2568.300049,2568.300049,2568.300049,2568.300049,2568.300049,0.0,333.87900637

@@ -11,7 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.source import BadKeyError, PremiumError, Request, UsageError
+from stock_pipeline.sources.errors import BadKeyError, PremiumError, UsageError
+from stock_pipeline.sources.source import Request
 from stock_pipeline.sources.vendors.finnhub import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded, taken
 from stock_pipeline_tests.sources.stream_vendor import Line, StreamVendor, stream_vendor

@@ -11,14 +11,14 @@ import pytest
 from pydantic import SecretStr
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.source import (
+from stock_pipeline.sources.errors import (
     BadKeyError,
     BadSymbolError,
     PremiumError,
-    Request,
     UnavailableError,
     UsageError,
 )
+from stock_pipeline.sources.source import Request
 from stock_pipeline.sources.vendors.massive import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, VendorServer, vendor

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.source import BadKeyError, PremiumError, Request
+from stock_pipeline.sources.errors import BadKeyError, PremiumError
+from stock_pipeline.sources.source import Request
 from stock_pipeline_tests.sources.asking import decoded, taken
 from stock_pipeline_tests.sources.stream_vendor import Line, StreamVendor, stream_vendor
 from stock_pipeline_tests.sources.test_massive import KEY, NOTHING, REFUSED, Massive, bars, starts

@@ -14,8 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.sources.errors import DailyLimitError, UnavailableError
 from stock_pipeline.sources.quotas import Quotas
-from stock_pipeline.sources.source import DailyLimitError, UnavailableError
 
 NEW_YORK = ZoneInfo("America/New_York")
 

@@ -10,8 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from stock_pipeline.kafka.messages import Message
+from stock_pipeline.sources.errors import DailyLimitError, StoppedError
 from stock_pipeline.sources.rounds import rounds
-from stock_pipeline.sources.source import Context, DailyLimitError, Notice, Request, StoppedError
+from stock_pipeline.sources.source import Context, Notice, Request
 from stock_pipeline.sources.vendors.alpha_vantage import SOURCE
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor

@@ -15,8 +15,8 @@ from stock_pipeline.sources.market.price_path import PricePath
 from stock_pipeline.sources.market.simulator import Market, Simulator, stretches
 from stock_pipeline.sources.registry import open_source
 from stock_pipeline.sources.source import Request
-from stock_pipeline_tests.conftest import SettingsFor
-from stock_pipeline_tests.lib.records import records
+from stock_pipeline_tests.support.records import records
+from stock_pipeline_tests.support.stack import SettingsFor
 
 START = datetime(2026, 11, 20, 23, 59, tzinfo=UTC)
 MARKET = Market(("SIM-A", "SIM-B"), records_per_second=50, seed=7)

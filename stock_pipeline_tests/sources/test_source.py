@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from stock_pipeline.settings.sources import What
+from stock_pipeline.sources.errors import UsageError
 from stock_pipeline.sources.registry import SOURCES, source_kind
-from stock_pipeline.sources.source import Request, UsageError
+from stock_pipeline.sources.source import Request
 from stock_pipeline_tests.sources.asking import context
 
 DAY = datetime(2026, 1, 5, tzinfo=UTC)

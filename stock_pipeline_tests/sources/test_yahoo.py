@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.source import Request, SourceError, UnavailableError, UsageError
+from stock_pipeline.sources.errors import SourceError, UnavailableError, UsageError
+from stock_pipeline.sources.source import Request
 from stock_pipeline.sources.vendors.yahoo import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer

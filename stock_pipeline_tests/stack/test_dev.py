@@ -6,9 +6,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,60 +13,13 @@ from pydantic import SecretStr
 
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.commands.dev_overview import status_line
-from stock_pipeline.commands.status import FeedStatus
+from stock_pipeline.ingest.status import FeedStatus
 from stock_pipeline.settings import AwsSettings, load_settings
 from stock_pipeline.stack.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from stock_pipeline.stack.broker import is_ready
-from stock_pipeline.stack.ports import LOOPBACK, free_port, is_free
-from stock_pipeline_tests.stack.test_supervisor import until
-
-DEV = "import typer; from stock_pipeline.commands.dev import dev; typer.run(dev)"
-
-StartDev = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def home(tmp_path) -> Path:
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def ports() -> dict[str, int]:
-    return {name: free_port() for name in ("kafka", "aws", "dagster")}
-
-
-@pytest.fixture
-def start_dev(home, ports) -> Iterator[StartDev]:
-    started = []
-
-    def start(*options: str, **environment: str) -> subprocess.Popen[str]:
-        ours = {f"STOCK_PIPELINE__PORTS__{name.upper()}": str(p) for name, p in ports.items()}
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith("STOCK_PIPELINE")}
-        process = subprocess.Popen(
-            [sys.executable, "-c", DEV, *options],
-            env=inherited | {"STOCK_PIPELINE_HOME": str(home)} | ours | environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        started.append(process)
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            process.terminate()
-            process.wait(60)
-        process.stdout.close()
-
-
-def read_until(process: subprocess.Popen[str], text: str) -> None:
-    seen = []
-    for line in process.stdout:
-        seen.append(line)
-        if text in line:
-            return
-    pytest.fail(f"it ended without {text!r}: {''.join(seen)}")
+from stock_pipeline.stack.ports import LOOPBACK, is_free
+from stock_pipeline_tests.support.dev import read_until
+from stock_pipeline_tests.support.processes import until
 
 
 @pytest.mark.integration
@@ -192,7 +142,7 @@ def test_the_status_line_shouts_about_lost_records():
 def test_dev_on_apache_kafka_keeps_its_topics_through_a_restart(start_dev, ports, home):
     from kafka import KafkaAdminClient
 
-    from stock_pipeline_tests.apache_kafka import require_apache
+    from stock_pipeline_tests.support.apache_kafka import require_apache
 
     require_apache()
     address = f"{LOOPBACK}:{ports['kafka']}"

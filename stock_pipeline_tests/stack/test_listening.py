@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from stock_pipeline.stack.children import dagster_process, is_loopback, ui_address
-from stock_pipeline_tests.stack.test_dev import DEV
+from stock_pipeline_tests.support.dev import DEV
 
 LISTENING = "0A"
 #: 127.0.0.0/8 and ::1, as /proc/net writes them.

@@ -7,7 +7,7 @@ from stock_pipeline.aws.bucket_security import has_tls, insecurities
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.settings import AwsSettings
 from stock_pipeline.stack.provision import ensure_bucket, provision, topic_configs
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.waiting import wait_until
 
 
 def test_provisioning_twice_makes_everything_once(broker, ministack_endpoint, settings_for):

@@ -18,10 +18,10 @@ from stock_pipeline.stack.ports import LOOPBACK
 from stock_pipeline.stack.processes import ProcessSpec
 from stock_pipeline.stack.streams import described, stream_process
 from stock_pipeline.stack.supervisor import Supervisor
-from stock_pipeline_tests.conftest import SettingsFor
 from stock_pipeline_tests.sources.stream_vendor import stream_vendor
-from stock_pipeline_tests.stack.test_dev import home, ports, read_until, start_dev  # noqa: F401
-from stock_pipeline_tests.stack.test_supervisor import SLEEP, runs, until
+from stock_pipeline_tests.support.dev import read_until
+from stock_pipeline_tests.support.processes import SLEEP, runs, until
+from stock_pipeline_tests.support.stack import SettingsFor
 
 FEEDS = {
     "live": {"topic": "live", "format": "trade", "source": "live", "calendar": "24/7"},
@@ -79,9 +79,9 @@ def test_the_status_line_counts_streams_and_names_those_that_do_not_run(
 
 @pytest.mark.integration
 def test_dev_runs_streams_starts_them_again_and_tells_which_cannot_run(
-    start_dev,  # noqa: F811
-    ports,  # noqa: F811
-    home,  # noqa: F811
+    start_dev,
+    ports,
+    home,
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "rows.csv"

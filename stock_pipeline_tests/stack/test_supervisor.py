@@ -4,17 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from stock_pipeline.stack import processes
 from stock_pipeline.stack.processes import ProcessError, ProcessSpec, StoppedError
 from stock_pipeline.stack.supervisor import HEALTHY_SECONDS, Backoff, Supervisor
+from stock_pipeline_tests.support.processes import SLEEP, runs, until
 
-SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 #: Starts a grandchild in the same group, writes its pid, and waits.
 PARENT = """
 import pathlib, subprocess, sys, time
@@ -22,21 +19,6 @@ child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
 pathlib.Path(sys.argv[1]).write_text(str(child.pid))
 time.sleep(60)
 """
-
-
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true"
-        time.sleep(0.02)
-
-
-def runs(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 @pytest.fixture

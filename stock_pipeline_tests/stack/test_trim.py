@@ -9,8 +9,8 @@ from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.stack import trim
 from stock_pipeline.stack.trim import KEPT_RECORDS, Trimmer, deletable_below
-from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
-from stock_pipeline_tests.lib.test_offsets import planned, topic
+from stock_pipeline_tests.support.planning import planned, topic
+from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 
 STATE = LogState("f", next_seq=1, next_offsets={0: 10_000, 1: 50})
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from stock_pipeline.defs.catalog.assets import CATALOG_KEY, in_progress
-from stock_pipeline.defs.ingest.metadata import markdown_table
-from stock_pipeline.defs.kafka.assets import OWNERS
+from stock_pipeline.defs.catalog.assets import CATALOG_KEY
 from stock_pipeline.defs.shared.failures import explained
+from stock_pipeline.defs.shared.keys import OWNERS
+from stock_pipeline.defs.shared.pictures import markdown_table
+from stock_pipeline.defs.shared.runs import in_progress
 from stock_pipeline.defs.shared.schedules import schedule
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.shared.failures import explained
+from stock_pipeline.defs.shared.keys import OWNERS
+from stock_pipeline.defs.shared.runs import in_progress
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
 from stock_pipeline.settings import get_settings
 
@@ -169,15 +170,3 @@ def catalog_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.Sk
     reason, cursor = decide(context.cursor, new, time.time())
     context.update_cursor(cursor)
     return dg.SkipReason(reason) if reason else dg.RunRequest()
-
-
-def in_progress(instance: dg.DagsterInstance, job: str) -> bool:
-    """Whether a run of the job is queued or running."""
-    unfinished = [
-        dg.DagsterRunStatus.QUEUED,
-        dg.DagsterRunStatus.NOT_STARTED,
-        dg.DagsterRunStatus.STARTING,
-        dg.DagsterRunStatus.STARTED,
-        dg.DagsterRunStatus.CANCELING,
-    ]
-    return bool(instance.get_run_ids(dg.RunsFilter(job_name=job, statuses=unfinished), limit=1))

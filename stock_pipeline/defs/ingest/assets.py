@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.kafka.assets import OWNERS, topic_key
 from stock_pipeline.defs.shared.failures import explained
+from stock_pipeline.defs.shared.keys import OWNERS, topic_key
 from stock_pipeline.defs.tables.columns import DESCRIPTIONS
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.losses import loss_sentences
-from stock_pipeline.ingest.offsets import TopicChangedError
 from stock_pipeline.ingest.run import ingest_what_waits, run_batch
-from stock_pipeline.lib.schemas import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.settings import FeedSettings, get_settings
 
 if TYPE_CHECKING:

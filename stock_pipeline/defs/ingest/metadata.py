@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from stock_pipeline.defs.shared.pictures import markdown_table
 from stock_pipeline.ingest.losses import loss_sentences
-from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from stock_pipeline.ingest.decide import Ingested
 
 
@@ -89,15 +87,3 @@ def quarantine_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]
             metadata["preview"] = dg.MetadataValue.md(markdown_table(preview))
             break
     return metadata
-
-
-def markdown_table(table: pa.Table) -> str:
-    """A small table as Markdown; no value breaks out of its cell or acts as markup."""
-    lines = [
-        "| " + " | ".join(table.column_names) + " |",
-        "|" + "---|" * len(table.column_names),
-    ]
-    for row in table.to_pylist():
-        cells = ["" if v is None else markdown(str(v)) for v in row.values()]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)

@@ -3,47 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.ingest.assets import TOPIC_CHANGED_TAG, op_name
+from stock_pipeline.defs.ingest.assets import op_name
+from stock_pipeline.defs.ingest.attempts import ATTEMPT_TAG, FEED_TAG, SEQ_TAG, BatchRuns
+from stock_pipeline.defs.ingest.jobs import ingest_jobs, job_name
 from stock_pipeline.defs.kafka.events import topic_events
 from stock_pipeline.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from stock_pipeline.ingest.documents import Plan
-    from stock_pipeline.ingest.planner import Attempt, Planner
+    from stock_pipeline.ingest.planner import Planner
     from stock_pipeline.ingest.topic_watch import TopicWatch
-
-FEED_TAG, SEQ_TAG, ATTEMPT_TAG = (
-    "stock_pipeline/feed",
-    "stock_pipeline/batch",
-    "stock_pipeline/attempt",
-)
-
-
-def job_name(feed: str) -> str:
-    """Name of the job that ingests one batch of the feed."""
-    return f"ingest_{feed.replace('-', '_')}"
-
-
-ingest_jobs = {
-    name: dg.define_asset_job(
-        job_name(name),
-        selection=dg.AssetSelection.assets(["bronze", name], ["quarantine", name])
-        | dg.AssetSelection.checks_for_assets(
-            dg.AssetKey(["bronze", name]), dg.AssetKey(["quarantine", name])
-        ),
-        description=f"Ingest one planned batch of feed {name}.",
-        # Attempts are ours: Dagster's own retries would repeat one beside the log.
-        tags={"dagster/max_retries": "0", FEED_TAG: name},
-    )
-    for name in get_settings().feeds
-}
 
 
 @cache
@@ -144,41 +118,4 @@ def _run_request(settings: Settings, plan: Plan, attempt: int) -> dg.RunRequest:
             ATTEMPT_TAG: str(attempt),
             "dagster/max_runtime": str(settings.feeds[plan.feed].deadline_seconds),
         },
-    )
-
-
-class BatchRuns:
-    """The runs of undecided batches, as Dagster's storage knows them."""
-
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self._instance = instance
-        self._changed: list[tuple[Plan, str]] = []
-
-    def attempts(self, plan: Plan) -> list[Attempt]:
-        """Runs that were started for a plan."""
-        records = self._instance.get_run_records(
-            dg.RunsFilter(tags={FEED_TAG: plan.feed, SEQ_TAG: str(plan.seq)})
-        )
-        sentences = (record.dagster_run.tags.get(TOPIC_CHANGED_TAG) for record in records)
-        self._changed += [(plan, sentence) for sentence in sentences if sentence]
-        return [_attempt(record) for record in records]
-
-    def topic_changed(self, incarnation: int) -> str:
-        """What a run of a still undecided batch of this life of the topic said of it, or ""."""
-        said = (s for plan, s in self._changed if plan.incarnation == incarnation)
-        return next(said, "")
-
-
-def _attempt(record: dg.RunRecord) -> Attempt:
-    from stock_pipeline.ingest.planner import Attempt
-
-    now, run = time.time(), record.dagster_run
-    created = record.create_timestamp.timestamp()
-    # A queued run has not begun, however long others keep it waiting: it cannot have died.
-    started = now if run.status is dg.DagsterRunStatus.QUEUED else created
-    ended = record.end_time or now
-    return Attempt(
-        int(run.tags[ATTEMPT_TAG]),
-        datetime.fromtimestamp(started, UTC).replace(tzinfo=None),
-        datetime.fromtimestamp(ended, UTC).replace(tzinfo=None) if run.is_finished else None,
     )

@@ -6,20 +6,9 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from stock_pipeline.defs.shared.keys import OWNERS, poll_key, topic_key
 from stock_pipeline.ingest.topic_health import PROMISES
 from stock_pipeline.settings import FeedSettings, get_settings
-
-OWNERS = ["team:market-data"]
-
-
-def topic_key(feed: FeedSettings) -> dg.AssetKey:
-    """Asset key of a feed's topic."""
-    return dg.AssetKey(["kafka", feed.topic])
-
-
-def poll_key(name: str) -> dg.AssetKey:
-    """Asset key of a poll, which sends to its feed's topic."""
-    return dg.AssetKey(["polls", name])
 
 
 def topic_spec(name: str, feed: FeedSettings) -> dg.AssetSpec:

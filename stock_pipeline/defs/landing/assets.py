@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.shared.failures import explained
+from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.history.bars import LANDING
 from stock_pipeline.settings import get_settings
 from stock_pipeline.settings.history import HistorySettings

@@ -28,14 +28,9 @@ from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
 from stock_pipeline.settings import Settings, get_settings
-from stock_pipeline.sources.source import (
-    BadSymbolError,
-    Notice,
-    SourceError,
-    UnavailableError,
-    UsageError,
-)
-from stock_pipeline.tables.definitions import calendar_rules
+from stock_pipeline.settings.calendars import calendar_rules
+from stock_pipeline.sources.errors import BadSymbolError, SourceError, UnavailableError, UsageError
+from stock_pipeline.sources.source import Notice
 
 #: Sentences in a failure and in metadata.
 MOST_SENTENCES = 20

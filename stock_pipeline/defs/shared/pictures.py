@@ -6,7 +6,8 @@ import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from stock_pipeline.defs.ingest.metadata import markdown_table
+import pyarrow as pa
+
 from stock_pipeline.lib.plain_text import markdown
 
 if TYPE_CHECKING:
@@ -90,3 +91,15 @@ def _rounded(table: pa.Table) -> pa.Table:
     return pa.table(
         {name: [short(v) for v in table[name].to_pylist()] for name in table.column_names}
     )
+
+
+def markdown_table(table: pa.Table) -> str:
+    """A small table as Markdown; no value breaks out of its cell or acts as markup."""
+    lines = [
+        "| " + " | ".join(table.column_names) + " |",
+        "|" + "---|" * len(table.column_names),
+    ]
+    for row in table.to_pylist():
+        cells = ["" if v is None else markdown(str(v)) for v in row.values()]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)

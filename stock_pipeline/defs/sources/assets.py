@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from stock_pipeline.defs.kafka.assets import OWNERS, poll_key
+from stock_pipeline.defs.shared.keys import OWNERS, poll_key
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 from stock_pipeline.settings.sources import PollSettings
@@ -59,8 +59,8 @@ def _polled(
     context: dg.AssetExecutionContext, name: str, config: PollConfig
 ) -> dg.MaterializeResult[Any]:
     from stock_pipeline.kafka.publisher import PublishError
+    from stock_pipeline.sources.errors import REFUSALS, SourceError
     from stock_pipeline.sources.poll import run_round
-    from stock_pipeline.sources.source import REFUSALS, SourceError
 
     context.instance.add_run_tags(context.run.run_id, {POLL_TAG: name})
 

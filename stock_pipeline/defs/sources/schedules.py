@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from stock_pipeline.defs.kafka.assets import poll_key
+from stock_pipeline.defs.shared.keys import poll_key
 from stock_pipeline.defs.sources.assets import POLL_TAG, REFUSED_TAG
 from stock_pipeline.settings import get_settings
 from stock_pipeline.settings.sources import PollSettings
@@ -25,7 +25,7 @@ def calendars_of(poll: PollSettings) -> dict[str, Margins]:
     """The exchange calendars of its symbols, as its feed sees them, and when beside they trade."""
     from stock_pipeline.lib.market_hours import REGULAR
     from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
-    from stock_pipeline.tables.definitions import calendar_rules
+    from stock_pipeline.settings.calendars import calendar_rules
 
     settings = get_settings()
     default = settings.feeds[poll.feed].calendar or DEFAULT_CALENDAR

@@ -1,0 +1,1 @@
+"""Silver and gold as assets, checks and refreshes."""

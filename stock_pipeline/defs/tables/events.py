@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from stock_pipeline.defs.shared.keys import asset_key
 from stock_pipeline.defs.shared.pictures import chart, preview
 from stock_pipeline.defs.tables.quality import quality_evaluations, warning
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
+from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,11 +28,6 @@ _ROWS_OF = {SESSIONS_COMPLETE: "gaps", DAYS_AGREE: "differences"}
 
 #: Rows of a table in a check's metadata.
 MOST_ROWS = 20
-
-
-def asset_key(table: TableSpec) -> dg.AssetKey:
-    """Key of a silver or gold asset."""
-    return dg.AssetKey([table.layer, table.name])
 
 
 def metadata_of(settings: Settings, built: Built) -> dict[str, Any]:
@@ -118,8 +114,8 @@ def _guarded(
 
 
 def _agreement(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
+    from stock_pipeline.lib.plain_text import counted
     from stock_pipeline.quality.agreement import disagreements
-    from stock_pipeline.verify.report import counted
 
     tolerance = settings.daily_tolerance
     found = disagreements(built.content, tolerance)
@@ -142,7 +138,7 @@ def _worst(row: dict[str, Any]) -> str:
 
 def _sessions_complete(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
     from stock_pipeline.quality.completeness import lunch_breaks, missing_sessions, thin_sessions
-    from stock_pipeline.tables.definitions import calendar_rules, source_calendars
+    from stock_pipeline.settings.calendars import calendar_rules, source_calendars
 
     now = datetime.now(UTC).replace(tzinfo=None)
     rules, defaults = calendar_rules(settings), source_calendars(settings)

@@ -6,14 +6,13 @@ from typing import Any
 
 import dagster as dg
 
-from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.shared.failures import explained
+from stock_pipeline.defs.shared.keys import OWNERS, asset_key
 from stock_pipeline.defs.tables.columns import DESCRIPTIONS
 from stock_pipeline.defs.tables.events import (
     DAYS_AGREE,
     PUBLISHABLE,
     SESSIONS_COMPLETE,
-    asset_key,
     check_evaluations,
     metadata_of,
 )

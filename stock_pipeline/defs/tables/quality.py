@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.ingest.metadata import markdown_table
+from stock_pipeline.defs.shared.pictures import markdown_table
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -71,7 +71,7 @@ def quality_evaluations(
         bars: Its rows.
     """
     from stock_pipeline.quality.checks import Context, quality_findings
-    from stock_pipeline.tables.definitions import calendar_rules, source_calendars
+    from stock_pipeline.settings.calendars import calendar_rules, source_calendars
 
     if table not in CHECKED_TABLES:
         return []

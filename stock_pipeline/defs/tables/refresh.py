@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.kafka.assets import OWNERS
 from stock_pipeline.defs.shared.failures import explained
-from stock_pipeline.defs.tables.events import asset_key, check_evaluations, metadata_of
+from stock_pipeline.defs.shared.keys import OWNERS, asset_key
+from stock_pipeline.defs.tables.events import check_evaluations, metadata_of
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 

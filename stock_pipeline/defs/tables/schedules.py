@@ -1,18 +1,10 @@
 """Runs by the clock: the roll-up after each exchange's close, and nightly maintenance."""
 
-import time
-from typing import Any
-
 import dagster as dg
 
 from stock_pipeline.defs.shared.schedules import schedule
 from stock_pipeline.defs.tables.refresh import REFRESH_KEY, REFRESH_TAG
 from stock_pipeline.settings import get_settings
-
-#: Finished runs, their events included, are kept this long unless something shows them as its last.
-KEEP_RUN_DAYS = 14
-#: One night's pruning ends after this, the next goes on.
-PRUNE_SECONDS = 600.0
 
 #: Local time after the regular close of exchanges, where vendors have the day's bars.
 AFTER_CLOSE = {
@@ -72,90 +64,3 @@ def _schedule(calendar: str) -> dg.ScheduleDefinition:
 
 
 roll_ups = [_schedule(calendar) for calendar in calendars_used()]
-
-
-@dg.op(tags={"dagster/max_retries": "0"})
-def write_checkpoints(context: dg.OpExecutionContext) -> None:
-    """Fold each feed's offset log into a checkpoint; remove rejects of attempts long decided."""
-    from stock_pipeline.ingest.offset_log import OffsetLog
-    from stock_pipeline.lake.store import Lake
-
-    settings = get_settings()
-    lake = Lake(settings.aws)
-    for feed in settings.feeds:
-        log = OffsetLog(lake, feed)
-        checkpoint = log.write_checkpoint()
-        seq = checkpoint.seq if checkpoint else "is current"
-        context.log.info("%s: checkpoint %s, %d attempts removed", feed, seq, log.sweep_attempts())
-
-
-@dg.op(ins={"after": dg.In(dg.Nothing)}, tags={"dagster/max_retries": "0"})
-def prune_runs(context: dg.OpExecutionContext) -> None:
-    """Delete old finished runs with their events, except the last of an asset or partition.
-
-    Ticks are purged by the instance's `retention`; runs and events never are.
-    """
-    deleted, kept = prune(context.instance, time.time() - KEEP_RUN_DAYS * 86_400, PRUNE_SECONDS)
-    context.log.info("Old runs: %d deleted, %d kept.", deleted, kept)
-
-
-def prune(instance: dg.DagsterInstance, before: float, seconds: float) -> tuple[int, int]:
-    """Delete runs that ended before a time (Unix seconds); the numbers deleted and kept.
-
-    A run that made the latest materialization of an asset or partition stays: the UI would show
-    the partition as missing.
-    """
-    from datetime import UTC, datetime
-
-    ends = time.monotonic() + seconds
-    latest: dict[tuple[dg.AssetKey, str | None], str] = {}
-    deleted = kept = 0
-    runs = instance.get_run_records(
-        dg.RunsFilter(
-            statuses=[
-                dg.DagsterRunStatus.SUCCESS,
-                dg.DagsterRunStatus.FAILURE,
-                dg.DagsterRunStatus.CANCELED,
-            ],
-            created_before=datetime.fromtimestamp(before, UTC),
-        ),
-        ascending=True,
-    )
-    for record in runs:
-        if time.monotonic() > ends:
-            break
-        run_id = record.dagster_run.run_id
-        if _is_last(instance, run_id, latest):
-            kept += 1
-        else:
-            instance.delete_run(run_id)
-            deleted += 1
-    return deleted, kept
-
-
-def _is_last(instance: dg.DagsterInstance, run_id: str, latest: dict[Any, str]) -> bool:
-    for event in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
-        dagster_event = event.dagster_event
-        if dagster_event is None or dagster_event.asset_key is None:
-            continue
-        slot = (dagster_event.asset_key, dagster_event.partition)
-        if slot not in latest:
-            found = instance.fetch_materializations(
-                dg.AssetRecordsFilter(
-                    asset_key=slot[0], asset_partitions=[slot[1]] if slot[1] else None
-                ),
-                limit=1,
-            ).records
-            latest[slot] = found[0].run_id if found else ""
-        if latest[slot] == run_id:
-            return True
-    return False
-
-
-@dg.job(tags={"dagster/max_retries": "0"})
-def maintenance() -> None:
-    """Checkpoint the offset logs and delete old runs."""
-    prune_runs(after=write_checkpoints())
-
-
-nightly = schedule("nightly_maintenance", maintenance, "30 3 * * *")

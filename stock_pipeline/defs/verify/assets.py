@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.catalog.assets import CATALOG_KEY
-from stock_pipeline.defs.kafka.assets import OWNERS
+from stock_pipeline.defs.shared.keys import OWNERS, asset_key
 from stock_pipeline.defs.shared.schedules import schedule
-from stock_pipeline.defs.tables.events import asset_key
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES, TableSpec
 from stock_pipeline.settings import get_settings
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stock_pipeline.kafka.messages import Message
+from stock_pipeline.sources.errors import StoppedError, UsageError
 from stock_pipeline.sources.files.csv_replay import (
     REQUIRED_COLUMNS,
     ReplayError,
@@ -13,14 +14,7 @@ from stock_pipeline.sources.files.csv_replay import (
     file_messages,
     sampled_messages,
 )
-from stock_pipeline.sources.source import (
-    ANY_FORMAT,
-    Context,
-    Request,
-    SourceKind,
-    StoppedError,
-    UsageError,
-)
+from stock_pipeline.sources.source import ANY_FORMAT, Context, Request, SourceKind
 
 
 class CsvRows:

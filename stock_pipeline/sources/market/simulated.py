@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from stock_pipeline.kafka.messages import Message
+from stock_pipeline.sources.errors import UsageError
 from stock_pipeline.sources.market.simulator import Market, Simulator
-from stock_pipeline.sources.source import Context, Request, SourceKind, UsageError
+from stock_pipeline.sources.source import Context, Request, SourceKind
 
 STRETCH_SECONDS = 0.2
 

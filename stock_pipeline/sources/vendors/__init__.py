@@ -1,0 +1,1 @@
+"""Vendors' HTTP and WebSocket feeds."""

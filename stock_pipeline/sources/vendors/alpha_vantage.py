@@ -14,20 +14,17 @@ from zoneinfo import ZoneInfo
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.http_client import Answer, HttpClient, VendorDayOverError
-from stock_pipeline.sources.source import (
+from stock_pipeline.sources.errors import (
     BadKeyError,
     BadSymbolError,
-    Context,
     EmptyError,
     PremiumError,
     RateLimitedError,
-    Request,
-    SourceKind,
     UnavailableError,
     UsageError,
-    each_symbol,
 )
+from stock_pipeline.sources.http_client import Answer, HttpClient, VendorDayOverError
+from stock_pipeline.sources.source import Context, Request, SourceKind, each_symbol
 
 VENDOR = "Alpha Vantage"
 #: The documentation does not say where its day begins; its data keep New York's time.

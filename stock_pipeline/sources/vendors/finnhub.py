@@ -17,14 +17,8 @@ from websockets.sync.client import ClientConnection
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
-from stock_pipeline.sources.source import (
-    BadKeyError,
-    Context,
-    PremiumError,
-    RateLimitedError,
-    Request,
-    SourceKind,
-)
+from stock_pipeline.sources.errors import BadKeyError, PremiumError, RateLimitedError
+from stock_pipeline.sources.source import Context, Request, SourceKind
 from stock_pipeline.sources.streaming import Speech, Stream
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -7,14 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.source import (
-    Context,
-    EmptyError,
-    Request,
-    SourceKind,
-    UsageError,
-    each_symbol,
-)
+from stock_pipeline.sources.errors import EmptyError, UsageError
+from stock_pipeline.sources.source import Context, Request, SourceKind, each_symbol
 from stock_pipeline.sources.vendors.massive_rest import INTERVALS, MassiveRest
 from stock_pipeline.sources.vendors.massive_stream import MassiveStream
 from stock_pipeline.sources.vendors.only_new import OnlyNew

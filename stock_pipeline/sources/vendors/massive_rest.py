@@ -10,16 +10,15 @@ from zoneinfo import ZoneInfo
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources import records
-from stock_pipeline.sources.http_client import Answer, HttpClient
-from stock_pipeline.sources.source import (
+from stock_pipeline.sources.errors import (
     BadKeyError,
     BadSymbolError,
-    Context,
-    Notice,
     PremiumError,
     RateLimitedError,
     UnavailableError,
 )
+from stock_pipeline.sources.http_client import Answer, HttpClient
+from stock_pipeline.sources.source import Context, Notice
 
 #: Our name, Massive's, and the length.
 INTERVALS = {

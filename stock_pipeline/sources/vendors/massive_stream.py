@@ -10,14 +10,8 @@ from typing import Any
 from websockets.sync.client import ClientConnection
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.source import (
-    BadKeyError,
-    Context,
-    PremiumError,
-    RateLimitedError,
-    Request,
-    SourceError,
-)
+from stock_pipeline.sources.errors import BadKeyError, PremiumError, RateLimitedError, SourceError
+from stock_pipeline.sources.source import Context, Request
 from stock_pipeline.sources.streaming import Speech, Stream
 from stock_pipeline.sources.vendors.massive_rest import (
     Event,

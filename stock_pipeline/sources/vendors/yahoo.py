@@ -16,15 +16,8 @@ import pandas as pd
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
-from stock_pipeline.sources.source import (
-    Context,
-    EmptyError,
-    Notice,
-    Request,
-    SourceKind,
-    UsageError,
-    each_symbol,
-)
+from stock_pipeline.sources.errors import EmptyError, UsageError
+from stock_pipeline.sources.source import Context, Notice, Request, SourceKind, each_symbol
 from stock_pipeline.sources.vendors.only_new import OnlyNew
 from stock_pipeline.sources.vendors.yahoo_client import Prices, YahooClient
 

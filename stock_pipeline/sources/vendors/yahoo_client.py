@@ -23,8 +23,9 @@ from yfinance.exceptions import (
     YFTzMissingError,
 )
 
+from stock_pipeline.sources.errors import BadSymbolError, EmptyError, UnavailableError
 from stock_pipeline.sources.quotas import Quotas
-from stock_pipeline.sources.source import BadSymbolError, Context, EmptyError, UnavailableError
+from stock_pipeline.sources.source import Context
 
 T = TypeVar("T")
 

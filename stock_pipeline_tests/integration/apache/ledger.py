@@ -15,7 +15,7 @@ from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings
-from stock_pipeline_tests.integration.test_ingest import trade
+from stock_pipeline_tests.support.trades import trade
 
 #: With two restarts of a broker in between, on a machine that has other work.
 SECONDS_TO_CATCH_UP = 400.0

@@ -7,11 +7,11 @@ import uuid
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from stock_pipeline.ingest.offsets import TopicOffsets
 from stock_pipeline.kafka.control import KafkaControl, RangeReader
+from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.settings import KafkaSettings
-from stock_pipeline_tests.resources.model import BASE_TIMESTAMP, ModelTopic
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.model import BASE_TIMESTAMP, ModelTopic
+from stock_pipeline_tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,28 +9,15 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_pipeline.commands.feed import feed as feed_command
-from stock_pipeline.ingest.offsets import TopicChangedError
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.kafka.reader import RangeReader
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.integration.apache.ledger import ledger
-from stock_pipeline_tests.integration.apache.test_records import (
-    ONE_PARTITION,
-    decide,
-    plan_one,
-    topic_of,
-)
-from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
-from stock_pipeline_tests.waiting import wait_until
-
-
-def delete(broker: str, topic: str) -> None:
-    from confluent_kafka.admin import AdminClient
-
-    admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
-    admin.delete_topics([topic])[topic].result(60)
-    wait_until(lambda: topic not in admin.list_topics(timeout=10).topics, "the topic is gone")
+from stock_pipeline_tests.integration.apache.test_records import topic_of
+from stock_pipeline_tests.support.one_batch import ONE_PARTITION, decide, delete, plan_one
+from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 
 
 @pytest.mark.parametrize("decided", [0, 10], ids=["never-read", "read-before"])

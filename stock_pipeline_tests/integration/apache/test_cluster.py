@@ -7,14 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from stock_pipeline.ingest.offsets import TopicChangedError, TopicOffsets
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import KafkaUnavailableError
-from stock_pipeline_tests.apache_kafka import Cluster, alter_topic, require_apache
+from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline_tests.integration.apache.ledger import Load, ingest_until, ledger
-from stock_pipeline_tests.integration.apache.test_records import decide, plan_one
-from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.apache_kafka import Cluster, alter_topic, require_apache
+from stock_pipeline_tests.support.one_batch import decide, plan_one
+from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
+from stock_pipeline_tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def knows(server: str, topic: str) -> bool:
 
 def replaced(settings: object, broker: str, replicas: list[list[int]], **configs: str) -> str:
     """The topic that `settings_for` made, made again with these replicas."""
-    from stock_pipeline_tests.integration.apache.test_changed_topics import delete
+    from stock_pipeline_tests.support.one_batch import delete
 
     topic = settings.feeds["trades"].topic  # type: ignore[attr-defined]
     delete(broker, topic)

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from stock_pipeline_tests.integration.apache.real_topic import Broker, RealReader, RealTopic
-from stock_pipeline_tests.resources.test_exactly_once import OffsetLogMachine
+from stock_pipeline_tests.support.exactly_once import OffsetLogMachine
 
 HISTORIES = int(os.environ.get("STOCK_PIPELINE_APACHE_HISTORIES") or 12)
 

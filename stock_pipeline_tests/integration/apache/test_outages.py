@@ -14,11 +14,11 @@ from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline.stack.apache import advertises_itself
 from stock_pipeline.stack.ports import LOOPBACK, free_port
-from stock_pipeline_tests.apache_kafka import EAGER, QUICK_TO_FENCE, Node, require_apache
 from stock_pipeline_tests.integration.apache.ledger import Load, ingest_until, ledger
-from stock_pipeline_tests.integration.apache.test_records import ONE_PARTITION, decide, plan_one
-from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
-from stock_pipeline_tests.waiting import wait_for_transactions, wait_until
+from stock_pipeline_tests.support.apache_kafka import EAGER, QUICK_TO_FENCE, Node, require_apache
+from stock_pipeline_tests.support.one_batch import ONE_PARTITION, decide, plan_one
+from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
+from stock_pipeline_tests.support.waiting import wait_for_transactions, wait_until
 
 IMPATIENT = {"request_timeout_seconds": 5.0}
 

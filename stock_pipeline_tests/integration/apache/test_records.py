@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
-from typing import Any
 
 import pytest
 
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.settings import Settings
-from stock_pipeline_tests.apache_kafka import alter_topic
 from stock_pipeline_tests.integration.apache.ledger import ledger
-from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
-from stock_pipeline_tests.waiting import wait_for_transactions, wait_until
+from stock_pipeline_tests.support.apache_kafka import alter_topic
+from stock_pipeline_tests.support.one_batch import ONE_PARTITION, decide, plan_one
+from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
+from stock_pipeline_tests.support.waiting import wait_for_transactions, wait_until
 
-ONE_PARTITION = {"trades": {**FEEDS["trades"], "partitions": 1}}
 MEGABYTE = 1_000_000
 
 
@@ -257,14 +256,3 @@ def test_partitions_that_appear_are_read_from_their_beginning(settings_for, lake
     ingest_all(settings)
     found = ledger(settings)
     assert found.accepted == [*((0, offset) for offset in range(11)), (1, 0), (2, 0)]
-
-
-def plan_one(planner: Planner, topic: str) -> Any:
-    (request,) = planner.tick("trades", planner.poll()[topic], lambda plan: [], force=True).requests
-    return request
-
-
-def decide(planner: Planner, request: Any) -> Any:
-    from stock_pipeline.ingest.run import run_batch
-
-    return run_batch(planner, "trades", request.plan, request.attempt, "run")[0]

@@ -5,26 +5,23 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.commands.iam import policy
-from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.settings import AwsSettings, Settings, get_settings
+from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.processes import Child
 from stock_pipeline.stack.provision import provision
-from stock_pipeline_tests.conftest import SettingsFor
+from stock_pipeline_tests.support.roles import FEEDS, forget
+from stock_pipeline_tests.support.stack import SettingsFor
 
 ACCOUNT = "000000000000"
 BY_WORKGROUP = ("athena:GetWorkGroup", "athena:StartQueryExecution")
-FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7", "min_records": 1}}
 
 
 @pytest.fixture(scope="session")
@@ -131,17 +128,6 @@ def role_arn(role: str, suffix: str) -> str:
     return f"arn:aws:iam::{ACCOUNT}:role/stock-pipeline-{role}-{suffix}"
 
 
-def forget() -> None:
-    """Let this process see its settings for the first time."""
-    from stock_pipeline.defs.catalog.assets import shared_catalogue
-
-    get_settings.cache_clear()
-    shared_catalogue.cache_clear()
-    sensor._planner.cache_clear()
-    sensor._watch.cache_clear()
-    sensor._store_problems.cache_clear()
-
-
 @pytest.fixture
 def roles(
     broker: str,
@@ -164,15 +150,3 @@ def roles(
     provision(admin)
     yield Roles(admin, suffix, monkeypatch)
     forget()
-
-
-def refusal(aws: AwsSettings, service: str, operation: str, **arguments: Any) -> str:
-    """The code with which a request is refused; empty when it is answered."""
-    try:
-        getattr(_client(service, aws), operation)(**arguments)
-    except ClientError as error:
-        return str(error.response["Error"]["Code"])
-    return ""
-
-
-_client = cache(aws_client)

@@ -11,13 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from stock_pipeline.aws.session import aws_client, credentials_of
-from stock_pipeline.ingest.documents import FOOTER_KEY
+from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake
-from stock_pipeline_tests.faults.fault_kinds import answer
-from stock_pipeline_tests.faults.proxy import FaultProxy
-from stock_pipeline_tests.integration.test_ingest import FEEDS, ingest_all, trade
-
-ROLE = "arn:aws:iam::000000000000:role/anybody"
+from stock_pipeline_tests.support.fault_kinds import answer
+from stock_pipeline_tests.support.proxy import FaultProxy
+from stock_pipeline_tests.support.roles import ROLE
+from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 
 
 @pytest.fixture

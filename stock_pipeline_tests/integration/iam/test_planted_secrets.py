@@ -24,10 +24,8 @@ from stock_pipeline.settings import get_settings, project_root
 from stock_pipeline.stack.children import ui_is_ready
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.processes import Child, ProcessSpec
-from stock_pipeline_tests.integration.iam.conftest import FEEDS, forget
-from stock_pipeline_tests.integration.iam.test_expiry import ROLE
-from stock_pipeline_tests.integration.iam.test_roles import ingest
-from stock_pipeline_tests.integration.test_ingest import trade
+from stock_pipeline_tests.support.roles import FEEDS, ROLE, forget, ingest
+from stock_pipeline_tests.support.trades import trade
 
 PLANTED = {
     "environment": "planted+secret/access&key-01",

@@ -13,9 +13,8 @@ from stock_pipeline.cli import main
 from stock_pipeline.defs.ingest.sensor import plan_batches
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import SettingsError, get_settings, load_settings
-from stock_pipeline_tests.integration.iam.conftest import forget
-from stock_pipeline_tests.integration.iam.test_roles import ingest
-from stock_pipeline_tests.integration.test_ingest import ingest_all, trade
+from stock_pipeline_tests.support.roles import forget, ingest
+from stock_pipeline_tests.support.trades import ingest_all, trade
 
 
 def tick():

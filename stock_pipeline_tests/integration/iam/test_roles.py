@@ -12,23 +12,17 @@ from stock_pipeline.catalogue.query import query
 from stock_pipeline.commands.iam import policy, policy_files
 from stock_pipeline.defs.athena.assets import EQUAL, athena_asset
 from stock_pipeline.defs.catalog.assets import CHECK, lake_catalogue
-from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.defs.landing.assets import landing_asset
+from stock_pipeline.defs.maintenance.jobs import write_checkpoints
 from stock_pipeline.defs.tables.refresh import refresh
-from stock_pipeline.defs.tables.schedules import write_checkpoints
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
 from stock_pipeline.stack.crawler import CrawlerDouble
 from stock_pipeline.verify.run import Scope, verify
-from stock_pipeline_tests.integration.iam.conftest import refusal
-from stock_pipeline_tests.integration.test_ingest import trade
 from stock_pipeline_tests.sources.vendor_server import Reply, vendor
-
-
-def ingest(settings, **options):
-    return dg.materialize([ingest_assets("trades", settings.feeds["trades"])], **options)
-
+from stock_pipeline_tests.support.roles import ingest, refusal
+from stock_pipeline_tests.support.trades import trade
 
 #: What Massive says of one day.
 DAYS = {

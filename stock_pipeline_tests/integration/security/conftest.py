@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,14 +12,13 @@ import pytest
 from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_topics
-from stock_pipeline_tests.apache_kafka import require_apache
 from stock_pipeline_tests.integration.security.secure_broker import SecureBroker
+from stock_pipeline_tests.support.apache_kafka import require_apache
+from stock_pipeline_tests.support.secured import Configure
 
 FEEDS = {
     name: {"format": "trade", "source": name, "calendar": "24/7"} for name in ("trades", "others")
 }
-
-Configure = Callable[..., Settings]
 
 
 @pytest.fixture(scope="session")
@@ -62,11 +60,6 @@ def configure(
         return settings
 
     return make
-
-
-def trade(number: int) -> bytes:
-    record = {"symbol": "SIM-A", "time": 1_767_225_600_000 + number, "price": 100, "size": 1}
-    return json.dumps(record | {"trade_id": str(number)}).encode()
 
 
 @pytest.fixture(autouse=True)

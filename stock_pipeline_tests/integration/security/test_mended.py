@@ -17,7 +17,6 @@ from stock_pipeline.kafka.control import KafkaAccessError, RangeReader
 from stock_pipeline.kafka.publisher import Publisher, PublishError
 from stock_pipeline.kafka.refusals import access_problem
 from stock_pipeline.settings import get_settings
-from stock_pipeline_tests.integration.security.conftest import Configure
 from stock_pipeline_tests.integration.security.secure_broker import (
     LOG_IN,
     PASSWORD,
@@ -26,8 +25,8 @@ from stock_pipeline_tests.integration.security.secure_broker import (
     SecureBroker,
     check_sentence,
 )
-from stock_pipeline_tests.integration.security.test_ways_in import ingest_all, send, tick
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.secured import Configure, ingest_all, send, tick
+from stock_pipeline_tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.apache
 

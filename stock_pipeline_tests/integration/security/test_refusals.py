@@ -11,7 +11,6 @@ import pytest
 from stock_pipeline.doctor.kafka import kafka_findings
 from stock_pipeline.kafka.control import KafkaAccessError, RangeReader
 from stock_pipeline.kafka.publisher import Publisher, PublishError
-from stock_pipeline_tests.integration.security.conftest import Configure
 from stock_pipeline_tests.integration.security.secure_broker import (
     LOG_IN,
     SCRAM,
@@ -20,7 +19,7 @@ from stock_pipeline_tests.integration.security.secure_broker import (
     SecureBroker,
     check_sentence,
 )
-from stock_pipeline_tests.integration.security.test_ways_in import tick
+from stock_pipeline_tests.support.secured import Configure, tick
 
 pytestmark = pytest.mark.apache
 

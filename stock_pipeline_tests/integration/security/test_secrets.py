@@ -20,7 +20,6 @@ from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.kafka.publisher import Publisher
 from stock_pipeline.settings import Settings
-from stock_pipeline_tests.integration.security.conftest import Configure
 from stock_pipeline_tests.integration.security.secure_broker import (
     KEY_PASSWORD,
     LOG_IN,
@@ -29,8 +28,8 @@ from stock_pipeline_tests.integration.security.secure_broker import (
     WRONG,
     SecureBroker,
 )
-from stock_pipeline_tests.integration.security.test_ways_in import ingest_all, send
-from stock_pipeline_tests.waiting import wait_until
+from stock_pipeline_tests.support.secured import Configure, ingest_all, send
+from stock_pipeline_tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.apache
 

@@ -5,24 +5,18 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import dagster as dg
 import pytest
 
-from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.doctor.kafka import kafka_findings
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.kafka.iam import IamToken
-from stock_pipeline.kafka.messages import Message
-from stock_pipeline.kafka.publisher import Publisher
-from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_topics
-from stock_pipeline_tests.integration.security.conftest import Configure, trade
 from stock_pipeline_tests.integration.security.secure_broker import (
     KEY_PASSWORD,
     SecureBroker,
     unsigned_token,
 )
+from stock_pipeline_tests.support.secured import Configure, ingest_all, send
 
 pytestmark = pytest.mark.apache
 
@@ -52,31 +46,6 @@ def security_of(broker: SecureBroker, way: dict[str, str]) -> dict[str, Any]:
     if "region" in way or not way:
         return dict(way)
     return broker.user(way["mechanism"])
-
-
-def send(settings: Settings, count: int, feed: str = "trades") -> None:
-    with Publisher(settings.kafka, settings.feeds[feed].topic) as publisher:
-        publisher.send(Message(b"SIM-A", trade(number)) for number in range(count))
-
-
-def ingest_all(planner: Planner, feed: str = "trades") -> int:
-    """Plan and ingest what waits; returns how many rows came."""
-    rows = 0
-    topic = planner.settings.feeds[feed].topic
-    while True:
-        tick = planner.tick(feed, planner.poll()[topic], lambda plan: [], force=True)
-        assert not tick.problem
-        if not tick.requests:
-            return rows
-        for request in tick.requests:
-            done, _ = run_batch(planner, feed, request.plan, request.attempt, "run")
-            rows += done.commit.decision.rows
-
-
-def tick(instance: dg.DagsterInstance) -> dg.SensorResult:
-    result = sensor.plan_batches(dg.build_sensor_context(instance=instance))
-    assert isinstance(result, dg.SensorResult)
-    return result
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -1,1 +1,0 @@
-"""Checks that warn of data which is hardly what the market did."""

@@ -1,1 +1,0 @@
-"""One truth per bar, by event time."""

@@ -1,1 +1,0 @@
-"""Thin shells around Kafka, S3, Glue and Athena: they act, `lib` decides."""

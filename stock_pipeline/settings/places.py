@@ -1,0 +1,34 @@
+"""Where the project and its state lie, and how places are named to people."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from stock_pipeline.settings.layers import KeyPath
+
+#: STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS sets kafka.bootstrap_servers.
+ENVIRONMENT_PREFIX = "STOCK_PIPELINE__"
+
+
+def project_root() -> Path:
+    """Folder that holds `config/` and `workspace.yaml`."""
+    return Path(__file__).resolve().parent.parent.parent
+
+
+def home() -> Path:
+    """Folder of all local state: `$STOCK_PIPELINE_HOME`, else `.stock_pipeline` in the project."""
+    return Path(os.environ.get("STOCK_PIPELINE_HOME") or project_root() / ".stock_pipeline")
+
+
+def variable(path: KeyPath) -> str:
+    """The environment variable that sets this key."""
+    return ENVIRONMENT_PREFIX + "__".join(path).upper()
+
+
+def shown(file: Path) -> str:
+    """The path from the working folder or the project where it lies in one, else as given."""
+    for folder in (Path.cwd(), project_root()):
+        if file.is_relative_to(folder):
+            return str(file.relative_to(folder))
+    return str(file)

@@ -1,0 +1,45 @@
+"""Roles of the emulator that enforces them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import dagster as dg
+from botocore.exceptions import ClientError
+
+from stock_pipeline.aws.session import aws_client
+from stock_pipeline.defs.ingest import sensor
+from stock_pipeline.defs.ingest.assets import ingest_assets
+from stock_pipeline.settings import AwsSettings, get_settings
+
+client = cache(aws_client)
+
+FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7", "min_records": 1}}
+
+
+def forget() -> None:
+    """Let this process see its settings for the first time."""
+    from stock_pipeline.defs.catalog.assets import shared_catalogue
+
+    get_settings.cache_clear()
+    shared_catalogue.cache_clear()
+    sensor._planner.cache_clear()
+    sensor._watch.cache_clear()
+    sensor._store_problems.cache_clear()
+
+
+def refusal(aws: AwsSettings, service: str, operation: str, **arguments: Any) -> str:
+    """The code with which a request is refused; empty when it is answered."""
+    try:
+        getattr(client(service, aws), operation)(**arguments)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return ""
+
+
+ROLE = "arn:aws:iam::000000000000:role/anybody"
+
+
+def ingest(settings, **options):
+    return dg.materialize([ingest_assets("trades", settings.feeds["trades"])], **options)
