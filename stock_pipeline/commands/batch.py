@@ -8,9 +8,14 @@ import typer
 
 from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.commands.waiting import tell_what_became_of
+from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.replay_plans import plan_supersede
+from stock_pipeline.ingest.replays import ReplayError
 from stock_pipeline.settings import get_settings
 
-batch = typer.Typer(help="Decided batches, decided again.", no_args_is_help=True)
+batch = typer.Typer(
+    help="Decided batches, decided again.", no_args_is_help=True, add_completion=False
+)
 
 
 @batch.callback()
@@ -30,10 +35,6 @@ def supersede(
     For accepted records that an old decoder read wrong, while Kafka still has them. The old objects
     stay; their rows count no more, and the silver partitions that they touch become due.
     """
-    from stock_pipeline.ingest.planner import Planner
-    from stock_pipeline.ingest.replay_plans import plan_supersede
-    from stock_pipeline.ingest.replays import ReplayError
-
     settings = get_settings()
     topic = feed_settings(settings, feed).topic
     planner = Planner(settings)

@@ -10,12 +10,26 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from stock_pipeline.commands.dev_overview import show_overview, status_line, stream_line, ui_url
+from stock_pipeline.commands.stopping import stop_on_signals
+from stock_pipeline.ingest.status import feed_statuses
+from stock_pipeline.kafka.control import KafkaUnavailableError
+from stock_pipeline.settings import get_settings
+from stock_pipeline.stack import children
+from stock_pipeline.stack.apache import kafka_classpath
+from stock_pipeline.stack.apache_jars import KAFKA_VERSION, cache_folder
+from stock_pipeline.stack.children import is_loopback
+from stock_pipeline.stack.chosen_broker import home_of, trimmer_of
+from stock_pipeline.stack.code_location import reload_unreachable_locations
+from stock_pipeline.stack.homelock import HomeInUseError, HomeLock
+from stock_pipeline.stack.local import LocalStack
+from stock_pipeline.stack.ports import is_free, owner_of
+from stock_pipeline.stack.processes import ProcessError, StoppedError
+from stock_pipeline.stack.streams import missing_key, stream_process
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from stock_pipeline.settings import Settings
-    from stock_pipeline.stack.local import LocalStack
 
 STATUS_SECONDS = 15.0
 #: How long the watchdog of a killed `dev` may take to stop what that one had started.
@@ -53,12 +67,6 @@ def dev(
     Ports are settings: STOCK_PIPELINE__PORTS__KAFKA, __AWS and __DAGSTER.
     """
     from rich.console import Console
-
-    from stock_pipeline.commands.stopping import stop_on_signals
-    from stock_pipeline.settings import get_settings
-    from stock_pipeline.stack.children import is_loopback
-    from stock_pipeline.stack.homelock import HomeInUseError, HomeLock
-    from stock_pipeline.stack.processes import ProcessError, StoppedError
 
     console = Console(highlight=False)
     settings = get_settings()
@@ -101,8 +109,6 @@ def await_ports(settings: Settings, dagster: bool, patience_seconds: float) -> N
     Raises:
         PortInUseError: A port is in use, or two parts have the same one.
     """
-    from stock_pipeline.stack.ports import is_free, owner_of
-
     ports = settings.ports.model_dump()
     if not dagster:
         del ports["dagster"]
@@ -130,10 +136,6 @@ def run(
         ProcessError: A part did not come up; everything has been stopped.
         StoppedError: Asked to stop before everything had started.
     """
-    from stock_pipeline.stack import children
-    from stock_pipeline.stack.chosen_broker import home_of
-    from stock_pipeline.stack.local import LocalStack
-
     home = home_of(settings)
     stack = LocalStack(settings, home, lambda notice: say(console, notice), stop.is_set)
     simulator = simulator and settings.simulator.enabled
@@ -167,8 +169,6 @@ def run(
 
 def start_streams(stack: LocalStack, console: Console) -> None:
     """Start the streams of the settings; one without a key is told, and the others run."""
-    from stock_pipeline.stack.streams import missing_key, stream_process
-
     for name, stream in stack.settings.streams.items():
         if problem := missing_key(stack.settings, stream):
             say(console, f"Stream {name} was not started. {problem}")
@@ -182,9 +182,6 @@ def fetch_apache(console: Console) -> None:
     Raises:
         ApacheKafkaUnavailableError: Java or Maven is missing, or the artifacts out of reach.
     """
-    from stock_pipeline.stack.apache import kafka_classpath
-    from stock_pipeline.stack.apache_jars import KAFKA_VERSION, cache_folder
-
     if not cache_folder().exists():
         say(console, f"Maven fetches Apache Kafka {KAFKA_VERSION} to {cache_folder()} (once)")
     kafka_classpath()
@@ -219,11 +216,6 @@ def show_status(stack: LocalStack, console: Console, stop: threading.Event, dags
     """Each 15 s until `stop` is set: a line about the feeds, and care of broker and code server."""
     from botocore.exceptions import BotoCoreError, ClientError
     from kafka.errors import KafkaError
-
-    from stock_pipeline.ingest.status import feed_statuses
-    from stock_pipeline.kafka.control import KafkaUnavailableError
-    from stock_pipeline.stack.chosen_broker import trimmer_of
-    from stock_pipeline.stack.code_location import reload_unreachable_locations
 
     trimmer = trimmer_of(stack.settings)
     while not stop.wait(STATUS_SECONDS):

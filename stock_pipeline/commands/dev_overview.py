@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stock_pipeline.stack.children import ui_address
+from stock_pipeline.stack.streams import described, process_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,8 +21,6 @@ if TYPE_CHECKING:
 def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagster: bool) -> None:
     """Print what runs, where, what to look at first and how to stop."""
     from rich.table import Table
-
-    from stock_pipeline.stack.streams import described, process_name
 
     settings, market = stack.settings, stack.settings.simulator
     table = Table(title="stock_pipeline is up", show_header=False, title_justify="left", box=None)
@@ -62,8 +63,6 @@ def status_line(feeds: Sequence[FeedStatus]) -> str:
 
 def stream_line(stack: LocalStack) -> str:
     """How many streams run, and which do not."""
-    from stock_pipeline.stack.streams import process_name
-
     names, supervisor = list(stack.settings.streams), stack.supervisor
     down = [name for name in names if not supervisor.is_alive(process_name(name))]
     if not names:
@@ -74,8 +73,6 @@ def stream_line(stack: LocalStack) -> str:
 
 def ui_url(stack: LocalStack) -> str:
     """Address of Dagster's UI."""
-    from stock_pipeline.stack.children import ui_address
-
     return ui_address(stack.settings.ui_host, stack.settings.ports.dagster)
 
 

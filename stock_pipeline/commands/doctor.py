@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from stock_pipeline.doctor.finding import Finding
+from stock_pipeline.doctor.diagnose import diagnose
+from stock_pipeline.doctor.finding import Finding
+from stock_pipeline.settings import SettingsError, load_settings
 
 MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]", "skipped": "-"}
 
@@ -22,10 +23,6 @@ def doctor(
     Exit code 1 when something fails. Reads everything; writes only below `_probe/` of the bucket,
     and removes that again. Never prints a secret.
     """
-    from stock_pipeline.doctor.diagnose import diagnose
-    from stock_pipeline.doctor.finding import Finding
-    from stock_pipeline.settings import SettingsError, load_settings
-
     try:
         settings = load_settings()
     except SettingsError as error:

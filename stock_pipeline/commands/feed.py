@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stock_pipeline.ingest.decode import DECODER_VERSION
+from stock_pipeline.ingest.identity import topic_change
+from stock_pipeline.ingest.incarnations import start_offsets
+from stock_pipeline.ingest.offsets import adopt as adopt_plan
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.settings import FeedSettings, Settings, get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.ingest.planner import Planner
     from stock_pipeline.kafka.offsets import TopicOffsets
 
-feed = typer.Typer(help="Decisions about a feed that only a person may make.", no_args_is_help=True)
+feed = typer.Typer(
+    help="Decisions about a feed that only a person may make.",
+    no_args_is_help=True,
+    add_completion=False,
+)
 
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
@@ -25,8 +33,6 @@ def adopt(name: Annotated[str, typer.Argument(metavar="FEED")], yes: YesOption =
     Opens a new incarnation: offsets count anew, rows of both lives stay apart. What a batch of the
     old life had planned and not read is counted as lost.
     """
-    from stock_pipeline.ingest.identity import topic_change
-
     planner, offsets = _topic(get_settings(), name)
     log, topic = planner.logs[name], planner.settings.feeds[name].topic
     if not topic_change(planner.settings.kafka, topic, log.state(), offsets):
@@ -60,9 +66,6 @@ def reset(
     A topic that was recreated may be read from anywhere. In one that is still the same the feed may
     only go forward: what it skips is never read. To read records again: batch supersede.
     """
-    from stock_pipeline.ingest.identity import topic_change
-    from stock_pipeline.ingest.incarnations import start_offsets
-
     settings = get_settings()
     planner, offsets = _topic(settings, name)
     log = planner.logs[name]
@@ -106,7 +109,6 @@ def reset(
 
 
 def _topic(settings: Settings, name: str) -> tuple[Planner, TopicOffsets]:
-    from stock_pipeline.ingest.planner import Planner
 
     topic = feed_settings(settings, name).topic
     planner = Planner(settings)
@@ -120,8 +122,6 @@ def _topic(settings: Settings, name: str) -> tuple[Planner, TopicOffsets]:
 def _open_incarnation(
     planner: Planner, name: str, offsets: TopicOffsets, starts: dict[int, int] | None
 ) -> None:
-    from stock_pipeline.ingest.decode import DECODER_VERSION
-    from stock_pipeline.ingest.offsets import adopt as adopt_plan
 
     log = planner.logs[name]
     plan = adopt_plan(

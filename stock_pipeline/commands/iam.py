@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stock_pipeline.aws.policies import render
+from stock_pipeline.settings import get_settings, project_root
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,8 +25,6 @@ def iam(
 
     Save it as policy.json for `aws iam put-role-policy --policy-document file://policy.json`.
     """
-    from stock_pipeline.settings import get_settings
-
     roles = [file.stem for file in policy_files()]
     if role and role not in roles:
         typer.echo(f"There is no policy {role}; there are {', '.join(roles)}.", err=True)
@@ -38,8 +39,6 @@ def iam(
 
 def policy_files() -> list[Path]:
     """The documents, one a role."""
-    from stock_pipeline.settings import project_root
-
     return sorted((project_root() / "infra" / "iam").glob("*.json"))
 
 
@@ -52,8 +51,6 @@ def policy(
         ValueError: A name cannot be put into a policy.
         StopIteration: There is no such role.
     """
-    from stock_pipeline.aws.policies import render
-
     document = next(file for file in policy_files() if file.stem == role)
     names = {
         "Account": account,

@@ -7,7 +7,11 @@ from typing import Annotated
 
 import typer
 
+from stock_pipeline.commands.producing import run
 from stock_pipeline.settings import get_settings
+from stock_pipeline.sources.errors import UsageError
+from stock_pipeline.sources.jobs import job_for
+from stock_pipeline.sources.source import Request
 
 
 def produce(
@@ -39,11 +43,6 @@ def produce(
     Exit code 0: all was delivered. 1: something was not; a sentence says what. 2: it cannot be
     done, however often it is tried: wrong options, no key, or one whose plan does not hold that.
     """
-    from stock_pipeline.commands.producing import run
-    from stock_pipeline.sources.errors import UsageError
-    from stock_pipeline.sources.jobs import job_for
-    from stock_pipeline.sources.source import Request
-
     settings = get_settings()
     try:
         options = _options(option or [])
@@ -68,7 +67,6 @@ def produce(
 
 
 def _options(given: list[str]) -> dict[str, str]:
-    from stock_pipeline.sources.errors import UsageError
 
     options = dict(text.partition("=")[::2] for text in given)
     if bad := [name for name, value in options.items() if not name or not value]:
@@ -77,7 +75,6 @@ def _options(given: list[str]) -> dict[str, str]:
 
 
 def _instant(text: str | None) -> datetime | None:
-    from stock_pipeline.sources.errors import UsageError
 
     if text is None:
         return None

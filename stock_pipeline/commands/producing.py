@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stock_pipeline.commands.stopping import stop_on_signals
+from stock_pipeline.kafka.publisher import CLOSING_SECONDS, Publisher, PublishError
 from stock_pipeline.settings import Settings
+from stock_pipeline.sources.errors import REFUSALS, SourceError, StoppedError
+from stock_pipeline.sources.registry import open_source, source_settings
+from stock_pipeline.sources.rounds import fetched, rounds
+from stock_pipeline.sources.source import Context
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +71,6 @@ class Fetching:
         return found
 
     def _run(self) -> None:
-        from stock_pipeline.sources.errors import StoppedError
 
         try:
             for message in self._messages:
@@ -130,13 +135,6 @@ def run(settings: Settings, job: Job) -> int:
     """Fetch and send until all is done or the user stops it; the exit code."""
     from rich.console import Console
     from rich.markup import escape
-
-    from stock_pipeline.commands.stopping import stop_on_signals
-    from stock_pipeline.kafka.publisher import CLOSING_SECONDS, Publisher, PublishError
-    from stock_pipeline.sources.errors import REFUSALS, SourceError
-    from stock_pipeline.sources.registry import open_source, source_settings
-    from stock_pipeline.sources.rounds import fetched, rounds
-    from stock_pipeline.sources.source import Context
 
     console = Console(stderr=True)
     line = Line(console)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.commands.waiting import tell_what_became_of
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.quarantine import OpenRejects, open_rejects
+from stock_pipeline.ingest.replay_plans import plan_requeue, whole_rejects
+from stock_pipeline.ingest.replays import ReplayError
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings
 
-if TYPE_CHECKING:
-    from stock_pipeline.ingest.offset_log import OffsetLog
-    from stock_pipeline.ingest.quarantine import OpenRejects
-
-quarantine = typer.Typer(help="What was rejected, why, and its way back.", no_args_is_help=True)
+quarantine = typer.Typer(
+    help="What was rejected, why, and its way back.", no_args_is_help=True, add_completion=False
+)
 
 #: Characters of a payload that `show` prints.
 SHOWN = 200
@@ -122,9 +125,6 @@ def replay(
     They come back through the offset log, one batch for each batch that rejected them, once; what
     is rejected again waits again. Silver partitions that they touch become due.
     """
-    from stock_pipeline.ingest.replay_plans import plan_requeue, whole_rejects
-    from stock_pipeline.ingest.replays import ReplayError
-
     found = _open(feed, reason, batch)
     whole = [one for one in found if whole_rejects(one.rejects)]
     count = sum(len(o) for one in whole for o in whole_rejects(one.rejects).values())
@@ -162,8 +162,6 @@ def _feeds(feed: str | None) -> list[str]:
 
 
 def _log(feed: str) -> OffsetLog:
-    from stock_pipeline.ingest.offset_log import OffsetLog
-    from stock_pipeline.lake.store import Lake
 
     settings = get_settings()
     feed_settings(settings, feed)
@@ -174,8 +172,6 @@ def _open(
     feed: str, reason: str | None, batch: int | None, *, payloads: bool = False
 ) -> list[OpenRejects]:
     import pyarrow.compute as pc
-
-    from stock_pipeline.ingest.quarantine import OpenRejects, open_rejects
 
     log = _log(feed)
     found = []

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stock_pipeline.catalogue.query import QueryError
+from stock_pipeline.catalogue.query import query as ask
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.settings import get_settings
 
@@ -36,10 +39,6 @@ def query(
     ] = Format.TABLE,
 ) -> None:
     """Ask the lake: bronze."<feed>", quarantine."<feed>", silver.* and gold.*."""
-    from stock_pipeline.catalogue.query import QueryError
-    from stock_pipeline.catalogue.query import query as ask
-    from stock_pipeline.lake.store import Lake
-
     settings = get_settings()
     try:
         rows = ask(settings, Lake(settings.aws), sql)

@@ -12,11 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stock_pipeline.commands.feed import feed_settings
+from stock_pipeline.commands.stopping import stop_on_signals
+from stock_pipeline.kafka.publisher import Publisher, PublishError
 from stock_pipeline.settings import get_settings
+from stock_pipeline.sources.files import csv_replay
+from stock_pipeline.sources.files.csv_replay import ReplayError
+from stock_pipeline.sources.files.sample_prices import SamplePricesError, sample_prices
+from stock_pipeline.sources.market.malformed import with_malformed
 
 if TYPE_CHECKING:
     from stock_pipeline.kafka.messages import Message
-    from stock_pipeline.kafka.publisher import Publisher
 
 #: The word for the packaged prices, instead of a file.
 SAMPLE = "sample"
@@ -45,12 +50,6 @@ def replay(
     """Send a file's rows, or packaged real prices, to a feed's topic."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    from stock_pipeline.commands.stopping import stop_on_signals
-    from stock_pipeline.kafka.publisher import Publisher, PublishError
-    from stock_pipeline.sources.files.csv_replay import ReplayError
-    from stock_pipeline.sources.files.sample_prices import SamplePricesError
-    from stock_pipeline.sources.market.malformed import with_malformed
 
     settings = get_settings()
     settings_of_feed = feed_settings(settings, feed)
@@ -105,9 +104,6 @@ def _messages(
     Raises:
         ReplayError: The feed has another format.
     """
-    from stock_pipeline.sources.files import csv_replay
-    from stock_pipeline.sources.files.sample_prices import sample_prices
-
     path = Path(file)
     if file == SAMPLE and not path.exists():
         if message_format != "index_daily":
@@ -126,8 +122,6 @@ def _messages(
 
 def _chunks(messages: Iterable[Message]) -> Iterator[list[Message]]:
     """Also the rows before one that cannot be read, which then raises."""
-    from stock_pipeline.sources.files.csv_replay import ReplayError
-
     chunk: list[Message] = []
     broken: ReplayError | None = None
     remaining = iter(messages)

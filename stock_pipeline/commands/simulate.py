@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stock_pipeline.commands.stopping import stop_on_signals
+from stock_pipeline.kafka.publisher import Publisher, PublishError
 from stock_pipeline.settings import get_settings
+from stock_pipeline.sources.market.simulator import Market, Simulator, stretches
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from stock_pipeline.kafka.publisher import Publisher
-    from stock_pipeline.sources.market.simulator import Simulator
 
 #: Simulated seconds that are made and sent at once: of the past, and of the present.
 HISTORY_STRETCH = 60.0
@@ -69,10 +69,6 @@ def simulate(
     """
     from rich.console import Console
 
-    from stock_pipeline.commands.stopping import stop_on_signals
-    from stock_pipeline.kafka.publisher import Publisher, PublishError
-    from stock_pipeline.sources.market.simulator import Market, Simulator
-
     settings = get_settings()
     defaults = settings.simulator
     feed = feed or defaults.feed
@@ -121,7 +117,6 @@ def _send_history(
     stop: threading.Event,
     console: Console,
 ) -> None:
-    from stock_pipeline.sources.market.simulator import stretches
 
     if start >= end:
         return

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from stock_pipeline.settings import Settings, get_settings
+from stock_pipeline.sources.errors import SourceError
+from stock_pipeline.sources.registry import SOURCES, open_source, source_kind, source_settings
 
 
 def sources(
@@ -22,8 +24,6 @@ def sources(
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
-
-    from stock_pipeline.sources.registry import SOURCES, source_kind, source_settings
 
     settings, failed = get_settings(), False
     table = Table(box=None, pad_edge=False)
@@ -47,9 +47,6 @@ def sources(
 
 def checked(settings: Settings, name: str) -> tuple[bool, str]:
     """Whether a source works, and the sentence that it says."""
-    from stock_pipeline.sources.errors import SourceError
-    from stock_pipeline.sources.registry import open_source
-
     try:
         source = open_source(settings, name, notify=lambda _: None, stop=threading.Event())
         return True, source.check()

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings
+from stock_pipeline.verify.run import Scope
+from stock_pipeline.verify.run import verify as compare
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -44,10 +47,6 @@ def verify(
 
     Exit code 0 when all agree, 1 with a sentence for each finding.
     """
-    from stock_pipeline.lake.store import Lake
-    from stock_pipeline.verify.run import Scope
-    from stock_pipeline.verify.run import verify as compare
-
     settings = get_settings()
     unknown = [name for name in feed or () if name not in settings.feeds]
     if unknown:

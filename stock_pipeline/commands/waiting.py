@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from stock_pipeline.ingest.replay_plans import decided
+from stock_pipeline.ingest.replays import outcome
+
 if TYPE_CHECKING:
     from stock_pipeline.ingest.documents import Plan
     from stock_pipeline.ingest.offset_log import OffsetLog
@@ -16,9 +19,6 @@ SECONDS = 120.0
 
 def tell_what_became_of(log: OffsetLog, plans: list[Plan], *, wait: bool) -> None:
     """Print one sentence for each batch when its run has decided it."""
-    from stock_pipeline.ingest.replay_plans import decided
-    from stock_pipeline.ingest.replays import outcome
-
     if not wait:
         typer.echo("The sensor plan_batches starts their runs with its next tick.")
         return

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from stock_pipeline.aws.bucket_security import has_tls, insecurities
 from stock_pipeline.aws.session import aws_client, refused_credentials
+from stock_pipeline.catalogue.crawlers import crawler_definitions
 from stock_pipeline.doctor.finding import Finding, refusal, start_it
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.lake.store import Lake
@@ -191,7 +192,6 @@ def _database(settings: Settings) -> Finding:
 def _crawlers(settings: Settings) -> list[Finding]:
     if settings.catalog.method != "crawler":
         return []
-    from stock_pipeline.catalogue.crawlers import crawler_definitions
 
     glue = aws_client("glue", settings.aws)
     names = [definition["Name"] for definition in crawler_definitions(settings)]

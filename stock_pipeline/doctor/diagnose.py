@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from stock_pipeline.doctor.aws import aws_findings
 from stock_pipeline.doctor.finding import Finding, start_it
+from stock_pipeline.doctor.kafka import kafka_findings
 from stock_pipeline.settings import Settings
 from stock_pipeline.settings.layers import did_you_mean
 
@@ -18,9 +20,6 @@ FEW_FREE_BYTES = 5 * GIBIBYTE
 
 def diagnose(settings: Settings) -> list[Finding]:
     """Check everything that the settings name; takes some seconds, more where nothing answers."""
-    from stock_pipeline.doctor.aws import aws_findings
-    from stock_pipeline.doctor.kafka import kafka_findings
-
     return [
         *kafka_findings(settings),
         *aws_findings(settings),

@@ -9,6 +9,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from stock_pipeline.ingest.decide import ingest
+from stock_pipeline.ingest.decode import Decoder
+from stock_pipeline.ingest.quarantine import QuarantineReader
+from stock_pipeline.kafka.control import KafkaUnavailableError, RangeReader
+from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
+from stock_pipeline.settings.calendars import calendar_rules
+
 if TYPE_CHECKING:
     from stock_pipeline.ingest.decide import Ingested
     from stock_pipeline.ingest.documents import Plan
@@ -36,12 +43,6 @@ def run_batch(
         DiskFullError: No room for the temporary files; nothing was decided.
         dg.Failure: The rejects that were to come back are gone from quarantine.
     """
-    from stock_pipeline.ingest.decide import ingest
-    from stock_pipeline.ingest.decode import Decoder
-    from stock_pipeline.kafka.control import KafkaUnavailableError
-    from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
-    from stock_pipeline.settings.calendars import calendar_rules
-
     feed = planner.settings.feeds[name]
     started = time.perf_counter()
 
@@ -81,9 +82,6 @@ def run_batch(
 @contextmanager
 def _reader(planner: Planner, log: OffsetLog, plan: Plan) -> Iterator[Reader]:
     """Kafka, or for rejects that come back the quarantine object of their batch."""
-    from stock_pipeline.ingest.quarantine import QuarantineReader
-    from stock_pipeline.kafka.control import RangeReader
-
     if plan.offsets is not None:
         old = log.commit_of(plan.replay_of[0])
         if old is None or old.decision.quarantine_key is None:

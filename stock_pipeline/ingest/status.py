@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from stock_pipeline.ingest.offsets import lag as lag_of
 from stock_pipeline.ingest.offsets import lost
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.topic_health import topic_problems
+from stock_pipeline.ingest.topic_watch import TopicWatch
 from stock_pipeline.settings import Settings
-
-if TYPE_CHECKING:
-    from stock_pipeline.ingest.planner import Planner
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,6 @@ def feed_statuses(settings: Settings) -> list[FeedStatus]:
     Raises:
         KafkaUnavailableError: The brokers do not answer.
     """
-    from stock_pipeline.ingest.planner import Planner
-
     planner = Planner(settings)
     try:
         return _statuses(planner)
@@ -61,7 +57,6 @@ def feed_statuses(settings: Settings) -> list[FeedStatus]:
 
 
 def _statuses(planner: Planner) -> list[FeedStatus]:
-    from stock_pipeline.ingest.topic_watch import TopicWatch
 
     settings, polled, watch = planner.settings, planner.poll(), TopicWatch(planner.kafka)
     statuses = []

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.lake import layout
+from stock_pipeline.lake.files import native_lake_files
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
@@ -18,10 +22,6 @@ def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> d
         and `rows` or `rejects` with what the object says of the offset. Of a record that was read
         again, what the last batch made of it; `read_again_by` names a replay that is under way.
     """
-    from stock_pipeline.ingest.offset_log import OffsetLog
-    from stock_pipeline.lake import layout
-    from stock_pipeline.lake.store import Lake
-
     lake = Lake(get_settings().aws)
     log = OffsetLog(lake, feed)
     incarnation = incarnation or log.state().incarnation
@@ -76,8 +76,6 @@ def _names(plan: Plan, partition: int, offset: int) -> bool:
 
 def _rows(lake: Any, key: str, partition: int, offset: int) -> list[dict[str, Any]]:
     import pyarrow.parquet as pq
-
-    from stock_pipeline.lake.files import native_lake_files
 
     rows = pq.read_table(
         f"{lake.bucket}/{key}",

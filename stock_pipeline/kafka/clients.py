@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from stock_pipeline.kafka.errors import KafkaAccessError
+from stock_pipeline.kafka.iam import token_callback, token_provider
 from stock_pipeline.settings import (
     KafkaSecurity,
     KafkaSettings,
@@ -47,8 +48,6 @@ def kafka_python_options(settings: KafkaSettings) -> dict[str, Any]:
     if security.tls:
         options["ssl_context"] = ssl_context(security)
     if security.mechanism == "AWS_MSK_IAM":
-        from stock_pipeline.kafka.iam import token_provider
-
         options |= {
             "sasl_mechanism": "OAUTHBEARER",
             "sasl_oauth_token_provider": token_provider(security),
@@ -98,8 +97,6 @@ def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
         if security.key_password:
             options["ssl.key.password"] = _secret(security.key_password)
     if security.mechanism == "AWS_MSK_IAM":
-        from stock_pipeline.kafka.iam import token_callback
-
         options |= {"sasl.mechanism": "OAUTHBEARER", "oauth_cb": token_callback(security)}
     elif security.sasl:
         options |= {

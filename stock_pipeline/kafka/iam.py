@@ -17,6 +17,7 @@ from typing import Any
 from botocore.credentials import CredentialProvider
 from botocore.exceptions import BotoCoreError, ClientError
 
+from stock_pipeline.aws.session import credentials_of
 from stock_pipeline.kafka.errors import KafkaAccessError
 from stock_pipeline.settings import AwsSettings, KafkaSecurity
 
@@ -76,7 +77,6 @@ class _Frozen(CredentialProvider):  # type: ignore[misc]
         self._aws = aws
 
     def load(self) -> Any:
-        from stock_pipeline.aws.session import credentials_of
 
         return credentials_of(self._aws).get_frozen_credentials()
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stock_pipeline.kafka.clients import librdkafka_options
 from stock_pipeline.kafka.errors import KafkaUnavailableError, OffsetOutOfRangeError
 from stock_pipeline.kafka.refusals import access_problem, refused
+from stock_pipeline.lib.formats import RECORDS
 from stock_pipeline.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -200,8 +201,6 @@ def payload_digest(payload: bytes | None) -> str:
 def _records(partition: int, messages: list[Any]) -> pa.Table:
     import numpy as np
     import pyarrow as pa
-
-    from stock_pipeline.lib.formats import RECORDS
 
     timestamps = np.array([m.timestamp()[1] for m in messages], np.int64)
     return pa.Table.from_arrays(

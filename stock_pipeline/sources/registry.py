@@ -7,6 +7,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from stock_pipeline.settings.layers import did_you_mean
+from stock_pipeline.sources.errors import BadKeyError, UsageError
+from stock_pipeline.sources.source import Context
+
 if TYPE_CHECKING:
     from stock_pipeline.settings import Settings
     from stock_pipeline.settings.sources import SourceSettings
@@ -29,9 +33,6 @@ def source_kind(name: str) -> SourceKind:
     Raises:
         UsageError: There is none.
     """
-    from stock_pipeline.settings.layers import did_you_mean
-    from stock_pipeline.sources.errors import UsageError
-
     if name not in SOURCES:
         near = did_you_mean(name, list(SOURCES))
         raise UsageError(f"There is no source {name!r}{near}; sources: {', '.join(SOURCES)}.")
@@ -80,9 +81,6 @@ def open_source(
         UsageError: There is no such source.
         BadKeyError: It needs a key, and none is set.
     """
-    from stock_pipeline.sources.errors import BadKeyError
-    from stock_pipeline.sources.source import Context
-
     if problem := key_problem(settings, name):
         raise BadKeyError(problem)
     chosen = source_settings(settings, name)

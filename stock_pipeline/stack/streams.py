@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from stock_pipeline.settings import Settings
 from stock_pipeline.settings.sources import StreamSettings
+from stock_pipeline.sources.registry import key_problem
 from stock_pipeline.stack.children import pipeline_command
 from stock_pipeline.stack.processes import ProcessSpec
 
@@ -46,8 +47,6 @@ def stream_process(
 
 def missing_key(settings: Settings, stream: StreamSettings) -> str | None:
     """The sentence that says so, where the stream's source needs a key and has none."""
-    from stock_pipeline.sources.registry import key_problem
-
     return key_problem(settings, stream.source)
 
 

@@ -6,12 +6,17 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from stock_pipeline.defs.catalog.assets import CATALOG_KEY
+from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
+from stock_pipeline.catalogue.athena import AthenaRunner
+from stock_pipeline.catalogue.parity import GoldParity, largest_difference
+from stock_pipeline.catalogue.shapes import glue_name
+from stock_pipeline.defs.catalog.assets import CATALOG_KEY, shared_catalogue
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.defs.shared.pictures import markdown_table
 from stock_pipeline.defs.shared.runs import in_progress
 from stock_pipeline.defs.shared.schedules import schedule
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -24,7 +29,7 @@ from stock_pipeline.lib.schemas import (
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
-    from stock_pipeline.catalogue.parity import GoldParity, PartitionParity
+    from stock_pipeline.catalogue.parity import PartitionParity
 
 #: The first comparison waits for these; for the others (news, say) only where the lake has them.
 OF_BARS = (
@@ -89,9 +94,6 @@ def athena_asset(table: TableSpec) -> dg.AssetsDefinition:
 def _run(
     context: dg.AssetExecutionContext, table: TableSpec, partitions: Sequence[str]
 ) -> Iterator[Any]:
-    from stock_pipeline.catalogue.athena import AthenaRunner
-    from stock_pipeline.catalogue.parity import GoldParity
-    from stock_pipeline.lake.store import Lake
 
     settings = get_settings()
     gold = GoldParity(settings, Lake(settings.aws), table, AthenaRunner(settings))
@@ -130,7 +132,6 @@ def _broken(gold: "GoldParity", partitions: Sequence[str]) -> list[str]:
 
 
 def _metadata(parities: Sequence["PartitionParity"]) -> dict[str, Any]:
-    from stock_pipeline.catalogue.parity import largest_difference
 
     queries = [p.query for p in parities if p.query]
     return {
@@ -147,8 +148,6 @@ def _metadata(parities: Sequence["PartitionParity"]) -> dict[str, Any]:
 
 def _verdict(table: TableSpec, parities: Sequence["PartitionParity"]) -> dg.AssetCheckResult:
     import pyarrow as pa
-
-    from stock_pipeline.catalogue.parity import largest_difference
 
     differing = sum(p.differing for p in parities)
     compared = [p.partition for p in parities if p.athena]
@@ -206,8 +205,6 @@ athena_parity_hourly = schedule(
 )
 def athena_first_parity(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """One run, once; from then on the schedule asks."""
-    from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-
     if context.cursor:
         return dg.SkipReason("The first comparison was requested; the schedule asks hourly.")
     if in_progress(context.instance, athena_job.name):
@@ -224,8 +221,6 @@ def athena_first_parity(context: dg.SensorEvaluationContext) -> dg.RunRequest | 
 
 
 def _not_in_catalogue() -> list[str]:
-    from stock_pipeline.catalogue.shapes import glue_name
-    from stock_pipeline.defs.catalog.assets import shared_catalogue
 
     catalogue = shared_catalogue()
     waited_for = {glue_name(t.layer, t.name) for t in OF_BARS} | catalogue.new().keys()

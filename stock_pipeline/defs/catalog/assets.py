@@ -5,18 +5,18 @@ import time
 from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
+from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
+from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.defs.shared.runs import in_progress
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
 from stock_pipeline.settings import get_settings
-
-if TYPE_CHECKING:
-    from stock_pipeline.catalogue.glue import Catalogue
 
 CATALOG_KEY = dg.AssetKey(["catalog", "lake"])
 CHECK = "catalog_equals_lake"
@@ -58,9 +58,6 @@ def lake_catalogue(
     context: dg.AssetExecutionContext,
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Compare lake and catalogue, crawl what is new, compare again."""
-    from stock_pipeline.catalogue.glue import Catalogue
-    from stock_pipeline.lake.store import Lake
-
     settings = get_settings()
     with explained("the lake is untouched, the catalogue may lack partitions until it is mended"):
         synced = Catalogue(settings, Lake(settings.aws)).sync()
@@ -108,9 +105,6 @@ catalog_job = dg.define_asset_job(
 @cache
 def shared_catalogue() -> "Catalogue":
     """The catalogue of this code server process: its connections live on."""
-    from stock_pipeline.catalogue.glue import Catalogue
-    from stock_pipeline.lake.store import Lake
-
     settings = get_settings()
     return Catalogue(settings, Lake(settings.aws))
 
@@ -156,8 +150,6 @@ def decide(cursor: str | None, new: dict[str, list[str]], now: float) -> tuple[s
 )
 def catalog_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Request a crawl for what is new, never two at a time."""
-    from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-
     if in_progress(context.instance, catalog_job.name):
         return dg.SkipReason("A crawl is under way.")
     try:

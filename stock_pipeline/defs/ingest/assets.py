@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, topic_key
 from stock_pipeline.defs.tables.columns import DESCRIPTIONS
 from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.losses import loss_sentences
+from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.replays import outcome
 from stock_pipeline.ingest.run import ingest_what_waits, run_batch
 from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.settings import FeedSettings, get_settings
@@ -138,7 +141,6 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
     def ingest_feed(
         context: dg.AssetExecutionContext, config: BatchConfig
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-        from stock_pipeline.ingest.planner import Planner
 
         with explained("a batch without decision stays planned and is asked for again by itself"):
             planner = Planner(get_settings())
@@ -172,8 +174,6 @@ def _report(
     quarantine: dg.AssetKey,
     results: list[tuple["Ingested", float]],
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
-    from stock_pipeline.ingest.replays import outcome
 
     commits = [done.commit for done, _ in results]
     for done, _ in results:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from stock_pipeline.defs.ingest.assets import TOPIC_CHANGED_TAG
+from stock_pipeline.ingest.planner import Attempt
 
 if TYPE_CHECKING:
     from stock_pipeline.ingest.documents import Plan
-    from stock_pipeline.ingest.planner import Attempt
 
 FEED_TAG, SEQ_TAG, ATTEMPT_TAG = (
     "stock_pipeline/feed",
@@ -44,7 +44,6 @@ class BatchRuns:
 
 
 def _attempt(record: dg.RunRecord) -> Attempt:
-    from stock_pipeline.ingest.planner import Attempt
 
     now, run = time.time(), record.dagster_run
     created = record.create_timestamp.timestamp()

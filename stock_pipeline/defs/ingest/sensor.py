@@ -8,39 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.defs.ingest.assets import op_name
 from stock_pipeline.defs.ingest.attempts import ATTEMPT_TAG, FEED_TAG, SEQ_TAG, BatchRuns
 from stock_pipeline.defs.ingest.jobs import ingest_jobs, job_name
 from stock_pipeline.defs.kafka.events import topic_events
+from stock_pipeline.ingest.planner import Planner
+from stock_pipeline.ingest.topic_watch import TopicWatch
+from stock_pipeline.kafka.control import KafkaUnavailableError
+from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.settings import Settings, get_settings
 
 if TYPE_CHECKING:
     from stock_pipeline.ingest.documents import Plan
-    from stock_pipeline.ingest.planner import Planner
-    from stock_pipeline.ingest.topic_watch import TopicWatch
 
 
 @cache
 def _planner() -> Planner:
     """The planner of this code server process: its connections and log caches live on."""
-    from stock_pipeline.ingest.planner import Planner
-
     return Planner(get_settings())
 
 
 @cache
 def _watch() -> TopicWatch:
     """What knows the topics' retention, on the planner's connection."""
-    from stock_pipeline.ingest.topic_watch import TopicWatch
-
     return TopicWatch(_planner().kafka)
 
 
 @cache
 def _store_problems() -> tuple[str, ...]:
     """What the store gets wrong of conditional writes (I8); probed once a process."""
-    from stock_pipeline.lake.probe import probe_conditional_writes
-
     return tuple(probe_conditional_writes(_planner().lake))
 
 
@@ -56,9 +53,6 @@ def _store_problems() -> tuple[str, ...]:
 )
 def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """One tick: plan every feed; the failure of one does not stop the others."""
-    from stock_pipeline.aws.errors import AWS_ERRORS
-    from stock_pipeline.kafka.control import KafkaUnavailableError
-
     settings = get_settings()
     try:
         problems = _store_problems()
@@ -102,8 +96,6 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 def storage_sentence(error: Exception) -> str:
     """What to tell when the lake cannot be reached or refuses."""
-    from stock_pipeline.aws.errors import aws_sentence
-
     return aws_sentence(error, "nothing was planned or lost, the next tick tries again")
 
 

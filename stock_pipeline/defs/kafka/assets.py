@@ -6,8 +6,12 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from stock_pipeline.defs.kafka.health import check_results
+from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, poll_key, topic_key
+from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.topic_health import PROMISES
+from stock_pipeline.ingest.topic_watch import TopicWatch
 from stock_pipeline.settings import FeedSettings, get_settings
 
 
@@ -49,11 +53,6 @@ TOPIC_CHECKS = [
 @dg.multi_asset_check(specs=TOPIC_CHECKS, name="topics_can_be_read")
 def topics_can_be_read() -> Iterator[dg.AssetCheckResult]:
     """Poll every topic, look at the last records that were read, and compare with the log."""
-    from stock_pipeline.defs.kafka.health import check_results
-    from stock_pipeline.defs.shared.failures import explained
-    from stock_pipeline.ingest.planner import Planner
-    from stock_pipeline.ingest.topic_watch import TopicWatch
-
     planner = Planner(get_settings())
     with explained("nothing was checked"):
         watch, polled = TopicWatch(planner.kafka), planner.poll()

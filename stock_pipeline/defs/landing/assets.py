@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from stock_pipeline.defs.landing.fetching import CONSEQUENCE, land
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.history.bars import LANDING
@@ -101,7 +102,6 @@ def landing_asset(source: str, wanted: HistorySettings, *, daily: bool) -> dg.As
         },
     )
     def landed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-        from stock_pipeline.defs.landing.fetching import CONSEQUENCE, land
 
         with explained(CONSEQUENCE):
             land(context, source, "1d" if daily else str(wanted.intraday))

@@ -6,6 +6,8 @@ from typing import Any
 import dagster as dg
 
 from stock_pipeline.defs.shared.schedules import schedule
+from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings
 
 #: Finished runs, their events included, are kept this long unless something shows them as its last.
@@ -18,9 +20,6 @@ PRUNE_SECONDS = 600.0
 @dg.op(tags={"dagster/max_retries": "0"})
 def write_checkpoints(context: dg.OpExecutionContext) -> None:
     """Fold each feed's offset log into a checkpoint; remove rejects of attempts long decided."""
-    from stock_pipeline.ingest.offset_log import OffsetLog
-    from stock_pipeline.lake.store import Lake
-
     settings = get_settings()
     lake = Lake(settings.aws)
     for feed in settings.feeds:

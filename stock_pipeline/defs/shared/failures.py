@@ -5,6 +5,9 @@ from contextlib import contextmanager
 
 import dagster as dg
 
+from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
+from stock_pipeline.kafka.control import KafkaUnavailableError
+
 
 @contextmanager
 def explained(consequence: str) -> Iterator[None]:
@@ -17,9 +20,6 @@ def explained(consequence: str) -> Iterator[None]:
         dg.Failure: One of them refused or could not be reached. Dagster does not retry it: sensors
             and schedules ask again by themselves.
     """
-    from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-    from stock_pipeline.kafka.control import KafkaUnavailableError
-
     try:
         yield
     except KafkaUnavailableError as error:

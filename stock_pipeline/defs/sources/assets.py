@@ -6,9 +6,12 @@ import dagster as dg
 from pydantic import Field
 
 from stock_pipeline.defs.shared.keys import OWNERS, poll_key
+from stock_pipeline.kafka.publisher import PublishError
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 from stock_pipeline.settings.sources import PollSettings
+from stock_pipeline.sources.errors import REFUSALS, SourceError
+from stock_pipeline.sources.poll import run_round
 
 if TYPE_CHECKING:
     from stock_pipeline.sources.poll import Round
@@ -58,9 +61,6 @@ def poll_asset(name: str, poll: PollSettings) -> dg.AssetsDefinition:
 def _polled(
     context: dg.AssetExecutionContext, name: str, config: PollConfig
 ) -> dg.MaterializeResult[Any]:
-    from stock_pipeline.kafka.publisher import PublishError
-    from stock_pipeline.sources.errors import REFUSALS, SourceError
-    from stock_pipeline.sources.poll import run_round
 
     context.instance.add_run_tags(context.run.run_id, {POLL_TAG: name})
 

@@ -9,8 +9,12 @@ import dagster as dg
 
 from stock_pipeline.defs.shared.keys import poll_key
 from stock_pipeline.defs.sources.assets import POLL_TAG, REFUSED_TAG
+from stock_pipeline.lib.market_hours import REGULAR, is_due, next_open
+from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
 from stock_pipeline.settings import get_settings
+from stock_pipeline.settings.calendars import calendar_rules
 from stock_pipeline.settings.sources import PollSettings
+from stock_pipeline.sources.poll import refusal
 
 if TYPE_CHECKING:
     from stock_pipeline.lib.market_hours import Margins
@@ -23,10 +27,6 @@ MAX_RUNTIME_SECONDS = 1800
 
 def calendars_of(poll: PollSettings) -> dict[str, Margins]:
     """The exchange calendars of its symbols, as its feed sees them, and when beside they trade."""
-    from stock_pipeline.lib.market_hours import REGULAR
-    from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
-    from stock_pipeline.settings.calendars import calendar_rules
-
     settings = get_settings()
     default = settings.feeds[poll.feed].calendar or DEFAULT_CALENDAR
     rules = calendar_rules(settings)
@@ -39,8 +39,6 @@ def calendars_of(poll: PollSettings) -> dict[str, Margins]:
 
 def skipped_because(name: str, instance: dg.DagsterInstance, tick: datetime) -> str | None:
     """Why a tick (naive UTC) asks for no round, or None."""
-    from stock_pipeline.lib.market_hours import is_due, next_open
-
     poll = get_settings().polls[name]
     calendars = calendars_of(poll)
     if not is_due(calendars, tick, poll.period):
@@ -59,7 +57,6 @@ def skipped_because(name: str, instance: dg.DagsterInstance, tick: datetime) -> 
                 f"Not asked again before {ended + REFUSED_FOR:%Y-%m-%d %H:%M} UTC, or a round by"
                 f" hand that goes well: {refused}"
             )
-    from stock_pipeline.sources.poll import refusal
 
     return refusal(get_settings(), name)
 

@@ -12,8 +12,12 @@ import dagster as dg
 from stock_pipeline.defs.shared.keys import asset_key
 from stock_pipeline.defs.shared.pictures import chart, preview
 from stock_pipeline.defs.tables.quality import quality_evaluations, warning
+from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
+from stock_pipeline.quality.agreement import disagreements
+from stock_pipeline.quality.completeness import lunch_breaks, missing_sessions, thin_sessions
 from stock_pipeline.settings import Settings
+from stock_pipeline.settings.calendars import calendar_rules, source_calendars
 
 if TYPE_CHECKING:
     from stock_pipeline.tables.publish import Built
@@ -114,8 +118,6 @@ def _guarded(
 
 
 def _agreement(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
-    from stock_pipeline.lib.plain_text import counted
-    from stock_pipeline.quality.agreement import disagreements
 
     tolerance = settings.daily_tolerance
     found = disagreements(built.content, tolerance)
@@ -137,8 +139,6 @@ def _worst(row: dict[str, Any]) -> str:
 
 
 def _sessions_complete(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
-    from stock_pipeline.quality.completeness import lunch_breaks, missing_sessions, thin_sessions
-    from stock_pipeline.settings.calendars import calendar_rules, source_calendars
 
     now = datetime.now(UTC).replace(tzinfo=None)
     rules, defaults = calendar_rules(settings), source_calendars(settings)

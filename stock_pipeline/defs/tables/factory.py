@@ -17,8 +17,10 @@ from stock_pipeline.defs.tables.events import (
     metadata_of,
 )
 from stock_pipeline.defs.tables.quality import quality_specs
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, TableSpec
 from stock_pipeline.settings import get_settings
+from stock_pipeline.tables.publish import TableBuilder
 
 #: Days and years that a table may have; an instant may lie a little in the future.
 DAYS = dg.DailyPartitionsDefinition(start_date="2000-01-01", end_offset=5)
@@ -131,8 +133,6 @@ def column_schema(table: TableSpec) -> dg.TableSchema:
 
 
 def _make(context: dg.AssetExecutionContext, table: TableSpec) -> Iterator[Any]:
-    from stock_pipeline.lake.store import Lake
-    from stock_pipeline.tables.publish import TableBuilder
 
     settings = get_settings()
     builder = TableBuilder(settings, Lake(settings.aws), context.run.run_id)

@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.shared.pictures import markdown_table
+from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
     CORPORATE_ACTIONS_TABLE,
     TableSpec,
 )
+from stock_pipeline.quality.checks import Context, quality_findings
+from stock_pipeline.quality.findings import as_rows, summary
 from stock_pipeline.settings import Settings
+from stock_pipeline.settings.calendars import calendar_rules, source_calendars
+from stock_pipeline.tables.due import key_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,9 +75,6 @@ def quality_evaluations(
         partition: ISO date or year.
         bars: Its rows.
     """
-    from stock_pipeline.quality.checks import Context, quality_findings
-    from stock_pipeline.settings.calendars import calendar_rules, source_calendars
-
     if table not in CHECKED_TABLES:
         return []
     if not settings.quality.enabled:
@@ -103,9 +105,6 @@ def quality_evaluations(
 
 def _actions(settings: Settings, year: str) -> pa.Table | None:
     """Splits and dividends of a year; None where silver has none of them."""
-    from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-    from stock_pipeline.tables.due import key_of
-
     try:
         return Lake(settings.aws).read_table(key_of(CORPORATE_ACTIONS_TABLE, year))[0]
     except ObjectNotFoundError:
@@ -116,8 +115,6 @@ def _of_findings(
     key: dg.AssetKey, name: str, partition: str, rows: int, findings: Sequence[Finding]
 ) -> dg.AssetCheckEvaluation:
     import pyarrow as pa
-
-    from stock_pipeline.quality.findings import as_rows, summary
 
     if not findings:
         sentence = f"{partition}: nothing conspicuous in {rows} bars."

@@ -7,18 +7,19 @@ Dagster's own automation starts a run per contiguous range of partitions: 900 sc
 import time
 from datetime import UTC, datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
+from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, asset_key
 from stock_pipeline.defs.tables.events import check_evaluations, metadata_of
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
-
-if TYPE_CHECKING:
-    from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.tables.publish import TableBuilder
 
 REFRESH_KEY = dg.AssetKey(["refresh"])
 REFRESH_TAG = "stock_pipeline/refresh"
@@ -53,7 +54,6 @@ class TablesDue(dg.AutomationCondition[dg.AssetKey]):
         return dg.AutomationResult(context, true_subset=subset)
 
     def _is_due(self, context: dg.AutomationContext[dg.AssetKey]) -> bool:
-        from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 
         wait = seconds_to_wait(context.asset_graph_view.instance, time.time())
         if wait > 0:
@@ -94,9 +94,6 @@ def seconds_to_wait(instance: dg.DagsterInstance, now: float) -> float:
 @cache
 def _index() -> "TableIndex":
     """The index of this code server process."""
-    from stock_pipeline.lake.store import Lake
-    from stock_pipeline.tables.index import TableIndex
-
     settings = get_settings()
     return TableIndex(settings, Lake(settings.aws), settings.home / "table_index.sqlite")
 
@@ -117,11 +114,6 @@ def _index() -> "TableIndex":
 )
 def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     """Make what is due, inputs first; one failing partition does not stop the others."""
-    from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-    from stock_pipeline.lake.store import Lake
-    from stock_pipeline.tables.index import TableIndex
-    from stock_pipeline.tables.publish import TableBuilder
-
     settings = get_settings()
     lake = Lake(settings.aws)
     index = TableIndex(settings, lake, settings.home / "table_index.sqlite")

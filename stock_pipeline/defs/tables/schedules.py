@@ -4,6 +4,7 @@ import dagster as dg
 
 from stock_pipeline.defs.shared.schedules import schedule
 from stock_pipeline.defs.tables.refresh import REFRESH_KEY, REFRESH_TAG
+from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, timezone_of
 from stock_pipeline.settings import get_settings
 
 #: Local time after the regular close of exchanges, where vendors have the day's bars.
@@ -35,8 +36,6 @@ roll_up_job = dg.define_asset_job(
 
 def calendars_used() -> list[str]:
     """Distinct calendars of the feeds and the symbol rules."""
-    from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
-
     settings = get_settings()
     feeds = {feed.calendar or DEFAULT_CALENDAR for feed in settings.feeds.values()}
     return sorted(feeds | {rule.calendar for rule in settings.calendars})
@@ -47,7 +46,6 @@ def _after_close(calendar: str) -> tuple[str, str]:
     if calendar in AFTER_CLOSE:
         return AFTER_CLOSE[calendar]
     # Importing exchange_calendars costs a second, so only for exchanges that are not listed.
-    from stock_pipeline.lib.sessions import timezone_of
 
     return "0 20 * * 1-5", timezone_of(calendar)
 

@@ -12,8 +12,11 @@ import dagster as dg
 from stock_pipeline.defs.catalog.assets import CATALOG_KEY
 from stock_pipeline.defs.shared.keys import OWNERS, asset_key
 from stock_pipeline.defs.shared.schedules import schedule
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES, TableSpec
 from stock_pipeline.settings import get_settings
+from stock_pipeline.verify.report import Kind
+from stock_pipeline.verify.run import Scope, verify
 
 if TYPE_CHECKING:
     from stock_pipeline.verify.report import Finding, Report
@@ -97,9 +100,6 @@ def reconcile(
     """`stock-pipeline verify` over the last arrival dates; reads only."""
     from datetime import UTC, datetime, timedelta
 
-    from stock_pipeline.lake.store import Lake
-    from stock_pipeline.verify.run import Scope, verify
-
     settings = get_settings()
     today = datetime.now(UTC).date()
     first = today - timedelta(days=config.days - 1) if config.days > 0 else None
@@ -124,8 +124,6 @@ def results(report: "Report", since: str) -> Iterator[dg.MaterializeResult[Any]]
         report: What was compared and found.
         since: What was in scope, in words.
     """
-    from stock_pipeline.verify.report import Kind
-
     settings = get_settings()
     remaining = list(report.findings)
 
