@@ -7,6 +7,7 @@ from datetime import date
 import dagster as dg
 import pytest
 
+from stock_pipeline.defs.tables.events import metadata_of
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE
 from stock_pipeline.tables.due import key_of
@@ -48,6 +49,69 @@ def test_a_warning_that_breaks_hides_no_published_partition(my_lake, monkeypatch
     assert checks[check].severity is dg.AssetCheckSeverity.WARN
     assert checks[check].description.startswith(
         "2023: the check broke (ArithmeticError: no such thing)."
+    )
+
+
+#: Arrow and Parquet keep it, Python's datetime ends before.
+IN_YEAR_11476_US = 300_000_000_000_000_000
+
+
+def test_a_value_that_cannot_be_shown_costs_a_picture_and_no_partition(my_lake):
+    from stock_pipeline.defs.tables.refresh import refresh
+
+    days = [daily(date(year, 5, day), 5.0) for year in (2022, 2023, 2024) for day in (2, 3)]
+    days[2]["kafka_timestamp"] = IN_YEAR_11476_US
+    decide(my_lake, "daily", "index_daily", 0, days)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([refresh], instance=instance)
+        assert result.success
+        records = instance.fetch_materializations(KEY, limit=9).records
+        gold = instance.get_materialized_partitions(dg.AssetKey(["gold", "volatility_daily"]))
+    shown = {r.partition_key: r.asset_materialization.metadata for r in records}
+    assert set(shown) == {"2022", "2023", "2024"}
+    assert gold >= {"2022", "2023", "2024"}
+    assert shown["2023"]["preview"].value.startswith("The preview cannot be shown (")
+    assert shown["2023"]["dagster/partition_row_count"].value == 2
+    assert "data:image/svg+xml" in shown["2023"]["chart"].value
+    for year in ("2022", "2024"):
+        assert shown[year]["preview"].value.startswith("| symbol |")
+
+
+def test_refused_rows_that_cannot_be_shown_stop_nothing(my_lake):
+    from stock_pipeline.defs.tables.refresh import refresh
+
+    refused = daily(date(2023, 5, 1), 0.0) | {"kafka_timestamp": IN_YEAR_11476_US}
+    decide(my_lake, "daily", "index_daily", 0, [refused, daily(date(2024, 5, 1), 5.0)])
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([refresh], instance=instance)
+        assert result.success
+        assert instance.get_materialized_partitions(KEY) == {"2024"}
+    (red,) = [
+        c
+        for c in result.get_asset_check_evaluations()
+        if c.check_name == "publishable" and not c.passed
+    ]
+    assert red.metadata["rows_prices_positive"].value.startswith("The rows cannot be shown (")
+
+
+def test_a_partition_that_cannot_be_reported_does_not_stop_the_others(my_lake, monkeypatch):
+    from stock_pipeline.defs.tables import refresh as module
+
+    def broken(settings, built):
+        if built.partition == "2023":
+            raise ArithmeticError("no such thing")
+        return metadata_of(settings, built)
+
+    monkeypatch.setattr(module, "metadata_of", broken)
+    days = [daily(date(year, 5, 2), 5.0) for year in (2022, 2023, 2024)]
+    decide(my_lake, "daily", "index_daily", 0, days)
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = dg.materialize([module.refresh], instance=instance, raise_on_error=False)
+        assert instance.get_materialized_partitions(KEY) == {"2022", "2024"}
+    assert all(my_lake.head(key_of(BARS_DAILY_TABLE, year)) for year in ("2022", "2023", "2024"))
+    (failed,) = [e for e in result.all_events if e.is_step_failure]
+    assert (
+        "bars_daily 2023: no such thing" in failed.step_failure_data.user_failure_data.description
     )
 
 

@@ -72,18 +72,18 @@ def decide(
     rows: Sequence[dict[str, object]],
     replay_of: tuple[int, ...] = (),
 ) -> Commit:
-    """Write a batch of these rows, as one partition's next offsets."""
+    """Write a batch of these rows, as one partition's next offsets; a row may set any column."""
     schema = BRONZE_SCHEMAS[message_format]
     start = seq * 1_000_000
     placed = [
         dict.fromkeys(schema.names)
-        | row
         | {
             "kafka_partition": 0,
             "kafka_offset": start + i,
             "kafka_timestamp": NOW + timedelta(seconds=seq),
             "incarnation": 1,
         }
+        | row
         for i, row in enumerate(rows)
     ]
     table = pa.Table.from_pylist(placed, schema=schema)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.shared.pictures import markdown_table
+from stock_pipeline.defs.shared.pictures import markdown_table, shown
 from stock_pipeline.ingest.losses import loss_sentences
 from stock_pipeline.settings import get_settings
 
@@ -67,7 +67,7 @@ def bronze_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:
     if first and last:
         metadata["event_time_span"] = f"{first.isoformat(' ')} to {last.isoformat(' ')} UTC"
     if preview is not None:
-        metadata["preview"] = dg.MetadataValue.md(markdown_table(preview))
+        metadata["preview"] = dg.MetadataValue.md(shown("preview", markdown_table, preview))
     return metadata
 
 
@@ -84,6 +84,6 @@ def quarantine_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]
         if done.rejects_preview is not None:
             columns = ["kafka_partition", "kafka_offset", "reason", "detail"]
             preview = done.rejects_preview.select(columns)
-            metadata["preview"] = dg.MetadataValue.md(markdown_table(preview))
+            metadata["preview"] = dg.MetadataValue.md(shown("preview", markdown_table, preview))
             break
     return metadata

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-from stock_pipeline.defs.shared.pictures import preview
+from stock_pipeline.defs.shared.pictures import preview, shown
 from stock_pipeline.history import bars as kept_history
 from stock_pipeline.history.fetch import Fetched, History
 from stock_pipeline.history.store import (
@@ -201,7 +201,7 @@ def _metadata(lake: Lake, kept: Kept, fetched: Fetched) -> dict[str, Any]:
         metadata |= {
             "first_bar": str(rows[column][0]),
             "last_bar": str(rows[column][-1]),
-            "preview": dg.MetadataValue.md(preview(rows)),
+            "preview": dg.MetadataValue.md(shown("preview", preview, rows)),
         }
     else:
         metadata["no_data"] = "The vendor has given nothing for this symbol and period."

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -12,6 +13,10 @@ from stock_pipeline.lib.plain_text import markdown
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+Drawn = TypeVar("Drawn", bound="str | None")
+
+logger = logging.getLogger(__name__)
 
 WIDTH, HEIGHT, MARGIN = 480, 120, 4
 #: Points of a line: each materialization stores its chart, so it stays below a kilobyte.
@@ -26,6 +31,25 @@ CHART_COLUMNS = {
     "news": ("published_at", "sentiment"),
     "sentiment_daily": ("trade_date", "mean_sentiment"),
 }
+
+
+def shown(what: str, draw: Callable[..., Drawn], *values: Any) -> Drawn | str:
+    """A picture; in its place a sentence when it holds a value that cannot be shown.
+
+    Arrow keeps more than Python does, for example a timestamp past the year 9999. What is pictured
+    is kept already, so a picture that breaks is told of and breaks no run.
+
+    Args:
+        what: The picture's name, for the sentence.
+        draw: Makes it of the values.
+        values: Passed to `draw`.
+    """
+    try:
+        return draw(*values)
+    except Exception as error:
+        logger.exception("the %s cannot be shown", what)
+        reason = markdown(f"{type(error).__name__}: {error}")
+        return f"The {what} cannot be shown ({reason}); the data is kept as it is."
 
 
 def preview(table: pa.Table, rows: int = 5) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.shared.keys import asset_key
-from stock_pipeline.defs.shared.pictures import chart, preview
+from stock_pipeline.defs.shared.pictures import chart, preview, shown
 from stock_pipeline.defs.tables.quality import quality_evaluations, warning
 from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
@@ -50,8 +50,8 @@ def metadata_of(settings: Settings, built: Built) -> dict[str, Any]:
         },
     }
     if built.rows:
-        metadata["preview"] = dg.MetadataValue.md(preview(built.content))
-        picture = chart(built.table.name, built.content)
+        metadata["preview"] = dg.MetadataValue.md(shown("preview", preview, built.content))
+        picture = shown("chart", chart, built.table.name, built.content)
         if picture:
             metadata["chart"] = dg.MetadataValue.md(picture)
     return metadata
@@ -65,7 +65,7 @@ def check_evaluations(settings: Settings, built: Built) -> list[dg.AssetCheckEva
         metadata["rejected_object"] = f"s3://{settings.aws.bucket}/{built.rejected_key}"
         for violation in built.violations:
             if violation.rows.num_rows:
-                rows = preview(violation.rows.slice(0, MOST_ROWS), MOST_ROWS)
+                rows = shown("rows", preview, violation.rows.slice(0, MOST_ROWS), MOST_ROWS)
                 metadata[f"rows_{violation.check}"] = dg.MetadataValue.md(rows)
     evaluations = [
         dg.AssetCheckEvaluation(

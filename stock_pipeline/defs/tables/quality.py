@@ -92,6 +92,7 @@ def quality_evaluations(
             _actions(settings, partition) if table is BARS_DAILY_TABLE else None,
         )
         found = quality_findings(bars, context)
+        return [_of_findings(key, n, partition, bars.num_rows, f) for n, f in found.items()]
     except Exception as error:
         # The partition is published already: a check that breaks is told of, and breaks no run.
         logger.exception("quality of %s %s could not be looked at", table.name, partition)
@@ -100,7 +101,6 @@ def quality_evaluations(
             "The table is published; the run's log has the trace."
         )
         return [warning(key, name, partition, False, sentence, {}) for name in DESCRIPTIONS]
-    return [_of_findings(key, n, partition, bars.num_rows, f) for n, f in found.items()]
 
 
 def _actions(settings: Settings, year: str) -> pa.Table | None:

@@ -17,9 +17,9 @@ from stock_pipeline.defs.shared.keys import OWNERS, asset_key
 from stock_pipeline.defs.tables.events import check_evaluations, metadata_of
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.plain_text import markdown
-from stock_pipeline.settings import get_settings
+from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.tables.index import TableIndex
-from stock_pipeline.tables.publish import TableBuilder
+from stock_pipeline.tables.publish import Built, TableBuilder
 
 REFRESH_KEY = dg.AssetKey(["refresh"])
 REFRESH_TAG = "stock_pipeline/refresh"
@@ -124,6 +124,7 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
     made: dict[str, int] = {}
     rows = refused = 0
     failures: list[str] = []
+    unreported: list[str] = []
     first_error: Exception | None = None
     for tried, (table, partition) in enumerate(index.due_one_by_one()):
         if tried >= settings.refresh.max_partitions:
@@ -142,23 +143,32 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         if built.etag:
             made[table.name] = made.get(table.name, 0) + 1
             rows += built.rows
-            context.log_event(
-                dg.AssetMaterialization(
-                    asset_key(table), partition=partition, metadata=metadata_of(settings, built)
-                )
-            )
         refused += bool(built.violations)
-        if built.etag or built.violations:
-            for evaluation in check_evaluations(settings, built):
-                context.log_event(evaluation)
+        try:
+            _report(context, settings, built)
+        except Exception as error:
+            # It is made already, and what is told of it must not stop the others either.
+            context.log.exception("%s %s is not reported in full.", table.name, partition)
+            unreported.append(f"{table.name} {partition}: {error}")
+            first_error = first_error or error
     index.close()
+    sentences = []
     if failures:
-        raise dg.Failure(
+        sentences.append(
             f"{len(failures)} due partitions were not made, {sum(made.values())} were; the old "
-            f"objects stay and the failed ones are tried again. {' | '.join(failures[:5])}",
+            f"objects stay and the failed ones are tried again. {' | '.join(failures[:5])}"
+        )
+    if unreported:
+        sentences.append(
+            f"{len(unreported)} partitions were done with, but are not reported in full. "
+            f"{' | '.join(unreported[:5])}"
+        )
+    if sentences:
+        raise dg.Failure(
+            " ".join(sentences),
             metadata={
                 "failures": dg.MetadataValue.md(
-                    "\n".join(f"- {markdown(f)}" for f in failures[:50])
+                    "\n".join(f"- {markdown(f)}" for f in (failures + unreported)[:50])
                 )
             },
             allow_retries=False,
@@ -172,6 +182,20 @@ def refresh(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
             **{f"made {name}": count for name, count in made.items()},
         }
     )
+
+
+def _report(context: dg.AssetExecutionContext, settings: Settings, built: Built) -> None:
+    if built.etag:
+        context.log_event(
+            dg.AssetMaterialization(
+                asset_key(built.table),
+                partition=built.partition,
+                metadata=metadata_of(settings, built),
+            )
+        )
+    if built.etag or built.violations:
+        for evaluation in check_evaluations(settings, built):
+            context.log_event(evaluation)
 
 
 refresh_sensor = dg.AutomationConditionSensorDefinition(
