@@ -1,6 +1,6 @@
 """One tick of the planner: poll offsets, plan what waits, ask again for what is undecided.
 
-The shell around `lib.offsets`: the sensor calls it every few seconds, a person now and then.
+The shell around `ingest/offsets.py`: the sensor calls it every few seconds, a person now and then.
 """
 
 from __future__ import annotations

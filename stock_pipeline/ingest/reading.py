@@ -11,7 +11,7 @@ from stock_pipeline.kafka.offsets import TopicOffsets
 
 
 class Reader(Protocol):
-    """What ingest needs of Kafka; `resources.kafka.RangeReader` is the real one."""
+    """What ingest needs of Kafka; `kafka.reader.RangeReader` is the real one."""
 
     def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
         """Chunks of `[start, end)`; raises OffsetOutOfRangeError."""
