@@ -26,8 +26,8 @@ def my_lake(settings_for, ministack_endpoint, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("function", "check"),
     [
-        ("stock_pipeline.quality.completeness.missing_sessions", "sessions_complete"),
-        ("stock_pipeline.quality.agreement.disagreements", "days_agree_with_trades"),
+        ("stock_pipeline.defs.tables.events.missing_sessions", "sessions_complete"),
+        ("stock_pipeline.defs.tables.events.disagreements", "days_agree_with_trades"),
     ],
 )
 def test_a_warning_that_breaks_hides_no_published_partition(my_lake, monkeypatch, function, check):
