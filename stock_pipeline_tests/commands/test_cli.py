@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 
 import pytest
 from typer.testing import CliRunner
 
 from stock_pipeline.cli import COMMANDS, app, load_command
+from stock_pipeline.settings import project_root
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -34,3 +36,18 @@ def test_an_unknown_command_is_refused_with_the_near_one() -> None:
     result = CliRunner().invoke(app, ["statsu"])
     assert result.exit_code == 2
     assert "status" in result.output
+
+
+def test_version_is_that_of_pyproject_and_the_changelog_has_it() -> None:
+    project = tomllib.loads((project_root() / "pyproject.toml").read_text(encoding="utf-8"))
+    version = project["project"]["version"]
+    result = CliRunner().invoke(app, ["--version"])
+    assert result.exit_code == 0
+    assert result.output == f"stock-pipeline {version}\n"
+    assert f"\n## {version} - " in (project_root() / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_version_is_shown_before_a_command_is_looked_for() -> None:
+    result = CliRunner().invoke(app, ["--version", "no-such-command"])
+    assert result.exit_code == 0
+    assert result.output.startswith("stock-pipeline ")
