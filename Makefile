@@ -73,7 +73,7 @@ soak: $(VENV)/.dev ## Run the pipeline for an hour and watch memory, CPU and dis
 	@$(BIN)/python -m benchmarks.soak
 
 soak-faults: $(VENV)/.dev ## Kill the pipeline and break its store at random for an hour
-	@$(BIN)/python -m benchmarks.soak_faults
+	@$(BIN)/python -m stock_pipeline_tests.faults.soak_faults
 
 screenshots: $(VENV)/.dev ## Take the README's pictures of a `stock-pipeline dev` that it starts
 	@STOCK_PIPELINE_SCREENSHOTS=docs/images $(BIN)/pytest -q stock_pipeline_tests/browser

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
+import tempfile
 from pathlib import Path
+from typing import TextIO
 
 LOOPBACK = "127.0.0.1"
 
-#: What this process was given: a port is bound later, and the system may name it twice until then.
-_GIVEN: set[int] = set()
+#: Locks of the ports that this process was given: a port is bound later, and until then the system
+#: may name it again, here or in another process. They end with the process.
+_GIVEN: list[TextIO] = []
 
 
 def is_free(port: int) -> bool:
@@ -24,14 +29,30 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A loopback port that is free now, and another one at every call."""
+    """A loopback port that is free now; no other call gives it while this process runs.
+
+    Nor does one of another process of this user: test workers start their servers side by side.
+    """
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.bind((LOOPBACK, 0))
             port = int(probe.getsockname()[1])
-        if port not in _GIVEN:
-            _GIVEN.add(port)
+        if _reserve(port):
             return port
+
+
+def _reserve(port: int) -> bool:
+    """Lock a port's file; False when somebody else has."""
+    folder = Path(tempfile.gettempdir()) / f"stock_pipeline_ports_{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    lock = (folder / str(port)).open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return False
+    _GIVEN.append(lock)
+    return True
 
 
 def owner_of(port: int) -> str | None:

@@ -30,7 +30,7 @@ from stock_pipeline.stack.ports import free_port
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline_tests.browser.yahoo_history import yahoo_of_days
 from stock_pipeline_tests.sources.vendor_server import VendorServer
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.integration]
 
@@ -100,7 +100,7 @@ class Dev:
             found = self.checks()
             return found if expected <= found.keys() else None
 
-        found = wait_until(told, "results of checks", 900)
+        found = until(told, "results of checks", 900)
         assert found
         return found
 
@@ -164,7 +164,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory, yahoo: VendorServer) -> Iterat
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: answers(f"{url}/server_info"), "the UI", UP_SECONDS)
+        until(lambda: answers(f"{url}/server_info"), "the UI", UP_SECONDS)
         yield Dev(url, environment)
     finally:
         process.send_signal(signal.SIGINT)
@@ -194,7 +194,7 @@ def save(tmp_path: Path) -> Callable[[Any, str], None]:
 @pytest.mark.timeout(1500)
 def test_gold_fills_without_a_click_and_its_checks_are_green(dev: Dev):
     for table in ("volatility_daily", "volatility_intraday"):
-        wait_until(
+        until(
             lambda table=table: dev.query(f"SELECT 1 FROM gold.{table} LIMIT 1").count("1") > 1,
             f"rows in gold.{table}",
             TABLES_SECONDS,
@@ -241,7 +241,7 @@ def test_a_materialization_started_in_the_browser_succeeds(
         page.get_by_role("button", name="Materialize").first.click()
         page.get_by_role("button", name="Confirm").click()
         # The message with the link to the run goes after four seconds: too early to rely on.
-        (run,) = wait_until(lambda: runs_by_hand() - before, "the run")
+        (run,) = until(lambda: runs_by_hand() - before, "the run")
         page.goto(f"{dev.url}/runs/{run}")
         expect(page.get_by_text("Success", exact=True).first).to_be_visible()
         save(page, "run")
@@ -299,7 +299,7 @@ def test_a_backfill_of_three_symbols_over_five_years_fills_gold_and_a_second_cha
             statuses = [each["status"] for each in found]
             return len(statuses) > before and set(statuses) == {"COMPLETED_SUCCESS"}
 
-        wait_until(ended, "the end of the backfill", 400)
+        until(ended, "the end of the backfill", 400)
 
     def made() -> dict[str, str]:
         tables = ("silver/bars_daily", "gold/volatility_daily", "gold/daily_average_price")
@@ -325,7 +325,7 @@ def test_a_backfill_of_three_symbols_over_five_years_fills_gold_and_a_second_cha
         expect.set_options(timeout=PAGE_MILLISECONDS)
         backfill(page)
         objects = len(SYMBOLS) * len(YEARS) + 1 + 3 * len(YEARS)
-        wait_until(complete, "silver and gold of five years", 300)
+        until(complete, "silver and gold of five years", 300)
         for table in ("silver.bars_daily", "gold.volatility_daily"):
             sql = f"SELECT DISTINCT symbol FROM {table} WHERE year = {YEARS[-1]} ORDER BY symbol"
             assert dev.query(sql).split() == ["symbol", *SYMBOLS]

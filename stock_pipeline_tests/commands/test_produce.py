@@ -19,7 +19,7 @@ from stock_pipeline_tests.commands.producing import alpha_vantage_at, running, s
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
 from stock_pipeline_tests.support.stack import SettingsFor
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 FEEDS = {
     "documents": {"format": "alpha_vantage_intraday"},
@@ -170,15 +170,13 @@ def test_a_broker_that_restarts_costs_nothing_and_a_signal_ends_it_in_order(
 ) -> None:
     monkeypatch.setenv(f"{ALPHA_VANTAGE}__REQUESTS_PER_DAY", "10000")
     with running(*DOCUMENTS, "--symbols", "IBM", "--interval", "0.2s") as process:
-        wait_until(lambda: len(server.asked) > 2, "the first rounds")
+        until(lambda: len(server.asked) > 2, "the first rounds")
         local_stack.supervisor.stop("kafka")
         before = len(server.asked)
-        wait_until(lambda: len(server.asked) > before + 2, "rounds without a broker")
+        until(lambda: len(server.asked) > before + 2, "rounds without a broker")
         local_stack.start_broker()
         before = len(stored(settings, "documents"))
-        wait_until(
-            lambda: len(stored(settings, "documents")) > before + 2, "messages after the restart"
-        )
+        until(lambda: len(stored(settings, "documents")) > before + 2, "messages after the restart")
         said = stopped(process, signal.SIGTERM)
     found = [dict(r.headers)["fetch_id"] for r in stored(settings, "documents")]
     assert len(found) == len(set(found))
@@ -213,9 +211,7 @@ def test_random_rows_come_one_by_one_to_a_topic_of_any_name(
 
 def test_the_simulated_market_runs_until_stopped(settings: Settings) -> None:
     with running("--source", "simulator", "--feed", "live", "--symbols", "A,B") as process:
-        wait_until(
-            lambda: {r.key for r in stored(settings, "live")} == {b"A", b"B"}, "trades of both"
-        )
+        until(lambda: {r.key for r in stored(settings, "live")} == {b"A", b"B"}, "trades of both")
         stopped(process)
 
 

@@ -26,7 +26,7 @@ from stock_pipeline_tests.sources.stream_vendor import Line, stream_vendor
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, vendor
 from stock_pipeline_tests.sources.yahoo_server import DELISTED, EMPTY, chart, charts, yahoo_server
 from stock_pipeline_tests.support.stack import SettingsFor
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:yfinance.*")
 
@@ -211,7 +211,7 @@ def test_massives_trades_come_once_through_refused_and_cut_connections(vendors: 
         rest.script = [Reply(massive.TOO_OFTEN), Reply({"status": "OK", "results": missed})]
         settings = vendors(massive={"base_url": rest.url, "stream_url": line.url})
         with running("--source", "massive", "--feed", "trades", "--symbols", "AAPL") as process:
-            wait_until(lambda: len(stored(settings, "trades")) >= 5, "all trades")
+            until(lambda: len(stored(settings, "trades")) >= 5, "all trades")
             said = stopped(process)
             seen(said)
     assert counted(settings, "trades", "trade_id") == {(str(n),): 1 for n in (1, 2, 3, 4, 5)}
@@ -246,7 +246,7 @@ def test_finnhubs_trades_come_once_through_every_fault(vendors: Address) -> None
         settings = vendors(finnhub={"stream_url": line.url, "answer_timeout_seconds": 9})
         with running("--source", "finnhub", "--feed", "trades", "--symbols", "TSLA") as process:
             try:
-                wait_until(lambda: len(stored(settings, "trades")) >= 5, "all trades")
+                until(lambda: len(stored(settings, "trades")) >= 5, "all trades")
             finally:
                 gone.set()
             said = stopped(process)
@@ -361,15 +361,13 @@ def test_a_broker_restart_costs_no_source_a_message(
         def delivered(more: int, before: dict[str, int]) -> bool:
             return all(len(stored(settings, s)) >= before.get(s, 0) + more for s in feeds)
 
-        wait_until(lambda: delivered(3, {}), "the first messages of all")
+        until(lambda: delivered(3, {}), "the first messages of all")
         local_stack.supervisor.stop("kafka")
         rounds = growing.copy()
-        wait_until(
-            lambda: all(growing[s] > rounds[s] + 2 for s in growing), "rounds without a broker"
-        )
+        until(lambda: all(growing[s] > rounds[s] + 2 for s in growing), "rounds without a broker")
         local_stack.start_broker()
         before = {source: len(stored(settings, source)) for source in feeds}
-        wait_until(lambda: delivered(3, before), "messages after the restart")
+        until(lambda: delivered(3, before), "messages after the restart")
         said = {source: stopped(process) for source, process in started.items()}
     for source, sentences in said.items():
         seen(sentences)

@@ -21,21 +21,12 @@ from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline_tests.support.trades import FEEDS, trade
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 TWO_FEEDS = FEEDS | {"others": {"format": "trade", "source": "others", "calendar": "24/7"}}
 
 
-@pytest.fixture(autouse=True)
-def fresh_planner() -> Iterator[None]:
-    """The sensor keeps its connections for the life of a code server: not from test to test."""
-    sensor._planner.cache_clear()
-    sensor._watch.cache_clear()
-    sensor._store_problems.cache_clear()
-    yield
-    sensor._planner.cache_clear()
-    sensor._watch.cache_clear()
-    sensor._store_problems.cache_clear()
+pytestmark = pytest.mark.usefixtures("fresh_planner")
 
 
 @pytest.fixture
@@ -136,7 +127,7 @@ def test_a_missing_topic_is_named_and_stops_no_other_feed(
     settings = settings_for(TWO_FEEDS)
     admin, others = KafkaAdminClient(bootstrap_servers=broker), settings.feeds["others"].topic
     admin.delete_topics([others])
-    wait_until(lambda: others not in admin.list_topics(), "the topic is gone")
+    until(lambda: others not in admin.list_topics(), "the topic is gone")
     produce(settings.feeds["trades"].topic, [trade(0)])
     result = tick(instance)
     assert [r.run_key for r in result.run_requests or []] == ["trades-0-1"]

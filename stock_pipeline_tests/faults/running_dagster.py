@@ -29,7 +29,7 @@ from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
 from stock_pipeline.stack.supervisor import Supervisor
 from stock_pipeline_tests.support.fault_kinds import hook
 from stock_pipeline_tests.support.proxy import FaultProxy
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 LOCATION = """{ workspaceOrError { ... on Workspace { locationEntries {
   locationOrLoadError { __typename } } } } }"""
@@ -49,7 +49,7 @@ INSTANCE = {
 
 
 #: Dagster starts processes for whatever it does: on a busy machine that takes minutes.
-until = partial(wait_until, seconds=400)
+patiently = partial(until, seconds=400)
 
 
 @dataclass
@@ -128,7 +128,7 @@ class RunningDagster:
     def start(self) -> None:
         """Start it and wait until it has loaded our code."""
         self.supervisor.start(self.spec)
-        until(self.code_is_loaded, "the code location")
+        patiently(self.code_is_loaded, "the code location")
 
     def stop(self) -> None:
         """Stop it and all that it has started."""

@@ -20,7 +20,7 @@ from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.faults.calls import Call
-from stock_pipeline_tests.faults.ticks import Ticks, fresh_sensor
+from stock_pipeline_tests.faults.ticks import Ticks
 from stock_pipeline_tests.support.fault_kinds import answer, hook
 from stock_pipeline_tests.support.proxy import FaultProxy
 from stock_pipeline_tests.support.trades import trade
@@ -40,8 +40,8 @@ FEEDS = {
 
 
 @pytest.fixture
-def ticks(tmp_path: Path) -> Iterator[Ticks]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance, fresh_sensor():
+def ticks(tmp_path: Path, fresh_planner: None) -> Iterator[Ticks]:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         yield Ticks(instance)
 
 

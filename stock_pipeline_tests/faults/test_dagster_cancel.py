@@ -23,7 +23,7 @@ from stock_pipeline_tests.faults.running_dagster import (
     dagster_of_module,
     hold,
     offsets_by_object,
-    until,
+    patiently,
 )
 from stock_pipeline_tests.support.proxy import FaultProxy
 from stock_pipeline_tests.support.trades import trade
@@ -69,7 +69,7 @@ def dagster(
 
 def held_run(dagster: RunningDagster, feed: str, held: Hold) -> str:
     """The first run of the feed's first batch, held at its step."""
-    until(held.arrived.is_set, f"{feed}: the step")
+    patiently(held.arrived.is_set, f"{feed}: the step")
     return dagster.runs(feed=feed, batch="0")[0].dagster_run.run_id
 
 
@@ -79,7 +79,7 @@ def hold_at(proxy: FaultProxy, feed: str) -> Hold:
 
 
 def every_offset_is_seen_once(dagster: RunningDagster, feed: str, records: int) -> None:
-    until(lambda: dagster.is_drained(feed, records), f"{feed}: decided")
+    patiently(lambda: dagster.is_drained(feed, records), f"{feed}: decided")
     assert offsets_by_object(dagster, feed) == list(range(records))
     decisions = [commit.decision for commit in dagster.commits(feed)]
     assert all(decision.balanced for decision in decisions)
@@ -108,9 +108,9 @@ def test_a_run_cancelled_in_the_ui_at_any_step_shows_nothing_half_and_its_batch_
                 holds[feed].let_go.set()
         return len(runs) == len(STEPS)
 
-    until(cancel_what_is_held, "a run at each step")
+    patiently(cancel_what_is_held, "a run at each step")
     for feed, run in runs.items():
-        until(lambda run=run: dagster.status(run) == "CANCELED", f"{feed}: cancelled")
+        patiently(lambda run=run: dagster.status(run) == "CANCELED", f"{feed}: cancelled")
         every_offset_is_seen_once(dagster, feed, len(RECORDS))
         # A PUT that was under way when its run was cancelled reaches the store all the same.
         if "commit" not in feed:
@@ -124,13 +124,13 @@ def test_a_run_past_its_deadline_is_ended_by_run_monitoring_and_asked_for_again(
     # Every attempt is held, so that none can end by itself before its deadline.
     held = hold(module_proxy, "PutObject", "^bronze/deadline/")
     produce(dagster.settings.feeds["deadline"].topic, RECORDS)
-    until(lambda: dagster.runs(feed="deadline", batch="0"), "a run")
+    patiently(lambda: dagster.runs(feed="deadline", batch="0"), "a run")
     run = dagster.runs(feed="deadline", batch="0")[0].dagster_run.run_id
     # Dagster calls it a failure, or cancelled when the run's process tells of its end last.
-    until(lambda: dagster.status(run) in {"FAILURE", "CANCELED"}, "the deadline of 10 s")
+    patiently(lambda: dagster.status(run) in {"FAILURE", "CANCELED"}, "the deadline of 10 s")
     assert "exceeding maximum runtime of 10 seconds" in dagster.said_of(run)
     pid = dagster.pid_of(run)
-    until(lambda: not Path(f"/proc/{pid}").exists(), "the end of the run's process")
+    patiently(lambda: not Path(f"/proc/{pid}").exists(), "the end of the run's process")
     assert not dagster.keys("bronze/deadline/")
     held.let_go.set()
     every_offset_is_seen_once(dagster, "deadline", len(RECORDS))
@@ -154,22 +154,22 @@ def test_a_refresh_cancelled_in_the_ui_shows_nothing_half_and_is_requested_again
         dagster.settings.feeds["refreshed"].topic,
         [trade(n, time=start + n * 60_000) for n in range(30)],
     )
-    until(before.arrived.is_set, "a refresh at its first PUT")
+    patiently(before.arrived.is_set, "a refresh at its first PUT")
     after = hold(module_proxy, "PutObject", f"^gold/volatility_intraday/{day}/", after=True)
     for held in (before, after):
-        until(held.arrived.is_set, "a refresh")
+        patiently(held.arrived.is_set, "a refresh")
         run = refreshes(dagster)[-1].run_id
         dagster.terminate(run)
         assert bool(dagster.keys(f"silver/bars_intraday/{day}/")) == (held is after)
         assert bool(dagster.keys(f"gold/volatility_intraday/{day}/")) == (held is after)
         held.let_go.set()
-        until(lambda run=run: dagster.status(run) == "CANCELED", "the cancelled refresh")
+        patiently(lambda run=run: dagster.status(run) == "CANCELED", "the cancelled refresh")
 
     def is_made() -> bool:
         last = refreshes(dagster)[-1]
         return last.run_id != run and last.status.value == "SUCCESS"
 
-    until(is_made, "another refresh")
+    patiently(is_made, "another refresh")
     (silver,) = dagster.keys(f"silver/bars_intraday/{day}/")
     assert sum(dagster.lake.read_table(silver)[0]["volume"].to_pylist()) == 30
     assert len(dagster.keys(f"gold/volatility_intraday/{day}/")) == 1
@@ -184,14 +184,14 @@ def test_the_code_server_may_be_reloaded_or_killed_during_a_run(
     run = held_run(dagster, "reloaded", reloaded)
     dagster.graphql(RELOAD)
     reloaded.let_go.set()
-    until(lambda: dagster.status(run) == "SUCCESS", "the run of the old code server")
+    patiently(lambda: dagster.status(run) == "SUCCESS", "the run of the old code server")
     every_offset_is_seen_once(dagster, "reloaded", len(RECORDS))
 
     killed = hold_at(module_proxy, "killed-server")
     produce(dagster.settings.feeds["killed-server"].topic, RECORDS)
     run = held_run(dagster, "killed-server", killed)
     # The one before the reload ends when its runs have.
-    until(lambda: len(dagster.processes_of("dagster api grpc")) == 1, "a single code server")
+    patiently(lambda: len(dagster.processes_of("dagster api grpc")) == 1, "a single code server")
     (server,) = dagster.processes_of("dagster api grpc")
     os.kill(server, signal.SIGKILL)
     killed.let_go.set()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stock_pipeline_tests.faults.running_dagster import RunningDagster, until
+from stock_pipeline_tests.faults.running_dagster import RunningDagster, patiently
 
 
 @pytest.fixture
@@ -40,4 +40,4 @@ def test_dagster_comes_back_whichever_of_its_processes_is_killed(dagster: Runnin
             found = dagster.processes_of(command)
             return bool(found) and found[0] != killed and dagster.code_is_loaded()
 
-        until(is_back, f"another {command}")
+        patiently(is_back, f"another {command}")

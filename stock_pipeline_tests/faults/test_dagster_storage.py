@@ -15,7 +15,7 @@ from stock_pipeline_tests.faults.running_dagster import (
     dagster_of_module,
     hold,
     offsets_by_object,
-    until,
+    patiently,
 )
 from stock_pipeline_tests.support.proxy import FaultProxy
 from stock_pipeline_tests.support.trades import trade
@@ -57,7 +57,7 @@ def test_a_locked_database_delays_batches_and_loses_none(
     topic = dagster.settings.feeds["locked"].topic
     held = hold(module_proxy, "PutObject", "^bronze/locked/")
     produce(topic, [trade(n) for n in range(10)])
-    until(held.arrived.is_set, "a run before its decision")
+    patiently(held.arrived.is_set, "a run before its decision")
     logged = dagster.supervisor.child("dagster").log
     before = logged.read_text().count("database is locked")
     with locked(databases(dagster.home)):
@@ -67,8 +67,8 @@ def test_a_locked_database_delays_batches_and_loses_none(
         def was_met() -> bool:
             return logged.read_text().count("database is locked") > before
 
-        until(was_met, "somebody who meets the lock")
-    until(lambda: dagster.is_drained("locked", 20), "everything decided")
+        patiently(was_met, "somebody who meets the lock")
+    patiently(lambda: dagster.is_drained("locked", 20), "everything decided")
     assert offsets_by_object(dagster, "locked") == list(range(20))
 
 
@@ -78,11 +78,11 @@ def test_dagsters_storage_deleted_under_a_run_loses_no_progress(
 ):
     topic = dagster.settings.feeds["deleted"].topic
     produce(topic, [trade(n) for n in range(10)])
-    until(lambda: dagster.is_drained("deleted", 10), "a first batch")
+    patiently(lambda: dagster.is_drained("deleted", 10), "a first batch")
 
     held = hold(module_proxy, "PutObject", "^bronze/deleted/")
     produce(topic, [trade(n) for n in range(10, 20)])
-    until(held.arrived.is_set, "a run before its decision")
+    patiently(held.arrived.is_set, "a run before its decision")
     delete_storage(dagster.home)
     held.let_go.set()
     produce(topic, [trade(n) for n in range(20, 30)])
@@ -90,7 +90,7 @@ def test_dagsters_storage_deleted_under_a_run_loses_no_progress(
     dagster.stop()
     delete_storage(dagster.home)
     dagster.start()
-    until(lambda: dagster.is_drained("deleted", 30), "everything decided")
+    patiently(lambda: dagster.is_drained("deleted", 30), "everything decided")
     assert offsets_by_object(dagster, "deleted") == list(range(30))
 
     # Sequence numbers went on: nothing was planned twice.

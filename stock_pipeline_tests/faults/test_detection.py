@@ -22,9 +22,9 @@ from stock_pipeline.ingest.topic_health import (
     TIME_LEFT,
 )
 from stock_pipeline.settings import get_settings
-from stock_pipeline_tests.faults.ticks import Ticks, fresh_sensor
+from stock_pipeline_tests.faults.ticks import Ticks
 from stock_pipeline_tests.support.trades import trade
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 FEED = {"format": "trade", "calendar": "24/7", "retention_minutes": 60}
 FEEDS = {"trades": FEED, "others": FEED}
@@ -32,8 +32,8 @@ ADOPT = "stock-pipeline feed adopt trades"
 
 
 @pytest.fixture
-def ticks() -> Iterator[Ticks]:
-    with dg.DagsterInstance.ephemeral() as instance, fresh_sensor():
+def ticks(fresh_planner: None) -> Iterator[Ticks]:
+    with dg.DagsterInstance.ephemeral() as instance:
         yield Ticks(instance)
 
 
@@ -196,7 +196,7 @@ def test_a_transaction_that_stays_open_is_shown_by_its_length_or_its_age(
         assert all(ticks.run(request).success for request in ticks.tick())
         return ticks.said("trades", NO_HUNG_TRANSACTION) == ""
 
-    wait_until(is_over, "the end of the transaction")
+    until(is_over, "the end of the transaction")
     (commit,) = Planner(settings).logs["trades"].commits()
     assert commit.decision.rows == 1
 
@@ -208,7 +208,7 @@ def recreate(settings: Any, topic: str) -> None:
 
     admin = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap_servers)
     admin.delete_topics([topic])
-    wait_until(lambda: topic not in admin.list_topics(), "the topic is gone")
+    until(lambda: topic not in admin.list_topics(), "the topic is gone")
     ensure_topics(settings.kafka, {topic: (1, 60)})
 
 

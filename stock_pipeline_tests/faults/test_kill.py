@@ -25,7 +25,7 @@ from stock_pipeline.stack.ports import free_port
 from stock_pipeline_tests.faults import killing
 from stock_pipeline_tests.faults.load import repeating
 from stock_pipeline_tests.faults.tally import TALLY
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 KILLS = int(os.environ.get("STOCK_PIPELINE_PROCESS_KILLS", "30"))
 RECORDS_PER_SECOND = 100
@@ -75,7 +75,7 @@ class Dagster:
                 )
                 # A daemon that finds no code server looks again only after a minute.
                 if name == "code server":
-                    wait_until(self._listens, "the code server", 120)
+                    until(self._listens, "the code server", 120)
 
     def _listens(self) -> bool:
         with socket.socket() as probe:
@@ -143,13 +143,13 @@ def test_killing_our_processes_at_random_loses_and_doubles_nothing(
     chance = random.Random(20261121)
     with repeating(send, seconds=0.1):
         dagster_processes.keep_running()
-        wait_until(lambda: log.state().decided_through >= 0, "a first decided batch", 300)
+        until(lambda: log.state().decided_through >= 0, "a first decided batch", 300)
         killed = {"run": 0, "daemon": 0, "code server": 0}
         while sum(killed.values()) < KILLS:
             dagster_processes.keep_running()
             target = min(killed, key=lambda name: killed[name] + chance.random() * 4)
             if target == "run":
-                wait_until(lambda: bool(dagster_processes.run_workers()), "a run to kill", 300)
+                until(lambda: bool(dagster_processes.run_workers()), "a run to kill", 300)
                 # At any of its steps: a run lives about three seconds.
                 time.sleep(chance.random() * 3)
                 pids = dagster_processes.run_workers()
@@ -174,7 +174,7 @@ def test_killing_our_processes_at_random_loses_and_doubles_nothing(
         assert offsets is not None
         return not state.pending and not sum(lag(state, offsets).values())
 
-    wait_until(drained, "everything decided", 1800)
+    until(drained, "everything decided", 1800)
     seen: dict[int, list[int]] = {0: [], 1: []}
     trade_ids: list[str] = []
     for entry in lake_entries(lake, settings.aws.bucket, "bronze/trades/"):

@@ -9,8 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,17 +18,6 @@ import dagster as dg
 from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.settings import get_settings, project_root
-
-
-@contextmanager
-def fresh_sensor() -> Iterator[None]:
-    """The sensor keeps its connections for the life of a code server: not from test to test."""
-    caches = (sensor._planner, sensor._store_problems, sensor._watch)
-    for cache in caches:
-        cache.cache_clear()
-    yield
-    for cache in caches:
-        cache.cache_clear()
 
 
 @dataclass(frozen=True)

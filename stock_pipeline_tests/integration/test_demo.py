@@ -21,7 +21,7 @@ from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import VendorServer, vendor
 from stock_pipeline_tests.support.sample_data import INDICES, needs_indices
 from stock_pipeline_tests.support.stack import SettingsFor
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 FEEDS = {
     "stock-data-stream": {"format": "alpha_vantage_intraday"},
@@ -126,5 +126,5 @@ def until_stopped(
 ) -> str:
     """Run it in the folder until the topic has so many records, end it by Ctrl-C; what it said."""
     with running(*command[1:], folder=folder) as process:
-        wait_until(lambda: len(stored(settings, feed)) >= records, f"{records} records")
+        until(lambda: len(stored(settings, feed)) >= records, f"{records} records")
         return stopped(process)

@@ -22,7 +22,7 @@ from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.formats import TRADES
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
-from stock_pipeline_tests.support.waiting import wait_for_transactions, wait_until
+from stock_pipeline_tests.support.waiting import until, wait_for_transactions
 
 
 def test_what_a_person_asks_for_ends_while_records_keep_arriving(
@@ -156,7 +156,7 @@ def test_a_recreated_topic_stops_the_feed_until_it_is_adopted(settings_for, lake
     ingest_all(settings)
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.delete_topics([topic])
-    wait_until(lambda: topic not in admin.list_topics(), "the topic is gone")
+    until(lambda: topic not in admin.list_topics(), "the topic is gone")
     ensure_topics(settings.kafka, {topic: (2, 60)})
     produce(topic, [trade(n) for n in range(3)])
     planner = Planner(settings)
@@ -187,7 +187,7 @@ def test_a_topic_with_other_records_at_the_same_offsets_is_refused(
     ingest_all(settings)
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.delete_topics([topic])
-    wait_until(lambda: topic not in admin.list_topics(), "the topic is gone")
+    until(lambda: topic not in admin.list_topics(), "the topic is gone")
     ensure_topics(settings.kafka, {topic: (2, 60)})
     produce(topic, [trade(n, price=7) for n in range(50)])
     planner = Planner(settings)

@@ -19,7 +19,7 @@ from stock_pipeline.stack.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from stock_pipeline.stack.broker import is_ready
 from stock_pipeline.stack.ports import LOOPBACK, is_free
 from stock_pipeline_tests.support.dev import read_until
-from stock_pipeline_tests.support.processes import until
+from stock_pipeline_tests.support.waiting import until
 
 
 @pytest.mark.integration
@@ -54,7 +54,7 @@ def test_topics_outlive_a_stop_and_a_dead_broker_is_started_again(start_dev, por
         )
         os.kill(int(children.stdout), signal.SIGKILL)
         read_until(dev, "kafka was started again")
-        until(lambda: is_ready(f"{LOOPBACK}:{ports['kafka']}"))
+        until(lambda: is_ready(f"{LOOPBACK}:{ports['kafka']}"), "the broker")
         dev.terminate()
         assert dev.wait(60) == 0
 
@@ -82,7 +82,7 @@ def test_what_a_killed_aws_emulator_forgets_is_made_again(start_dev, ports):
             return False
         return True
 
-    until(has_workgroup, seconds=60)
+    until(has_workgroup, "the workgroup")
     assert aws_client("glue", aws).get_crawlers()["Crawlers"]
     blocked = aws_client("s3", aws).get_public_access_block(Bucket=aws.bucket)
     assert all(blocked["PublicAccessBlockConfiguration"].values())

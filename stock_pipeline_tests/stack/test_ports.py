@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -16,6 +18,13 @@ def listener():
 
 def test_a_free_port_is_free():
     assert is_free(free_port())
+
+
+def test_a_free_port_is_given_to_one_process_only():
+    ask = f"from stock_pipeline.stack import ports; print(ports._reserve({free_port()}))"
+    told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True)
+
+    assert told.stdout == "False\n"
 
 
 def test_a_port_with_a_listener_is_not_free_and_its_owner_is_named(listener):

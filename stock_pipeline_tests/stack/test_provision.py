@@ -7,7 +7,7 @@ from stock_pipeline.aws.bucket_security import has_tls, insecurities
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.settings import AwsSettings
 from stock_pipeline.stack.provision import ensure_bucket, provision, topic_configs
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 
 def test_provisioning_twice_makes_everything_once(broker, ministack_endpoint, settings_for):
@@ -45,7 +45,7 @@ def test_a_changed_retention_reaches_an_existing_topic(broker, settings_for):
         answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)])
         return str(answer["topic"][topic]["retention.ms"]["value"])
 
-    wait_until(lambda: retention() == str(7 * 60_000), "the new retention")
+    until(lambda: retention() == str(7 * 60_000), "the new retention")
     admin.close()
 
 

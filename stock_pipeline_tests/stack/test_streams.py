@@ -20,8 +20,9 @@ from stock_pipeline.stack.streams import described, stream_process
 from stock_pipeline.stack.supervisor import Supervisor
 from stock_pipeline_tests.sources.stream_vendor import stream_vendor
 from stock_pipeline_tests.support.dev import read_until
-from stock_pipeline_tests.support.processes import SLEEP, runs, until
+from stock_pipeline_tests.support.processes import SLEEP, runs
 from stock_pipeline_tests.support.stack import SettingsFor
+from stock_pipeline_tests.support.waiting import until
 
 FEEDS = {
     "live": {"topic": "live", "format": "trade", "source": "live", "calendar": "24/7"},
@@ -53,7 +54,7 @@ def test_what_cannot_be_done_is_told_once_and_not_tried_again(tmp_path: Path) ->
     end = "print('The key is not known.'); raise SystemExit(2)"
     command = [sys.executable, "-c", end]
     supervisor.start(ProcessSpec("stream-us", command, final_codes=frozenset({2})))
-    until(lambda: not supervisor.is_alive("stream-us"))
+    until(lambda: not supervisor.is_alive("stream-us"), "the stream's end")
     for _ in range(3):
         supervisor.check()
     assert notices == ["stream-us ended and is not started again: The key is not known."]
@@ -116,9 +117,9 @@ def test_dev_runs_streams_starts_them_again_and_tells_which_cannot_run(
         child = running_stream(dev.pid)
         os.kill(child, signal.SIGKILL)
         read_until(dev, "stream-market was started again")
-        until(lambda: ends(ports["kafka"], "daily") == 1, 60)
+        until(lambda: ends(ports["kafka"], "daily") == 1, "the daily record")
         before = ends(ports["kafka"], "live")
-        until(lambda: ends(ports["kafka"], "live") > before, 60)
+        until(lambda: ends(ports["kafka"], "live") > before, "more live records")
 
         child = running_stream(dev.pid)
         dev.send_signal(signal.SIGINT)
@@ -130,16 +131,13 @@ def test_dev_runs_streams_starts_them_again_and_tells_which_cannot_run(
 
 def running_stream(dev: int) -> int:
     """Process id of the stream `market`, once it runs."""
-    found: list[int] = []
 
-    def look() -> bool:
+    def look() -> list[int]:
         command = ["pgrep", "-P", str(dev), "-f", "produce --source=simulator"]
         pids = subprocess.run(command, capture_output=True, text=True).stdout.split()
-        found[:] = [int(pid) for pid in pids]
-        return bool(found)
+        return [int(pid) for pid in pids]
 
-    until(look)
-    return found[0]
+    return until(look, "the stream's process")[0]
 
 
 def ends(port: int, topic: str) -> int:

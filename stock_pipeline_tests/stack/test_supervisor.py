@@ -10,7 +10,8 @@ import pytest
 from stock_pipeline.stack import processes
 from stock_pipeline.stack.processes import ProcessError, ProcessSpec, StoppedError
 from stock_pipeline.stack.supervisor import HEALTHY_SECONDS, Backoff, Supervisor
-from stock_pipeline_tests.support.processes import SLEEP, runs, until
+from stock_pipeline_tests.support.processes import SLEEP, runs
+from stock_pipeline_tests.support.waiting import until
 
 #: Starts a grandchild in the same group, writes its pid, and waits.
 PARENT = """
@@ -52,9 +53,9 @@ def test_a_killed_child_is_started_again(supervisor, notices):
     child = supervisor.start(ProcessSpec("sleeper", SLEEP))
     first = child.pid
     os.kill(first, signal.SIGKILL)
-    until(lambda: not child.is_alive)
+    until(lambda: not child.is_alive, "the child's end")
 
-    until(lambda: supervisor.check() or child.is_alive)
+    until(lambda: supervisor.check() or child.is_alive, "another start")
 
     assert child.pid != first
     assert len(notices) == 2
@@ -67,7 +68,7 @@ def test_a_child_that_keeps_dying_is_not_started_in_a_busy_loop(tmp_path, notice
     child = supervisor.start(ProcessSpec("failing", [sys.executable, "-c", "raise SystemExit(3)"]))
     starts = 0
     for now[0] in [t / 10 for t in range(100)]:  # 10 seconds
-        until(lambda: not child.is_alive)
+        until(lambda: not child.is_alive, "the child's end")
         before = child.pid
         supervisor.check()
         starts += child.pid != before
@@ -79,7 +80,7 @@ def test_a_child_that_keeps_dying_is_not_started_in_a_busy_loop(tmp_path, notice
 def test_a_task_that_ended_well_is_not_started_again(supervisor, notices):
     task = ProcessSpec("task", [sys.executable, "-c", ""], runs_once=True)
     child = supervisor.start(task)
-    until(lambda: not child.is_alive)
+    until(lambda: not child.is_alive, "the child's end")
 
     supervisor.check()
     supervisor.check()
@@ -94,7 +95,7 @@ def test_a_task_that_failed_is_started_again(supervisor, tmp_path):
     command = [sys.executable, "-c", code + "sys.exit(not ok)", str(marker)]
     supervisor.start(ProcessSpec("task", command, runs_once=True))
 
-    until(lambda: supervisor.check() or supervisor.has_succeeded("task"))
+    until(lambda: supervisor.check() or supervisor.has_succeeded("task"), "the task's end")
 
 
 def test_a_child_that_does_not_come_up_is_explained_with_its_log(supervisor):
@@ -113,14 +114,14 @@ def test_a_child_that_never_is_ready_is_stopped(supervisor, tmp_path):
     command = [sys.executable, "-c", PARENT, str(pid)]
 
     def never() -> bool:
-        until(lambda: pid.exists() and pid.read_text() != "", 60)
+        until(lambda: pid.exists() and pid.read_text() != "", "the grandchild's pid")
         return False
 
     spec = ProcessSpec("slow", command, ready=never, ready_seconds=1.5)
 
     with pytest.raises(ProcessError, match="not ready after"):
         supervisor.start(spec)
-    until(lambda: not runs(int(pid.read_text())))
+    until(lambda: not runs(int(pid.read_text())), "the grandchild's end")
 
 
 def test_starting_can_be_cancelled(tmp_path):
@@ -154,7 +155,7 @@ def test_children_stop_in_reverse_order_with_all_that_they_started(supervisor, t
     supervisor.stop_all()
 
     assert order.read_text() == "cba"
-    until(lambda: not runs(int(pid.read_text())))
+    until(lambda: not runs(int(pid.read_text())), "the grandchild's end")
 
 
 def test_a_child_that_ignores_sigterm_is_killed(supervisor):
@@ -180,7 +181,7 @@ def test_a_log_that_has_grown_too_large_begins_again(supervisor, monkeypatch):
     monkeypatch.setattr(processes, "LOG_LIMIT_BYTES", 1000)
     code = "import time; print('x' * 2000, flush=True); time.sleep(60)"
     child = supervisor.start(ProcessSpec("loud", [sys.executable, "-c", code]))
-    until(lambda: child.log.stat().st_size > 2000)
+    until(lambda: child.log.stat().st_size > 2000, "a long log")
 
     supervisor.check()
 
@@ -210,7 +211,7 @@ time.sleep(60)
     process.kill()
     process.wait()
 
-    until(lambda: not runs(child) and not runs(grandchild))
+    until(lambda: not runs(child) and not runs(grandchild), "the end of both")
     process.stdout.close()
 
 
@@ -226,9 +227,9 @@ def test_what_a_killed_child_forgot_is_made_again_as_often_as_it_takes(superviso
     supervisor.check()
     assert made == []
     os.kill(child.pid, signal.SIGKILL)
-    until(lambda: not child.is_alive)
+    until(lambda: not child.is_alive, "the child's end")
 
-    until(lambda: supervisor.check() or made == [False, True])
+    until(lambda: supervisor.check() or made == [False, True], "it is made again")
     supervisor.check()
 
     assert made == [False, True]

@@ -21,7 +21,7 @@ from stock_pipeline.stack.apache import (
 )
 from stock_pipeline.stack.ports import LOOPBACK, free_port
 from stock_pipeline.stack.processes import Child
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 NOT_ON_APACHE = "did not run on Apache Kafka"
 
@@ -124,7 +124,7 @@ class Cluster:
     def start(self) -> None:
         for node in self.nodes.values():
             node.start(wait=False)
-        wait_until(lambda: len(self.brokers()) == len(self.nodes), "all brokers are in the cluster")
+        until(lambda: len(self.brokers()) == len(self.nodes), "all brokers are in the cluster")
 
     def stop(self) -> None:
         for node in self.nodes.values():
@@ -206,6 +206,6 @@ def alter_topic(bootstrap_servers: str, topic: str, configs: Mapping[str, str]) 
             return False
         return all(found[name].value == value for name, value in configs.items())
 
-    wait_until(altered, f"{topic} has its settings")
+    until(altered, f"{topic} has its settings")
     # The controller has answered; the broker that leads learns of them after it.
-    wait_until(told, f"the brokers know the settings of {topic}")
+    until(told, f"the brokers know the settings of {topic}")

@@ -6,7 +6,7 @@ from typing import Any
 
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline_tests.support.trades import FEEDS
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 ONE_PARTITION = {"trades": {**FEEDS["trades"], "partitions": 1}}
 
@@ -27,4 +27,4 @@ def delete(broker: str, topic: str) -> None:
 
     admin = AdminClient({"bootstrap.servers": broker, "log_level": 0})
     admin.delete_topics([topic])[topic].result(60)
-    wait_until(lambda: topic not in admin.list_topics(timeout=10).topics, "the topic is gone")
+    until(lambda: topic not in admin.list_topics(timeout=10).topics, "the topic is gone")

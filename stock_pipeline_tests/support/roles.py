@@ -9,9 +9,9 @@ import dagster as dg
 from botocore.exceptions import ClientError
 
 from stock_pipeline.aws.session import aws_client
-from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.settings import AwsSettings, get_settings
+from stock_pipeline_tests.support.fresh import forget_planner
 
 client = cache(aws_client)
 
@@ -24,9 +24,7 @@ def forget() -> None:
 
     get_settings.cache_clear()
     shared_catalogue.cache_clear()
-    sensor._planner.cache_clear()
-    sensor._watch.cache_clear()
-    sensor._store_problems.cache_clear()
+    forget_planner()
 
 
 def refusal(aws: AwsSettings, service: str, operation: str, **arguments: Any) -> str:

@@ -12,12 +12,12 @@ from stock_pipeline.settings import Settings
 Found = TypeVar("Found")
 
 
-def wait_until(condition: Callable[[], Found], what: str, seconds: float = 120.0) -> Found:
+def until(condition: Callable[[], Found], what: str, seconds: float = 120.0) -> Found:
     """What the condition gave when it held; fail, naming it, when the time is over."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.1)
+        time.sleep(0.05)
     return found
 
 
@@ -31,6 +31,6 @@ def wait_for_transactions(settings: Settings, topic: str) -> None:
         return all(p.end == p.high_watermark for p in offsets.partitions.values())
 
     try:
-        wait_until(are_over, f"the transactions of {topic} are over")
+        until(are_over, f"the transactions of {topic} are over")
     finally:
         control.close()

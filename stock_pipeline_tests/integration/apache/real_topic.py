@@ -11,7 +11,7 @@ from stock_pipeline.kafka.control import KafkaControl, RangeReader
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline_tests.support.model import BASE_TIMESTAMP, ModelTopic
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +48,7 @@ class Broker:
 
     def delete(self) -> None:
         self.admin.delete_topics([self.topic])[self.topic].result(60)
-        wait_until(
+        until(
             lambda: self.topic not in self.admin.list_topics(timeout=30).topics, "the topic is gone"
         )
         self._forget()
@@ -137,7 +137,7 @@ class RealTopic(ModelTopic):
                 polled.append(found)
             return found is not None and found.partitions == expected
 
-        wait_until(agrees, f"the broker's offsets are {expected}", seconds=30)
+        until(agrees, f"the broker's offsets are {expected}", seconds=30)
         return polled[-1] if self.gives_topic_id else dataclasses.replace(polled[-1], topic_id=None)
 
 

@@ -15,7 +15,7 @@ from stock_pipeline_tests.integration.apache.ledger import Load, ingest_until, l
 from stock_pipeline_tests.support.apache_kafka import Cluster, alter_topic, require_apache
 from stock_pipeline_tests.support.one_batch import decide, plan_one
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def replaced(settings: object, broker: str, replicas: list[list[int]], **configs
     delete(broker, topic)
     make_topic(broker, topic, replicas, **configs)
     for server in broker.split(","):
-        wait_until(lambda server=server: knows(server, topic), f"{server} knows the topic")
+        until(lambda server=server: knows(server, topic), f"{server} knows the topic")
     return str(topic)
 
 
@@ -76,11 +76,11 @@ def test_a_leader_that_is_lost_under_load_costs_no_record(
     finished = threading.Event()
 
     def lose_the_leader(load: Load) -> None:
-        wait_until(lambda: len(load.acknowledged) >= 500, "records flow")
+        until(lambda: len(load.acknowledged) >= 500, "records flow")
         apache_cluster.nodes[1].kill()
-        wait_until(lambda: apache_cluster.leader(topic) in {2, 3}, "another broker leads")
+        until(lambda: apache_cluster.leader(topic) in {2, 3}, "another broker leads")
         wanted = len(load.acknowledged) + 500
-        wait_until(lambda: len(load.acknowledged) >= wanted, "records flow again")
+        until(lambda: len(load.acknowledged) >= wanted, "records flow again")
         load.finish()
         finished.set()
 
@@ -98,24 +98,24 @@ def test_an_unclean_election_that_forgets_records_stops_the_feed(
     settings_for, lake, broker, apache_cluster
 ):
     """Broker 3 misses records that broker 2 alone acknowledged, then leads without them."""
-    wait_until(lambda: len(apache_cluster.brokers()) == 3, "all brokers are there")
+    until(lambda: len(apache_cluster.brokers()) == 3, "all brokers are there")
     settings = settings_for(
         {"trades": {**FEEDS["trades"], "partitions": 1}}, kafka={"request_timeout_seconds": 10.0}
     )
     first, second = apache_cluster.nodes[2], apache_cluster.nodes[3]
     topic = replaced(settings, broker, [[2, 3]], **{"min.insync.replicas": "1"})
-    wait_until(lambda: apache_cluster.in_sync(topic) == {2, 3}, "both replicas are in sync")
+    until(lambda: apache_cluster.in_sync(topic) == {2, 3}, "both replicas are in sync")
     send(broker, topic, range(10))
     second.kill()
-    wait_until(lambda: apache_cluster.in_sync(topic) == {2}, "broker 3 is out of sync")
+    until(lambda: apache_cluster.in_sync(topic) == {2}, "broker 3 is out of sync")
     send(broker, topic, range(10, 20))
     ingest_all(settings)
     assert len(ledger(settings).rows) == 20
     first.kill()
     second.start(wait=False)
-    wait_until(lambda: apache_cluster.brokers() == {1, 3}, "broker 3 is back, broker 2 is gone")
+    until(lambda: apache_cluster.brokers() == {1, 3}, "broker 3 is back, broker 2 is gone")
     alter_topic(broker, topic, {"unclean.leader.election.enable": "true"})
-    wait_until(lambda: apache_cluster.leader(topic) == 3, "broker 3 leads, without the records")
+    until(lambda: apache_cluster.leader(topic) == 3, "broker 3 leads, without the records")
 
     planner = Planner(settings)
     shorter = planner.tick("trades", polled(planner, topic), lambda plan: [], force=True)
@@ -129,7 +129,7 @@ def test_an_unclean_election_that_forgets_records_stops_the_feed(
     assert len(ledger(settings).rows) == 20
     # The old leader comes back and gives up what it alone had.
     first.start()
-    wait_until(lambda: apache_cluster.in_sync(topic) == {2, 3}, "both replicas agree again")
+    until(lambda: apache_cluster.in_sync(topic) == {2, 3}, "both replicas agree again")
     with pytest.raises(TopicChangedError, match="another record at offset 19"):
         decide(planner, request)
 
@@ -143,7 +143,7 @@ def polled(planner: Planner, topic: str) -> TopicOffsets:
         except KafkaUnavailableError:
             return None
 
-    found = wait_until(poll, "offsets of the topic")
+    found = until(poll, "offsets of the topic")
     assert found
     return found
 

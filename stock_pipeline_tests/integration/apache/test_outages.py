@@ -18,7 +18,7 @@ from stock_pipeline_tests.integration.apache.ledger import Load, ingest_until, l
 from stock_pipeline_tests.support.apache_kafka import EAGER, QUICK_TO_FENCE, Node, require_apache
 from stock_pipeline_tests.support.one_batch import ONE_PARTITION, decide, plan_one
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
-from stock_pipeline_tests.support.waiting import wait_for_transactions, wait_until
+from stock_pipeline_tests.support.waiting import until, wait_for_transactions
 
 IMPATIENT = {"request_timeout_seconds": 5.0}
 
@@ -52,13 +52,13 @@ def test_what_a_broker_acknowledged_before_it_was_gone_is_read_once(
     def outages(load: Load) -> None:
         for outage in (1, 2):
             wanted = len(load.acknowledged) + 500 * outage
-            wait_until(lambda wanted=wanted: len(load.acknowledged) >= wanted, "records flow")
+            until(lambda wanted=wanted: len(load.acknowledged) >= wanted, "records flow")
             (apache_node.kill if how == "killed" else apache_node.stop)()
             failed.clear()
-            wait_until(failed.is_set, "ingest meets the outage")
+            until(failed.is_set, "ingest meets the outage")
             apache_node.start()
         wanted = len(load.acknowledged) + 500
-        wait_until(lambda: len(load.acknowledged) >= wanted, "records flow again")
+        until(lambda: len(load.acknowledged) >= wanted, "records flow again")
         load.finish()
         finished.set()
 
@@ -86,7 +86,7 @@ def test_a_frozen_broker_is_waited_for_and_the_batch_is_read_whole(
             decide(planner, request)
     finally:
         apache_node.signal(signal.SIGCONT)
-        wait_until(lambda: advertises_itself(apache_node.address), "the broker is back")
+        until(lambda: advertises_itself(apache_node.address), "the broker is back")
     ingest_until(settings, lambda: True)
     assert ledger(settings).accepted == [(0, offset) for offset in range(5_000)]
 
@@ -113,7 +113,7 @@ def test_a_broker_that_freezes_during_a_read_delays_it_and_loses_nothing(
     finally:
         thaw.join()
         reader.close()
-        wait_until(lambda: advertises_itself(apache_node.address), "the broker is back")
+        until(lambda: advertises_itself(apache_node.address), "the broker is back")
     assert offsets == list(range(150))
 
 

@@ -13,7 +13,7 @@ from stock_pipeline_tests.integration.apache.ledger import ledger
 from stock_pipeline_tests.support.apache_kafka import alter_topic
 from stock_pipeline_tests.support.one_batch import ONE_PARTITION, decide, plan_one
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
-from stock_pipeline_tests.support.waiting import wait_for_transactions, wait_until
+from stock_pipeline_tests.support.waiting import until, wait_for_transactions
 
 MEGABYTE = 1_000_000
 
@@ -139,7 +139,7 @@ def test_a_compacted_topic_leaves_its_newest_records_and_counted_holes(settings_
     first = ledger(settings)
     assert first.total("holes") == 0
     send(range(100, 200))
-    wait_until(compacted, "the topic is compacted")
+    until(compacted, "the topic is compacted")
     ingest_all(settings)
     found = ledger(settings)
     # What the first batch read is in bronze although the topic has lost most of it.
@@ -174,7 +174,7 @@ def test_what_retention_removed_unread_is_counted_as_lost_with_its_range(
         produce(topic, [trade(1)[:-1] + padding + b"}"])
         return False
 
-    wait_until(removed, "retention removes what was not read")
+    until(removed, "retention removes what was not read")
     before = beginning(settings)
     # From here on nothing more goes, or little.
     alter_topic(broker, topic, {"retention.ms": "-1", "retention.bytes": "-1"})
@@ -245,7 +245,7 @@ def test_partitions_that_appear_are_read_from_their_beginning(settings_for, lake
     admin = KafkaAdminClient(bootstrap_servers=broker)
     admin.create_partitions({topic: 3})
     admin.close()
-    wait_until(
+    until(
         lambda: len(Planner(settings).poll()[topic].partitions) == 3, "three partitions are known"
     )
     # The fixture's producer learns of new partitions after minutes.

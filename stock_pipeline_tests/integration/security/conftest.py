@@ -9,7 +9,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_topics
 from stock_pipeline_tests.integration.security.secure_broker import SecureBroker
@@ -63,12 +62,8 @@ def configure(
 
 
 @pytest.fixture(autouse=True)
-def fresh_planner() -> Iterator[None]:
-    sensor._planner.cache_clear()
-    sensor._watch.cache_clear()
-    yield
-    sensor._planner.cache_clear()
-    sensor._watch.cache_clear()
+def _planner_of_this_test(fresh_planner: None) -> None:
+    """Each test has other settings of the broker."""
 
 
 @pytest.fixture

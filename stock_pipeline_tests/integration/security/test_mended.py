@@ -26,7 +26,7 @@ from stock_pipeline_tests.integration.security.secure_broker import (
     check_sentence,
 )
 from stock_pipeline_tests.support.secured import Configure, ingest_all, send, tick
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 pytestmark = pytest.mark.apache
 
@@ -55,13 +55,13 @@ def test_a_changed_password_stops_the_feeds_until_the_broker_has_the_old_one_aga
     assert ingest_all(planner) == 3
     secure_broker.set_password("somebody-elses-9934")
     try:
-        wait_until(lambda: access_problem(settings.kafka), "the broker knows the new password")
+        until(lambda: access_problem(settings.kafka), "the broker knows the new password")
         planner.kafka.close()
         with pytest.raises(KafkaAccessError, match=f"refused user {USER}"):
             planner.poll()
     finally:
         secure_broker.set_password(PASSWORD)
-    wait_until(lambda: not access_problem(settings.kafka), "the broker knows the old password")
+    until(lambda: not access_problem(settings.kafka), "the broker knows the old password")
     send(settings, 4)
     assert ingest_all(planner) == 4
     planner.kafka.close()
@@ -97,7 +97,7 @@ def test_a_revoked_permission_stops_its_feed_only_and_until_it_is_given_back(
     send(settings, 3)
     (request,) = planner.tick("trades", planner.poll()[topic], lambda plan: [], force=True).requests
     secure_broker.allow(topic, "DESCRIBE")
-    wait_until(lambda: topic in planner.poll().refused, "the permission is revoked")
+    until(lambda: topic in planner.poll().refused, "the permission is revoked")
 
     sentence = f"do not let user {USER} read topic {topic}"
     with pytest.raises(KafkaAccessError, match=sentence):
@@ -117,7 +117,7 @@ def test_a_revoked_permission_stops_its_feed_only_and_until_it_is_given_back(
     assert findings["feed others"].state == "ok"
 
     secure_broker.allow(topic, "READ", "DESCRIBE", "WRITE")
-    wait_until(lambda: not planner.poll().refused, "the permission is back")
+    until(lambda: not planner.poll().refused, "the permission is back")
     done, _ = run_batch(planner, "trades", request.plan, 2, "again")
     assert done.commit.decision.rows == 3
     planner.kafka.close()
@@ -130,7 +130,7 @@ def test_the_checks_of_a_topic_that_may_not_be_read_are_red_and_say_why(
     topic, other = (settings.feeds[name].topic for name in ("trades", "others"))
     planner = Planner(settings)
     secure_broker.allow(topic, "DESCRIBE")
-    wait_until(lambda: topic in planner.poll().refused, "the permission is revoked")
+    until(lambda: topic in planner.poll().refused, "the permission is revoked")
     planner.kafka.close()
     # A copy of the module: the checks are made of the settings when it is loaded.
     spec = importlib.util.find_spec("stock_pipeline.defs.kafka.assets")
@@ -157,7 +157,7 @@ def test_a_topic_that_may_not_even_be_seen_is_not_called_missing(
     topic = settings.feeds["trades"].topic
     planner = Planner(settings)
     secure_broker.allow(topic)
-    wait_until(lambda: topic in planner.poll().refused, "the permission is revoked")
+    until(lambda: topic in planner.poll().refused, "the permission is revoked")
     with pytest.raises(KafkaAccessError, match="do not let user"):
         planner.poll()[topic]
     with pytest.raises(PublishError, match="do not let user"):

@@ -29,7 +29,7 @@ from stock_pipeline_tests.integration.security.secure_broker import (
     SecureBroker,
 )
 from stock_pipeline_tests.support.secured import Configure, ingest_all, send
-from stock_pipeline_tests.support.waiting import wait_until
+from stock_pipeline_tests.support.waiting import until
 
 pytestmark = pytest.mark.apache
 
@@ -162,7 +162,7 @@ def test_a_revoked_permission_is_shown_by_status_beside_the_other_feeds(
     topic = settings.feeds["trades"].topic
     secure_broker.allow(topic, "DESCRIBE")
     control = KafkaControl(settings.kafka)
-    wait_until(lambda: topic in control.topic_offsets([topic]).refused, "it is revoked")
+    until(lambda: topic in control.topic_offsets([topic]).refused, "it is revoked")
     control.close()
     done = cli("status")
     assert done.returncode == 0

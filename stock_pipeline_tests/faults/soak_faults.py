@@ -28,7 +28,7 @@ import yaml
 
 from benchmarks.local_stack import local_stack
 from benchmarks.machine import machine
-from stock_pipeline.settings import Settings
+from stock_pipeline.settings import Settings, project_root
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics, ensure_workgroup
 from stock_pipeline_tests.faults.killing import FEEDS, RandomKills, payloads, run_all
 from stock_pipeline_tests.faults.load import repeating
@@ -40,7 +40,7 @@ from stock_pipeline_tests.faults.truth import (
 from stock_pipeline_tests.support.fault_kinds import PASSING
 from stock_pipeline_tests.support.proxy import FaultProxy
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = project_root()
 TOPIC = "trades"
 
 
@@ -56,7 +56,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     started = time.monotonic()
-    until = started + options.minutes * 60
+    ends = started + options.minutes * 60
     chance = random.Random(options.seed)
     errors: Counter[str] = Counter()
     problem = ""
@@ -65,7 +65,7 @@ def main() -> int:
         faulty(folder) as base,
     ):
         for epoch in count():
-            seconds = min(options.epoch * 60, until - time.monotonic())
+            seconds = min(options.epoch * 60, ends - time.monotonic())
             if stop.is_set() or (epoch and seconds < 30):
                 break
             try:
