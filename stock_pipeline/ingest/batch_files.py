@@ -55,8 +55,9 @@ class _Count:
 class BatchFiles:
     """The files and counts of a batch while it is read.
 
-    Decoding and writing each have a thread beside the one that reads: all leave the interpreter
-    lock for most of their time. At most two chunks wait, so memory does not grow with the batch.
+    Decoding and writing each have a thread of their own beside the one that reads; all three
+    release the interpreter lock most of the time. At most two chunks wait, so memory does not grow
+    with the batch.
     """
 
     def __init__(self, plan: Plan, decoder: Decoder, message_format: str, folder: Path) -> None:
@@ -72,8 +73,8 @@ class BatchFiles:
         self.rejects_preview: pa.Table | None = None
         self._bronze_path = folder / "bronze.parquet"
         self._quarantine_path = folder / "quarantine.parquet"
-        # Checksums of pages tell bytes that rot from those that were written, without a second
-        # copy to compare with.
+        # Checksums of pages show bytes that changed after they were written, without a second copy
+        # to compare with.
         self._bronze = pq.ParquetWriter(
             self._bronze_path,
             BRONZE_SCHEMAS[message_format],
@@ -90,7 +91,7 @@ class BatchFiles:
     def read_all(
         self, ranges: Mapping[int, OffsetRange], reader: Reader | None, poll: OffsetPoll
     ) -> None:
-        """Read every range; without a reader all of them are lost."""
+        """Read every range; without a reader, count all of them as lost."""
         for partition, offsets in sorted(ranges.items()):
             if reader is None:
                 self.lose(partition, offsets)
@@ -216,6 +217,6 @@ class BatchFiles:
         return self._bronze_path
 
     def close(self) -> None:
-        """Stop the threads; what waits after an error is dropped, nothing was written yet."""
+        """Stop the threads; after an error, drop waiting chunks: nothing is in the lake yet."""
         self._decoding.shutdown(cancel_futures=True)
         self._writing.shutdown(cancel_futures=True)

@@ -11,7 +11,7 @@ from stock_pipeline.lake.layout import FOOTER_KEY
 
 
 def read_decision(log: OffsetLog, key: str) -> Decision | None:
-    """What the footer of a batch's bronze object says, None while the batch is undecided."""
+    """The decision in the footer of a batch's bronze object; None while the batch is undecided."""
     try:
         footer = log.lake.read_footer(key)
     except FileNotFoundError:
@@ -48,7 +48,8 @@ def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
 def publish_rejects(log: OffsetLog, decision: Decision) -> None:
     """Copy the deciding attempt's rejects to where readers look.
 
-    Only now: the rejects of an attempt that did not decide would be seen twice.
+    Only after the decision: otherwise the rejects of an attempt that did not decide would be read
+    as well.
     """
     key = decision.quarantine_key
     if key and log.lake.head(key) is None:

@@ -1,8 +1,13 @@
 """One batch from Kafka to its decided bronze object.
 
-The order of the steps is the promise: rejects of this attempt where no reader looks, then the
-bronze object with put-if-absent, then the rejects where readers look, then the commit. Whatever
-dies between two of them, the next attempt finds what is there and goes on.
+The order of the steps is what makes it exactly once:
+
+1. Write the rejects of this attempt under a key that no reader looks at.
+2. Write the bronze object with put-if-absent. This decides the batch.
+3. Copy the rejects to where readers look.
+4. Write the commit.
+
+If a process dies between two steps, the next attempt finds what is there and goes on.
 """
 
 from __future__ import annotations
@@ -43,9 +48,9 @@ class Ingested:
     Attributes:
         commit: The batch's index entry, whoever decided it.
         decided_here: False when another attempt's object was there already.
-        replay: Of a batch that was decided before: whether the topic still says the same.
-        preview: First rows of the bronze object that this run made, None when it made none.
-        rejects_preview: First rejects, likewise.
+        replay: If the batch was decided before: whether the topic still holds the same records.
+        preview: First rows of the bronze object that this run made; None when it made none.
+        rejects_preview: First rejects of this run; None when it made none.
     """
 
     commit: Commit
@@ -85,7 +90,7 @@ def ingest(
         KafkaUnavailableError: The brokers broke off; nothing was decided.
         DiskFullError: No room for the temporary files; nothing was decided.
     """
-    # Rejects are read from the lake: the life of the topic that they came from does not matter.
+    # Rejects are read from the lake, so it does not matter which incarnation they came from.
     from_quarantine = plan.offsets is not None
     abandoned = plan.incarnation < state.incarnation and not from_quarantine
     key = layout.bronze_key(plan.feed, plan.seq, plan.arrival_date)
@@ -112,7 +117,7 @@ def ingest(
             with closing(batch):
                 batch.read_all(plan.ranges, None, poll)
         if not abandoned and not from_quarantine:
-            # Made again meanwhile, a part of what was read could be the new topic's.
+            # If the topic was recreated meanwhile, some of what was read may be the new topic's.
             check_topic(state, plan.topic, poll())
         quarantine_key = None
         if batch.rejects or batch.partial_rejects:
@@ -126,8 +131,8 @@ def ingest(
                 decided_here = True
             except PreconditionFailedError:
                 decided_here = False
-    # Read back in both cases: a PUT whose answer was lost meets its own object, and only what the
-    # store holds counts.
+    # Read back in both cases: only what the store holds counts. A PUT whose answer was lost, and
+    # that was sent again, meets its own object.
     decided = read_decision(log, key)
     if decided is None:
         raise RuntimeError(
@@ -144,7 +149,7 @@ def ingest(
 def _same_records(log: OffsetLog, plan: Plan, batch: BatchFiles) -> bool:
     """Whether a batch that is read again has exactly the records that it had.
 
-    With fewer, by retention or compaction, or with others, replacing it would lose rows.
+    If retention or compaction removed some, or there are others, replacing it would lose rows.
     """
     olds = [log.commit_of(seq) for seq in plan.replay_of]
     return [old and old.decision.digest for old in olds] == [batch.digest]
@@ -168,7 +173,7 @@ def compare_with_topic(decision: Decision, reader: Reader) -> str:
     """Read a decided batch again and compare digests; writes nothing.
 
     Returns:
-        One sentence: the same, different, or why that cannot be told any more.
+        One sentence: the same records, different ones, or why they cannot be compared any more.
     """
     digest = RecordDigest()
     for partition, count in sorted(decision.partitions.items()):

@@ -1,7 +1,7 @@
-"""Decoding: Kafka payloads in, typed bronze rows and rejects out, one DuckDB statement a format.
+"""Decoding: Kafka payloads in, typed bronze rows and rejects out.
 
-Every record yields rows or one reject, never both and never neither; only a document of many bars
-may have bad bars rejected beside good rows (`partial`).
+Each format is one DuckDB statement. Every record yields either rows or one reject. The exception is
+a document of many bars: it may yield good rows and, for its bad bars, rejects marked `partial`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _INPUT = pa.schema(
     ]
 )
 _NOTHING = _INPUT.empty_table()
-#: Payload bytes that one execution sees where documents are large: it holds some 30 times as much.
+#: Payload bytes in one execution where documents are large; it needs about 30 times the memory.
 _SLICE_BYTES = 4 * 1024 * 1024
 _LARGE_DOCUMENT = 4096
 
@@ -52,7 +52,7 @@ class Decoded:
 
 
 class _Chunk:
-    """What DuckDB knows as `records`: a stable name for a table that changes with every chunk."""
+    """The table that DuckDB knows as `records`: the name stays, each chunk replaces the rows."""
 
     table: pa.Table = _NOTHING
 
@@ -92,11 +92,11 @@ class Decoder:
         run(f"CREATE TEMP MACRO max_bytes() AS {int(max_message_bytes)}")
         run((FOLDER / "decode_macros.sql").read_text(encoding="utf-8"))
         self._connection.register("records", self._chunk)
-        # Planning takes 10-30 ms, as long as decoding 20,000 trades: once, not for every chunk.
+        # Planning takes 10-30 ms, as long as decoding 20,000 trades, so it is done only once.
         run("PREPARE decode AS " + (FOLDER / f"decode_{format}.sql").read_text(encoding="utf-8"))
 
     def decode(self, records: pa.Table, incarnation: int) -> Decoded:
-        """Decode a chunk; no record, whatever its bytes, makes this fail.
+        """Decode a chunk. No payload, whatever its bytes, makes this fail.
 
         Args:
             records: Schema `RECORDS`, sorted by (partition, offset).
@@ -151,7 +151,7 @@ def _input(*columns: pa.Array | pa.ChunkedArray) -> pa.Table:
 
 
 def _slices(numbered: pa.Table) -> Iterator[pa.Table]:
-    """The records in slices that bound the memory of large documents; small records as one."""
+    """The records in slices, so that large documents need bounded memory; small ones in one."""
     if numbered["payload"].nbytes <= _LARGE_DOCUMENT * numbered.num_rows:
         yield numbered
         return
@@ -175,7 +175,7 @@ def _rejects(found: pa.Table, records: pa.Table, incarnation: int) -> pa.Table:
     if "partial" in found.column_names:
         columns["partial"] = found["partial"]
         fragments = found["fragment"]
-    # A document is not taken once for each of its bad bars: these carry their own part of it.
+    # Each bad bar carries its own part of the document, not a copy of the whole document.
     whole = pc.if_else(pc.is_null(fragments), found["i"], pa.scalar(None, pa.int64()))
     columns["payload"] = pc.coalesce(fragments, records["payload"].take(whole))
     columns["reason"] = pc.struct_field(found["fault"], "reason")

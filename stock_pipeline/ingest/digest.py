@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class RecordDigest:
-    """SHA-256 over partitions, offsets, timestamps, lengths and payloads, each a stream of its own.
+    """SHA-256 over partitions, offsets, timestamps, lengths and payloads, one hash for each column.
 
-    Streams of whole columns hash at memory speed, and do not depend on how a read was cut into
-    chunks.
+    Whole columns hash at memory speed, and the result does not depend on how a read was divided
+    into chunks.
     """
 
     def __init__(self) -> None:

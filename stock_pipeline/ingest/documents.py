@@ -32,9 +32,9 @@ class Plan(Document):
     """What a batch will read; written once, by the writer that won its sequence number.
 
     A plan of kind `adopt` reads nothing: it opens an incarnation, whose partitions start at
-    `ranges[p].start` (an empty range). One of kind `replay` decides records again: without
-    `offsets` those of batch `replay_of`, read from Kafka once more; with `offsets` these rejects of
-    that batch, read from its quarantine object.
+    `ranges[p].start` (an empty range). A plan of kind `replay` decides records again. Without
+    `offsets` it reads batch `replay_of` from Kafka once more; with `offsets` it reads these rejects
+    of that batch from its quarantine object.
     """
 
     kind: Literal["batch", "adopt", "replay"] = "batch"
@@ -78,7 +78,7 @@ class PartitionCount(Document):
 
 
 class Anchor(Document):
-    """The last record read from a partition: if it reads differently later, the topic changed."""
+    """The last record read from a partition. If it differs later, the topic has changed."""
 
     offset: int
     timestamp: int
@@ -92,7 +92,7 @@ class TradeDateSpan(Document):
     #: Merged half-open ranges of minutes since 1970-01-01 UTC that the rows' times fall into;
     #: for daily bars the one range of the date's midnight.
     minutes: tuple[tuple[int, int], ...]
-    #: Of `rows`, bars with interval `1d`, which belong to bars_daily; 0 for a daily feed.
+    #: How many of `rows` are bars of interval `1d`, which belong to bars_daily; 0 for a daily feed.
     daily_rows: int = 0
 
 
@@ -109,7 +109,7 @@ class Decision(Document):
     rows: int
     rejects: int
     partial_rejects: int
-    #: Bytes of all payloads read; plans estimate from it how many records make `max_bytes`.
+    #: Bytes of all payloads read; the next plan estimates from it how many records fit `max_bytes`.
     payload_bytes: int
     trade_dates: dict[date, TradeDateSpan]
     first_event_time: datetime | None
@@ -125,10 +125,10 @@ class Decision(Document):
 
     @property
     def supersedes(self) -> tuple[int, ...]:
-        """Batches whose rows count no more, now that this one is decided.
+        """Batches whose rows no longer count, now that this one is decided.
 
-        A replay that Kafka could not serve with exactly the same records has lost them all: it
-        replaces nothing. One from quarantine adds rows and takes none away.
+        A replay for which Kafka no longer has exactly the same records counts all of them as lost
+        and supersedes nothing. A replay from quarantine only adds rows.
         """
         lost = any(p.lost for p in self.partitions.values())
         return () if lost or self.plan.offsets is not None else self.plan.replay_of
@@ -144,13 +144,13 @@ class Commit(Document):
 
 
 class Replay(Document):
-    """That records of a batch were decided again: asked for once, so that none comes twice.
+    """A batch decides records of an earlier batch again; noted so that none is replayed twice.
 
     Attributes:
-        seq: Batch that decides them again.
-        of: Batch that had them.
-        offsets: Its rejects that were asked for; None for the whole batch.
-        replaced: Whether the whole batch was superseded; None while that is undecided.
+        seq: The batch that decides them again.
+        of: The batch that had them before.
+        offsets: The rejects that are replayed; None for the whole batch.
+        replaced: Whether the whole batch was superseded; None while `seq` is undecided.
     """
 
     seq: int

@@ -1,4 +1,4 @@
-"""Is it still the topic whose offsets the log holds?"""
+"""Checks that a topic is still the one whose offsets the log holds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class TopicChangedError(Exception):
 
 
 def recreated(state: LogState, offsets: TopicOffsets) -> bool:
-    """Whether both sides know the topic's id, and it is not the one that was read before."""
+    """Whether log and broker both have a topic id, and the two differ."""
     return bool(state.topic_id and offsets.topic_id and state.topic_id != offsets.topic_id)
 
 
@@ -52,8 +52,8 @@ def check_topic(state: LogState, topic: str, offsets: TopicOffsets) -> None:
 def verify_topic(plan: Plan, state: LogState, reader: Reader, poll: OffsetPoll) -> None:
     """Check that the topic is still the one whose records were decided before (I5).
 
-    Re-reads the last record of each partition that has one: a record that compaction or retention
-    removed proves nothing, another one in its place proves another topic.
+    Reads the last record of each partition again. If compaction or retention removed it, that
+    proves nothing; if another record is in its place, it is another topic.
 
     Raises:
         TopicChangedError: It is another topic, or was truncated.
@@ -88,10 +88,10 @@ def check_anchors(
 def topic_change(
     settings: KafkaSettings, topic: str, state: LogState, offsets: TopicOffsets
 ) -> str:
-    """Why a topic is not the one that was read; empty if, by all that can be told, it is.
+    """Why a topic is not the one that was read; empty if nothing says so.
 
-    Reads the last record that was read of each partition. A feed that has read nothing has no topic
-    to compare with: none has changed.
+    Reads the last record of each partition again. A feed that has read nothing yet has nothing to
+    compare with, so its topic has not changed.
 
     Raises:
         KafkaUnavailableError: The brokers do not answer.

@@ -1,4 +1,4 @@
-"""Whether a topic is still the one that was read, and where a new incarnation may begin."""
+"""Where the partitions of a new incarnation begin."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def start_offsets(planner: Planner, name: str, offsets: TopicOffsets, to: str) -
         to: `earliest`, `latest`, or a time in ISO form, UTC where it names no zone.
 
     Raises:
-        ValueError: `to` is neither.
+        ValueError: `to` is none of these.
     """
     if to == "earliest":
         return {p: o.beginning for p, o in offsets.partitions.items()}

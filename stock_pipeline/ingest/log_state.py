@@ -15,7 +15,7 @@ class LogState:
 
     Attributes:
         next_seq: Sequence number of the next plan.
-        incarnation: Life of the topic that the last plan belongs to.
+        incarnation: Incarnation of the topic that the last plan belongs to.
         topic_id: Topic id of the last plan of this incarnation.
         last_planned_at: When the last plan was made (UTC), None before the first.
         next_offsets: First offset that no plan of this incarnation covers, per partition.
@@ -23,7 +23,7 @@ class LogState:
         decided_through: Highest sequence number with everything below it decided; -1 for none.
         anchors: Last record read per partition in this incarnation.
         bytes_per_record: Mean payload size of the last decided batch that had records.
-        replays: What was asked to be decided again, oldest first.
+        replays: Replays that were planned, oldest first.
     """
 
     feed: str
@@ -40,11 +40,11 @@ class LogState:
 
     @property
     def superseded(self) -> dict[int, int]:
-        """Batches whose rows count no more, each with the batch that replaced it."""
+        """Batches whose rows no longer count, each with the batch that superseded it."""
         return {r.of: r.seq for r in self.replays if r.replaced}
 
     def has_decided(self, ends: Mapping[int, int]) -> bool:
-        """Whether every offset below these ends, per partition, is of a batch that is decided."""
+        """Whether every offset below these ends, per partition, belongs to a decided batch."""
         return all(self.next_offsets.get(p, 0) >= end for p, end in ends.items()) and not any(
             offsets.start < ends.get(p, 0)
             for plan in self.pending
@@ -135,8 +135,8 @@ def _replays(plan: Plan, commit: Commit | None) -> list[Replay]:
 def checkpoint_of(state: LogState) -> Checkpoint | None:
     """The state as a checkpoint, or None while plans are pending or nothing was planned.
 
-    Only a log without pending plans is folded away: what a checkpoint says of offsets holds for all
-    plans, so it may not pass one that could still need its plan object.
+    A checkpoint is made only while no plan is pending. It covers every plan up to its sequence
+    number, and a pending plan is still needed as an object of its own.
     """
     if state.pending or state.last_planned_at is None:
         return None

@@ -1,4 +1,4 @@
-"""Offsets that no batch could read any more, in sentences with their exact ranges."""
+"""Lost offsets as sentences with their exact ranges."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ from datetime import timedelta
 
 from stock_pipeline.ingest.documents import Commit
 
-#: A loss keeps its topic's check red for so long; its commit tells of it for ever.
+#: How long a loss keeps its topic's check red. The commit records the loss for good.
 LOSS_SHOWN = timedelta(days=1)
 
 
 def loss_sentences(commit: Commit | None, incarnation: int | None = None) -> list[str]:
-    """What a batch has lost, a sentence a range.
+    """One sentence for each range of offsets that a batch has lost.
 
     Args:
-        commit: Of the batch; None (an adoption has none) lost nothing.
-        incarnation: Life of the topic now, if known: what an earlier one had left was given up.
+        commit: Commit of the batch; None, as for an adoption, means that nothing was lost.
+        incarnation: The topic's incarnation now, if known. Undecided offsets of an earlier one were
+            given up when the new one was adopted.
     """
-    # A replay that cannot have its old records keeps the batch that it asked for: nothing is lost.
+    # A replay that could not read the old records supersedes nothing, so nothing is lost.
     if commit is None or commit.decision.plan.kind != "batch":
         return []
     plan = commit.decision.plan

@@ -1,4 +1,4 @@
-"""The offset log in the lake: plans and commits, each written once by whoever came first."""
+"""The offset log in the lake: plans and commits, each written once, by the first writer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ D = TypeVar("D", bound=Document)
 class OffsetLog:
     """One feed's log.
 
-    Plans and commits never change, so an instance keeps those that it has read: in a long-lived
+    Plans and commits never change, so an instance keeps those that it has read. In a long-lived
     process a tick costs two listings. Not safe for several threads at once.
     """
 
@@ -43,19 +43,19 @@ class OffsetLog:
         Raises:
             ValueError: A plan is missing from the sequence.
         """
-        # Once: one that a rival writes later says nothing that plans and commits do not.
+        # Read once: a checkpoint that a rival writes later only repeats what plans and commits say.
         if not self._looked_for_checkpoint:
             self._checkpoint = self._latest_checkpoint()
             self._looked_for_checkpoint = True
         through = self._through
-        # Commits first: a plan may appear between the two listings, a commit without its plan
-        # may not.
+        # Commits are listed first: a plan may appear between the two listings, but a commit must
+        # never be seen without its plan.
         self._read_new(layout.commit_prefix(self.feed), through, self._commits, Commit)
         self._read_new(layout.plan_prefix(self.feed), through, self._plans, Plan)
         return self.known_state()
 
     def known_state(self) -> LogState:
-        """The log as `state` saw it, and what was written here since; asks the store nothing."""
+        """The log as `state` read it, plus what was written here since; sends no request."""
         plans = [self._plans[seq] for seq in sorted(self._plans) if seq > self._through]
         return fold(self.feed, self._checkpoint, plans, self._commits)
 
@@ -66,7 +66,8 @@ class OffsetLog:
     def put_plan(self, plan: Plan) -> bool:
         """Write a plan; False when another writer has that sequence number.
 
-        A PUT whose answer was lost, and was repeated, meets its own object: that is a success.
+        When the answer to a PUT is lost and the PUT is repeated, it meets its own object. That
+        counts as success.
         """
         won = self._put_once(layout.plan_key(self.feed, plan.seq), plan)
         if won:
@@ -74,7 +75,7 @@ class OffsetLog:
         return won
 
     def put_commit(self, commit: Commit) -> None:
-        """Write the index entry of a decision; one that is there already says the same."""
+        """Write the index entry of a decision; if one is there already, it is the same."""
         self._put_once(layout.commit_key(self.feed, commit.decision.plan.seq), commit)
 
     def plan_of(self, seq: int) -> Plan | None:
@@ -86,7 +87,7 @@ class OffsetLog:
         return self._commits.get(seq) or self._get(layout.commit_key(self.feed, seq), Commit)
 
     def commits(self, after: int = -1) -> Iterator[Commit]:
-        """Commits with a sequence number above `after`, in order; later ones may be missing yet."""
+        """Commits with a sequence number above `after`, in order; some may not be written yet."""
         prefix = layout.commit_prefix(self.feed)
         keys = [entry.key for entry in self.lake.list(prefix, _after(prefix, after))]
         yield from self._get_all(keys, Commit)
@@ -99,7 +100,7 @@ class OffsetLog:
         key = layout.checkpoint_key(self.feed, checkpoint.seq)
         self._put_once(key, checkpoint)
         for entry in list(self.lake.list(layout.checkpoint_prefix(self.feed))):
-            # Only older ones: a rival may have written a later one meanwhile.
+            # Only older ones are removed: a rival may have written a later one meanwhile.
             if entry.key < key:
                 self.lake.delete(entry.key)
         self._checkpoint = checkpoint
@@ -112,9 +113,9 @@ class OffsetLog:
         return self.write_checkpoint() if len(self._plans) >= CHECKPOINT_EVERY else None
 
     def sweep_attempts(self) -> int:
-        """Remove the rejects that attempts at decided batches left; how many there were.
+        """Remove the rejects of attempts at decided batches; returns how many there were.
 
-        Those of the attempt that decided were copied to where readers look before the commit.
+        The rejects of the attempt that decided were copied to quarantine before the commit.
         """
         removed = 0
         for entry in list(self.lake.list(layout.attempt_prefix(self.feed))):
@@ -124,7 +125,7 @@ class OffsetLog:
         return removed
 
     def _latest_checkpoint(self) -> Checkpoint | None:
-        # A rival may delete an older checkpoint between our listing and our read: look again.
+        # A rival may delete an older checkpoint between our listing and our read. Then list again.
         while True:
             entries = list(self.lake.list(layout.checkpoint_prefix(self.feed)))
             if not entries:

@@ -1,6 +1,6 @@
 """Planning of offset ranges: what the broker says of a topic, and the next plan from it.
 
-Pure functions: the sensor and the tests call them with offsets that they polled or made up.
+Pure functions of a log that was folded and offsets that were polled.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from stock_pipeline.ingest.identity import check_topic
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.kafka.offsets import TopicOffsets
 
-#: Assumed until a batch was decided: small enough that the first batch of large documents fits.
+#: Assumed until the first batch is decided.
 DEFAULT_BYTES_PER_RECORD = 1024.0
 
 
@@ -30,7 +30,7 @@ class Triggers:
 
 
 def lag(state: LogState, offsets: TopicOffsets) -> dict[int, int]:
-    """Readable offsets that no plan covers yet, per partition; holes count too."""
+    """Readable offsets that no plan covers yet, per partition; holes are counted too."""
     return {
         partition: max(0, polled.end - max(state.next_offsets.get(partition, 0), polled.beginning))
         for partition, polled in offsets.partitions.items()
@@ -56,10 +56,10 @@ def plan_next(
     now: datetime,
     force: bool = False,
 ) -> Plan | str:
-    """The next plan, or one short sentence why there is none.
+    """The next plan, or one short sentence that says why there is none.
 
-    Ranges go on where the last plan of the incarnation ended; a partition that appears starts at
-    its beginning (I7). Offsets that retention removed stay inside the range and are counted as lost
+    Ranges start where the last plan of the incarnation ended. A new partition starts at its
+    beginning (I7). Offsets that retention removed stay inside the range and are counted as lost
     when it is read, so that ranges leave no gap (I2).
 
     Args:
@@ -86,7 +86,7 @@ def plan_next(
         return f"{total:,} records waiting, {in_flight} batches in flight"
     if not force and total < triggers.min_records and state.last_planned_at is not None:
         due = state.last_planned_at + timedelta(seconds=triggers.max_wait_seconds)
-        # A clock that was set back must not stop a feed until the old time comes again.
+        # After a clock was set back, a feed must not wait until the old time comes again.
         if state.last_planned_at <= now < due:
             return f"{total:,} records waiting, next batch in {(due - now).total_seconds():.0f} s"
 
@@ -111,7 +111,7 @@ def plan_next(
 
 
 def _share(waiting: Mapping[int, int], cap: int) -> dict[int, int]:
-    """Divide `cap` records fairly: small partitions whole, the large ones evenly."""
+    """Divide `cap` records: small partitions get all they have, large ones equal shares."""
     shares = {}
     for rank, (partition, records) in enumerate(sorted(waiting.items(), key=lambda item: item[1])):
         shares[partition] = min(records, cap // (len(waiting) - rank))

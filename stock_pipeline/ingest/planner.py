@@ -1,6 +1,7 @@
-"""One tick of the planner: poll offsets, plan what waits, ask again for what is undecided.
+"""One tick of the planner: poll offsets, plan what waits, request runs of undecided batches again.
 
-The shell around `ingest/offsets.py`: the sensor calls it every few seconds, a person now and then.
+`ingest/offsets.py` decides; this polls, writes and keeps connections. The sensor calls it every few
+seconds, commands call it when a person asks.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ logger = logging.getLogger(__name__)
 FIRST_BACKOFF_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 600.0
 
-#: Clocks of the machines differ by less: what lies further ahead says that ours was set back.
+#: The machines' clocks differ by less. A time further ahead means that our clock was set back.
 CLOCK_SKEW = timedelta(minutes=1)
 
-#: Plans that one tick makes for one feed at most: a backlog must not keep the tick from ending.
+#: Most plans that one tick makes for one feed, so that a tick ends also with a large backlog.
 MOST_PLANS_A_TICK = 10
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run that was started for a batch, as Dagster tells."""
+    """A run that was started for a batch, by Dagster's records."""
 
     number: int
     started_at: datetime
@@ -44,7 +45,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Request:
-    """A run to start: this batch, this attempt."""
+    """A run to start: one attempt at one batch."""
 
     plan: Plan
     attempt: int
@@ -60,7 +61,7 @@ class FeedTick:
         offsets: Polled offsets, None when the topic is missing.
         waiting: Offsets that no plan covers, per partition.
         lost: Offsets that retention removed unread, per partition.
-        problem: Why the feed stands still until somebody acts; "" when it does not.
+        problem: Why the feed has stopped until a person acts; "" when it has not.
     """
 
     feed: str
@@ -81,9 +82,10 @@ def backoff_seconds(attempts: int) -> float:
 def next_attempt(attempts: Iterable[Attempt], deadline_seconds: float, now: datetime) -> int | str:
     """Number of the next attempt at an undecided batch, or why there is none yet.
 
-    A run is believed to live until its deadline: the default launcher cannot say more. One that
-    outlives it is harmless, since the bronze PUT decides. An attempt of the future is a clock that
-    was set back: its batch does not wait until that time comes.
+    A run is taken to be alive until its deadline, because Dagster's default launcher cannot say
+    whether it is. A run that outlives its deadline is harmless, since the bronze PUT decides. An
+    attempt whose start lies in the future means that the clock was set back; its batch does not
+    wait until that time comes.
     """
     last = max(attempts, key=lambda attempt: attempt.number, default=None)
     if last is None:
@@ -114,7 +116,7 @@ def triggers_of(feed: FeedSettings) -> Triggers:
 
 
 class Planner:
-    """Keeps the connections and the part of the logs that was read, from tick to tick."""
+    """Plans batches; keeps connections, and what it has read of the logs, from tick to tick."""
 
     def __init__(self, settings: Settings, lake: Lake | None = None) -> None:
         self.settings = settings
@@ -138,11 +140,11 @@ class Planner:
         *,
         force: bool = False,
     ) -> FeedTick:
-        """Plan one feed and ask again for its undecided batches.
+        """Plan one feed, and request runs of its undecided batches again.
 
         Args:
             name: Name of the feed.
-            offsets: What `poll` said of its topic.
+            offsets: Offsets of its topic from `poll`.
             attempts_of: Runs that were started for a plan.
             force: Plan what waits, whatever the triggers say.
         """
@@ -161,7 +163,7 @@ class Planner:
         try:
             planned = self._plan(tick, log, state, feed, offsets, now, force)
         except TopicChangedError as error:
-            # Unless a rival planned beyond what was polled before the log was read.
+            # A rival may have planned beyond our poll before the log was read: poll once more.
             tick.offsets = offsets = self.poll()[feed.topic] or offsets
             try:
                 planned = self._plan(tick, log, log.state(), feed, offsets, now, force)
@@ -199,7 +201,7 @@ class Planner:
                     return plan
                 break
             won = log.put_plan(plan)
-            # Whoever loses has to see the rival's plan.
+            # The loser of a race has to read the rival's plan.
             state = tick.state = log.known_state() if won else log.state()
             if won:
                 planned.append(plan)

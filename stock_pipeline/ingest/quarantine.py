@@ -1,4 +1,4 @@
-"""Rejects in the lake: what was rejected and not yet decided again, and its bytes."""
+"""Rejects in the lake that were not replayed yet, with their payloads."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.formats import QUARANTINE, RECORDS
 
-#: Rejects in one chunk: they may be as large as the largest message that a topic takes.
+#: Rejects in one chunk. Each may be as large as the largest message of its topic.
 CHUNK_RECORDS = 1_000
 
 
 @dataclass(frozen=True)
 class OpenRejects:
-    """Rejects of one batch that no replay was asked for.
+    """Rejects of one batch that no replay has taken.
 
     Attributes:
         decision: The batch.
-        rejects: Schema QUARANTINE, in (partition, offset) order; without payloads unless asked.
+        rejects: Schema QUARANTINE, in (partition, offset) order; payloads only on request.
     """
 
     decision: Decision
@@ -37,9 +37,9 @@ class OpenRejects:
 def open_rejects(
     log: OffsetLog, state: LogState, *, payloads: bool = False, batch: int | None = None
 ) -> Iterator[OpenRejects]:
-    """Rejects that still wait for a mended decoder, batch by batch, oldest first; or one batch's.
+    """Rejects that were not replayed yet, batch by batch, oldest first; or those of one batch.
 
-    With their payloads only where asked for: those may be large.
+    Payloads may be large, so they come only on request.
     """
     superseded = state.superseded
     columns = [name for name in QUARANTINE.names if payloads or name != "payload"]
@@ -72,7 +72,7 @@ def open_rejects(
 
 
 class QuarantineReader:
-    """Reads rejects as the records that they were; stands in for Kafka where a plan asks so."""
+    """Reads rejects as Kafka records, in the place of Kafka, for a replay from quarantine."""
 
     def __init__(self, lake: Lake, key: str, offsets: dict[int, tuple[OffsetRange, ...]]) -> None:
         self.lake = lake
@@ -86,7 +86,7 @@ class QuarantineReader:
         for r in self.offsets.get(partition, ()):
             named = named | ((offset >= max(r.start, start)) & (offset < min(r.end, end)))
         wanted = (pc.field("kafka_partition") == partition) & ~pc.field("partial") & named
-        # Rejects lie in the order in which they were read: by partition, by offset.
+        # The object holds rejects in the order in which they were read: by partition and offset.
         with self.lake.open(self.key) as file:
             for batch in pq.ParquetFile(file).iter_batches(CHUNK_RECORDS):
                 records = pa.Table.from_batches([batch]).filter(wanted)
@@ -94,5 +94,5 @@ class QuarantineReader:
                     yield records.select(RECORDS.names).replace_schema_metadata(None).cast(RECORDS)
 
     def record_at(self, partition: int, offset: int) -> tuple[int, str] | None:  # noqa: ARG002
-        """Nothing: what left the topic cannot prove that the topic is the same."""
+        """None: a reject in the lake proves nothing about the topic."""
         return None

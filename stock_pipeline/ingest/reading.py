@@ -1,4 +1,4 @@
-"""What reading a batch takes from Kafka."""
+"""The two interfaces to Kafka that reading a batch needs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stock_pipeline.kafka.offsets import TopicOffsets
 
 
 class Reader(Protocol):
-    """What ingest needs of Kafka; `kafka.reader.RangeReader` is the real one."""
+    """Reads records by offset; `kafka.reader.RangeReader` is the real one."""
 
     def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
         """Chunks of `[start, end)`; raises OffsetOutOfRangeError."""
@@ -21,7 +21,7 @@ class Reader(Protocol):
 
 
 class OffsetPoll(Protocol):
-    """Asks the broker for the feed's topic as it is now."""
+    """Polls the offsets of the feed's topic."""
 
     def __call__(self) -> TopicOffsets:
         """Offsets of all partitions."""

@@ -1,4 +1,4 @@
-"""Plans that a person asks for, written into the log: the sensor starts their runs."""
+"""Replays that a person asks for, planned in the log; the sensor starts their runs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from stock_pipeline.ingest.quarantine import OpenRejects
 from stock_pipeline.ingest.replays import ReplayError, requeue, supersede
 from stock_pipeline.kafka.offsets import TopicOffsets
 
-#: Planners may win the next number a few times in a row; never for long.
+#: How often to try for a sequence number while planners win the race for it.
 MOST_TRIES = 10
 
 
 def plan_supersede(log: OffsetLog, seq: int, offsets: TopicOffsets) -> Plan:
-    """Plan that a batch is read from Kafka again and replaces its rows.
+    """Plan to read a batch from Kafka again and to replace its rows.
 
     Raises:
         ReplayError: There is no such decided batch, or it cannot be replaced.
@@ -44,10 +44,10 @@ def plan_supersede(log: OffsetLog, seq: int, offsets: TopicOffsets) -> Plan:
 
 
 def plan_requeue(log: OffsetLog, found: OpenRejects) -> Plan | None:
-    """Plan that rejects of one batch are decoded again; None when they all are already.
+    """Plan to decode the rejects of one batch again; None when all of them were replayed already.
 
-    Bad bars inside documents that were accepted stay out: only the whole document can be decided
-    again, with its batch.
+    Bad bars inside accepted documents are not replayed: only a whole document can be, together with
+    its batch.
 
     Raises:
         ReplayError: The whole batch is being read again.
@@ -62,7 +62,7 @@ def plan_requeue(log: OffsetLog, found: OpenRejects) -> Plan | None:
 
 
 def whole_rejects(rejects: pa.Table) -> dict[int, list[int]]:
-    """Offsets of records of which nothing was accepted, per partition."""
+    """Offsets of records that were rejected as a whole, per partition."""
     whole = rejects.filter(pc.invert(rejects["partial"]))
     offsets: dict[int, list[int]] = {}
     for partition, offset in zip(
@@ -73,7 +73,7 @@ def whole_rejects(rejects: pa.Table) -> dict[int, list[int]]:
 
 
 def decided(log: OffsetLog, plans: list[Plan], seconds: float) -> Iterator[Commit]:
-    """Commits of plans as they are written by the runs that the sensor starts.
+    """Wait for the runs that the sensor starts; yields the commit of each plan.
 
     Raises:
         TimeoutError: Some are undecided after `seconds`.

@@ -13,7 +13,7 @@ from stock_pipeline.lib.intervals import with_numbers
 
 
 class ReplayError(Exception):
-    """What was asked for cannot be decided again; nothing was written."""
+    """These records cannot be replayed; nothing was written."""
 
 
 def supersede(
@@ -30,11 +30,11 @@ def supersede(
         state: The feed's log, folded.
         old: The batch to replace.
         offsets: Polled offsets of the feed's topic.
-        decoder_version: Version of the decoder of today.
+        decoder_version: Version of today's decoder.
         now: Time of planning, naive UTC.
 
     Raises:
-        ReplayError: It was replaced already, belongs to an earlier life of the topic, came from
+        ReplayError: It was superseded already, belongs to an earlier incarnation, came from
             quarantine, or Kafka no longer has all its records.
     """
     seq, feed = old.plan.seq, state.feed
@@ -80,17 +80,17 @@ def requeue(
     decoder_version: str,
     now: datetime,
 ) -> Plan | None:
-    """The plan that decodes rejects of a batch again; None when all of them came back before.
+    """The plan that decodes rejects of a batch again; None when all were replayed before.
 
     Args:
         state: The feed's log, folded.
         old: The batch that rejected them.
         rejects: Offsets of whole rejects per partition.
-        decoder_version: Version of the decoder of today.
+        decoder_version: Version of today's decoder.
         now: Time of planning, naive UTC.
 
     Raises:
-        ReplayError: The whole batch was replaced, or is being read again.
+        ReplayError: The whole batch was superseded, or is being read again.
     """
     seq = old.plan.seq
     if replay := _replacement(state, seq):
@@ -112,7 +112,7 @@ def requeue(
 
 
 def replayed_offsets(state: LogState, seq: int) -> dict[int, set[int]]:
-    """Rejects of a batch that came back, or are about to, per partition."""
+    """Rejects of a batch that were replayed, or are planned to be, per partition."""
     found: dict[int, set[int]] = {}
     for replay in state.replays:
         if replay.of == seq:
@@ -124,7 +124,7 @@ def replayed_offsets(state: LogState, seq: int) -> dict[int, set[int]]:
 
 
 def outcome(decision: Decision) -> str:
-    """What a replay did to the batch that it decided again; "" for other batches."""
+    """One sentence on what a replay did to the batch that it replays; "" for other batches."""
     plan = decision.plan
     if plan.kind != "replay":
         return ""
@@ -147,7 +147,7 @@ def outcome(decision: Decision) -> str:
 
 
 def _replacement(state: LogState, seq: int) -> Replay | None:
-    """The replay that replaced a whole batch, or is about to; None without one."""
+    """The replay that superseded a whole batch, or is planned to; None without one."""
     whole = (r for r in state.replays if r.of == seq and r.offsets is None)
     return next((r for r in whole if r.replaced is not False), None)
 

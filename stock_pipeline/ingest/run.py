@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def run_batch(
     planner: Planner, name: str, plan: Plan, attempt: int, run_id: str
 ) -> tuple[Ingested, float]:
-    """Ingest one planned batch; returns what became of it and the seconds that it took.
+    """Ingest one planned batch; returns the result and the seconds that it took.
 
     Args:
         planner: Has the feed's log and the connections.
@@ -81,7 +81,7 @@ def run_batch(
 
 @contextmanager
 def _reader(planner: Planner, log: OffsetLog, plan: Plan) -> Iterator[Reader]:
-    """Kafka, or for rejects that come back the quarantine object of their batch."""
+    """Reads from Kafka or, for a replay of rejects, from the quarantine object of their batch."""
     if plan.offsets is not None:
         old = log.commit_of(plan.replay_of[0])
         if old is None or old.decision.quarantine_key is None:
@@ -98,9 +98,10 @@ def _reader(planner: Planner, log: OffsetLog, plan: Plan) -> Iterator[Reader]:
 
 
 def ingest_what_waits(planner: Planner, name: str, run_id: str) -> Iterator[tuple[Ingested, float]]:
-    """Plan what waits whatever the triggers say, and run it, until all of it is decided.
+    """Plan what waits, whatever the triggers say, and run it until all of it is decided.
 
-    What arrives meanwhile is the sensor's: at 20 records/s and a batch a second it would never end.
+    Records that arrive meanwhile are left to the sensor. With them, at 20 records/s and a batch a
+    second, this would never end.
 
     Raises:
         dg.Failure: The feed stands still until somebody acts.

@@ -1,4 +1,4 @@
-"""Which trade_dates and minutes a batch's rows touch: what its decision records for silver."""
+"""The trade_dates and minutes of a batch's rows, which its decision records for silver."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from stock_pipeline.ingest.documents import TradeDateSpan
 from stock_pipeline.lib.intervals import merged
 
-#: More ranges of a date than this are joined across their narrowest gaps.
+#: Most ranges of a date; beyond this, ranges are joined across their narrowest gaps.
 MAX_RANGES = 64
 
 _EPOCH = date(1970, 1, 1)
@@ -36,7 +36,7 @@ def trade_date_spans(rows: pa.Table) -> dict[date, TradeDateSpan]:
         return {}
     days = rows["trade_date"].cast(pa.int32()).to_numpy().astype(np.int64)
     minutes = _minutes(rows, days)
-    # A day and a minute in one number: sorting pairs takes ten times as long.
+    # Day and minute are packed into one number: sorting pairs takes ten times as long.
     numbers = days * _MINUTES + minutes - _FIRST_MINUTE
     distinct = np.unique(numbers[np.append(True, numbers[1:] != numbers[:-1])])
     found, found_minutes = distinct // _MINUTES, distinct % _MINUTES + _FIRST_MINUTE
@@ -56,7 +56,7 @@ def trade_date_spans(rows: pa.Table) -> dict[date, TradeDateSpan]:
 def merge_spans(
     a: Mapping[date, TradeDateSpan], b: Mapping[date, TradeDateSpan]
 ) -> dict[date, TradeDateSpan]:
-    """Spans of both: rows add up, minutes unite."""
+    """The spans of both: row counts are added, minutes are united."""
     joined = dict(a)
     for day, span in b.items():
         mine = joined.get(day)
@@ -74,7 +74,7 @@ def event_time_span(rows: pa.Table) -> tuple[datetime, datetime] | None:
 
 
 def _is_daily_bar(rows: pa.Table) -> npt.NDArray[np.bool_]:
-    """Whether a row of a bar feed is a day's bar, which belongs to the year and not to the date."""
+    """Whether a row is a daily bar, which belongs to a year of bars_daily, not to a date."""
     if "interval" not in rows.column_names:
         return np.zeros(rows.num_rows, dtype=bool)
     return np.asarray(pc.equal(rows["interval"], "1d").to_numpy())
@@ -105,7 +105,7 @@ def _merge(a: TradeDateSpan, b: TradeDateSpan) -> TradeDateSpan:
 
 
 def _limited(ranges: Ranges) -> Ranges:
-    """At most MAX_RANGES ranges that cover these; the widest gaps stay."""
+    """At most MAX_RANGES ranges that cover these; the widest gaps are kept."""
     if len(ranges) <= MAX_RANGES:
         return ranges
     gaps = [after[0] - before[1] for before, after in pairwise(ranges)]

@@ -25,9 +25,9 @@ class FeedStatus:
         undecided: Sequence numbers of planned batches without a decision.
         last_batch: Sequence number of the last plan, -1 for none.
         last_planned_at: When it was planned, ISO UTC, "" for never.
-        incarnation: Life of the topic.
-        problem: Why the brokers do not let us see the topic; "" where they do.
-        checks: What the checks of the topic say in the UI, by name; "" where all is well.
+        incarnation: Incarnation of the topic.
+        problem: Why the brokers do not let us read the topic; "" where they do.
+        checks: What is wrong by each check of the topic, by its name; "" where nothing is.
     """
 
     feed: str

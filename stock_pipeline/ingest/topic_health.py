@@ -1,6 +1,6 @@
-"""What is wrong with a topic, in one sentence a check; pure, so that everybody says the same.
+"""What is wrong with a topic: one sentence for each check. Pure.
 
-The sensor, the checks in the UI and `stock-pipeline status` all ask here.
+The sensor, the checks in the UI and `stock-pipeline status` take their sentences from here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TIME_LEFT = "retention_leaves_time"
 NOTHING_LOST = "retention_has_lost_nothing"
 NO_HUNG_TRANSACTION = "no_hung_transaction"
 
-#: What each check promises while it is green.
+#: What each check says while it passes.
 PROMISES = {
     SAME_TOPIC: "The topic was not recreated or truncated, and no partition is gone (I5).",
     TIME_LEFT: (
@@ -34,22 +34,22 @@ PROMISES = {
 
 #: Offsets between the last stable offset and the high watermark that count as a hung transaction.
 HUNG_OFFSETS = 100_000
-#: Brokers end a transaction after 15 minutes at the latest (transaction.max.timeout.ms): one that
-#: holds readers up for longer hangs.
+#: Brokers end a transaction after at most 15 minutes (transaction.max.timeout.ms). One that holds
+#: readers up for longer hangs.
 HUNG_SECONDS = 1200.0
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What was found out about a topic beside its offsets.
+    """What is known about a topic besides its offsets.
 
     Attributes:
-        seconds_left: Until retention may delete the first unread record; None when that is far
-            away, or when nothing is unread.
-        changed: Why a run, or a look at the last record that was read, takes the topic for another
-            one; "" when neither does.
+        seconds_left: Seconds until retention may delete the first unread record; None when that is
+            far away, or when nothing is unread.
+        changed: Why the topic is another one than was read, as a run or the last record that was
+            read shows; "" when it is the same.
         recent_losses: One sentence for each loss of the last day.
-        blocked_seconds: For how long each partition's last stable offset stands below its high
+        blocked_seconds: For how long each partition's last stable offset has been below its high
             watermark, as far as the caller has watched.
     """
 
@@ -62,11 +62,12 @@ class Findings:
 def first_unread(state: LogState, offsets: TopicOffsets) -> dict[int, int]:
     """First offset of each partition that no decided batch has, where there is one to read.
 
-    Planned is not read: a batch that fails again and again loses its records to retention, too.
+    A planned offset is still unread: retention may delete the records of a batch that keeps
+    failing.
     """
     first = dict(state.next_offsets)
     for plan in state.pending:
-        # Replays read again what was read, and the life before an adoption is given up.
+        # Replays read what was read before, and earlier incarnations are given up.
         if plan.kind == "batch" and plan.incarnation == state.incarnation:
             for partition, planned in plan.ranges.items():
                 first[partition] = min(first.get(partition, planned.start), planned.start)
@@ -77,7 +78,7 @@ def first_unread(state: LogState, offsets: TopicOffsets) -> dict[int, int]:
 def topic_problems(
     state: LogState, topic: str, offsets: TopicOffsets | None, findings: Findings
 ) -> dict[str, str]:
-    """One sentence a check, "" where all is well; only the first check for a missing topic."""
+    """One sentence for each check, "" where it passes; without a topic only the first check."""
     if offsets is None:
         missing = f"Topic {topic} does not exist: create it, or mend its name in the settings."
         return {SAME_TOPIC: missing}

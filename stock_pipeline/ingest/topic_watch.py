@@ -1,4 +1,4 @@
-"""What only the broker can tell of a topic's health: time until loss, and the last record read."""
+"""What only the broker knows of a topic's health: time until loss, and the last record read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.settings import FeedSettings
 
-#: A topic's retention is asked for again after this.
+#: How long a topic's retention is kept before it is asked for again.
 ASK_RETENTION_SECONDS = 300.0
 LAST_BATCHES = 200
 
@@ -31,9 +31,9 @@ class TopicWatch:
     ) -> float | None:
         """Seconds until retention may delete an unread record, None while that is far away.
 
-        Far away is more than `loss_warning_share` of the retention: to know that takes one
-        question for all partitions. Brokers delete whole segments, so the truth is later. Retention
-        by size is not foreseen.
+        Far away means more than `loss_warning_share` of the retention. One request for all
+        partitions tells that. Brokers delete whole segments, so records are deleted later than
+        this says. Retention by size is not foreseen.
 
         Raises:
             KafkaUnavailableError: The brokers do not answer.
@@ -68,7 +68,7 @@ class TopicWatch:
     def findings(
         self, feed: FeedSettings, log: OffsetLog, state: LogState, offsets: TopicOffsets | None
     ) -> Findings:
-        """All that a person who looks now can be told; reads the last record of each partition.
+        """All findings as of now; reads the last record of each partition.
 
         Raises:
             KafkaUnavailableError: The brokers do not answer.

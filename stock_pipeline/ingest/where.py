@@ -19,14 +19,14 @@ def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> d
 
     Returns:
         `fate` (row, reject, hole, lost, undecided or not planned), `batch`, `run_id`, `object`,
-        and `rows` or `rejects` with what the object says of the offset. Of a record that was read
-        again, what the last batch made of it; `read_again_by` names a replay that is under way.
+        and `rows` or `rejects` with what the object holds of the offset. If a record was replayed,
+        the answer is that of the last batch; `read_again_by` names a replay that is under way.
     """
     lake = Lake(get_settings().aws)
     log = OffsetLog(lake, feed)
     incarnation = incarnation or log.state().incarnation
     under_way: dict[str, Any] = {}
-    # Newest first: people ask for what just happened, and a replay is newer than what it replaces.
+    # Newest first: people ask about recent records, and a replay is newer than what it replaces.
     for entry in reversed(list(lake.list(layout.plan_prefix(feed)))):
         plan = log.plan_of(layout.seq_of_key(entry.key))
         offsets = plan.ranges.get(partition) if plan else None
