@@ -44,6 +44,7 @@ lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy, scanners, lock file
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache >/dev/null || $(BIN)/lint-imports --no-cache
 	@BIN=$(BIN) .ci/secrets
 	@$(BIN)/zizmor --offline --quiet .github/workflows
 	@$(BIN)/python .ci/lock --check

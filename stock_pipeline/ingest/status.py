@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from stock_pipeline.ingest.offsets import lag as lag_of
 from stock_pipeline.ingest.offsets import lost
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.topic_health import topic_problems
-from stock_pipeline.ingest.topic_watch import TopicWatch
+from stock_pipeline.ingest.topics.health import topic_problems
+from stock_pipeline.ingest.topics.watch import TopicWatch
 from stock_pipeline.settings import Settings
 
 

@@ -11,11 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.ingest import topic_health
 from stock_pipeline.ingest.documents import OffsetRange
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.status import FeedStatus, feed_statuses
-from stock_pipeline.ingest.topic_health import (
+from stock_pipeline.ingest.topics import health as topic_health
+from stock_pipeline.ingest.topics.health import (
     NO_HUNG_TRANSACTION,
     NOTHING_LOST,
     SAME_TOPIC,
@@ -67,7 +67,7 @@ def test_records_kept_for_ever_or_compacted_are_never_about_to_be_deleted(
     from kafka import KafkaAdminClient
     from kafka.admin import ConfigResource, ConfigResourceType
 
-    from stock_pipeline.ingest.topic_watch import TopicWatch
+    from stock_pipeline.ingest.topics.watch import TopicWatch
 
     settings = settings_for(FEEDS)
     feed = settings.feeds["trades"]

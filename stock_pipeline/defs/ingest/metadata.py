@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.shared.pictures import markdown_table, shown
-from stock_pipeline.ingest.losses import loss_sentences
+from stock_pipeline.ingest.topics.losses import loss_sentences
 from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from stock_pipeline.defs.ingest.attempts import ATTEMPT_TAG, FEED_TAG, SEQ_TAG, 
 from stock_pipeline.defs.ingest.jobs import ingest_jobs, job_name
 from stock_pipeline.defs.kafka.events import topic_events
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.topic_watch import TopicWatch
+from stock_pipeline.ingest.topics.watch import TopicWatch
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.settings import Settings, get_settings

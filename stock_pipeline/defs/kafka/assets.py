@@ -10,8 +10,8 @@ from stock_pipeline.defs.kafka.health import check_results
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, poll_key, topic_key
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.topic_health import PROMISES
-from stock_pipeline.ingest.topic_watch import TopicWatch
+from stock_pipeline.ingest.topics.health import PROMISES
+from stock_pipeline.ingest.topics.watch import TopicWatch
 from stock_pipeline.settings import FeedSettings, get_settings
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.kafka.health import check_results
-from stock_pipeline.ingest.losses import LOSS_SHOWN, loss_sentences
-from stock_pipeline.ingest.topic_health import Findings, blocked
+from stock_pipeline.ingest.topics.health import Findings, blocked
+from stock_pipeline.ingest.topics.losses import LOSS_SHOWN, loss_sentences
 from stock_pipeline.settings import FeedSettings
 
 if TYPE_CHECKING:
     from stock_pipeline.ingest.offset_log import OffsetLog
     from stock_pipeline.ingest.planner import FeedTick
-    from stock_pipeline.ingest.topic_watch import TopicWatch
+    from stock_pipeline.ingest.topics.watch import TopicWatch
 
 #: An idle topic is observed this often; a busy one with every plan.
 OBSERVE_EVERY_SECONDS = 300.0

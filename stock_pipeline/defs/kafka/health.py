@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from stock_pipeline.ingest.log_state import LogState
-from stock_pipeline.ingest.topic_health import Findings, topic_problems
+from stock_pipeline.ingest.topics.health import Findings, topic_problems
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.settings import FeedSettings
 

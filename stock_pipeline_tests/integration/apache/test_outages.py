@@ -123,7 +123,7 @@ def test_a_hung_transaction_is_shown_and_read_when_it_ends(
     from confluent_kafka import Producer
 
     from stock_pipeline.defs.kafka import health
-    from stock_pipeline.ingest import topic_health
+    from stock_pipeline.ingest.topics import health as topic_health
 
     monkeypatch.setattr(topic_health, "HUNG_OFFSETS", 1_000)
     settings = settings_for(ONE_PARTITION)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from stock_pipeline.ingest import topic_health
 from stock_pipeline.ingest.documents import OffsetRange, Plan
 from stock_pipeline.ingest.log_state import LogState
-from stock_pipeline.ingest.topic_health import Findings, first_unread, topic_problems
+from stock_pipeline.ingest.topics import health as topic_health
+from stock_pipeline.ingest.topics.health import Findings, first_unread, topic_problems
 from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
 
 
