@@ -10,8 +10,8 @@ from pathlib import Path
 from stock_pipeline.doctor.aws import aws_findings
 from stock_pipeline.doctor.finding import Finding, start_it
 from stock_pipeline.doctor.kafka import kafka_findings
+from stock_pipeline.lib.words import did_you_mean
 from stock_pipeline.settings import Settings
-from stock_pipeline.settings.layers import did_you_mean
 
 GIBIBYTE = 1024**3
 LEAST_FREE_BYTES = GIBIBYTE

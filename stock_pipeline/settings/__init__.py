@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from stock_pipeline.settings.aws import AwsSettings
+from stock_pipeline.settings.errors import SettingsError
 from stock_pipeline.settings.feeds import FeedSettings
 from stock_pipeline.settings.kafka import KafkaSecurity, KafkaSettings
-from stock_pipeline.settings.layers import SettingsError
 from stock_pipeline.settings.load import get_settings, load_settings
 from stock_pipeline.settings.local import SimulatorSettings
 from stock_pipeline.settings.model import Settings

@@ -1,10 +1,15 @@
-"""Settings of S3, Glue and Athena: address, credentials, bucket."""
+"""Settings of AWS: S3, Secrets Manager, Glue and Athena."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
 from stock_pipeline.settings.section import Section
+
+#: What AWS takes in the name or the ARN of a secret.
+NAME_OR_ARN = r"^[A-Za-z0-9/_+=.@:-]{1,2048}$"
 
 
 class AwsSettings(Section):
@@ -43,3 +48,47 @@ class AwsSettings(Section):
         pattern=r"^[a-z0-9][a-z0-9.-]*[a-z0-9]$",
         description="lower-case letters, digits, '-' and '.'",
     )
+
+
+class SecretsSettings(Section):
+    """Where settings that are secret come from, besides `.env` and the environment.
+
+    Read once when the settings are loaded, with the keys or the profile of `aws`, else by AWS's
+    default chain, and before any role is assumed; never written to disk.
+    """
+
+    #: Name or ARN; its text is a JSON object such as {"kafka.security.password": "..."}.
+    secret_id: str | None = Field(
+        default=None,
+        pattern=NAME_OR_ARN,
+        description="a name or an ARN of letters, digits and /_+=.@:-",
+    )
+    #: The local profile asks its emulator; others ask AWS.
+    endpoint_url: str | None = Field(
+        default=None, pattern=r"^https?://[^/\s]+/?$", description="http://host:port"
+    )
+
+
+class CatalogSettings(Section):
+    """The Glue database and how it learns of partitions."""
+
+    database: str = Field(
+        default="stock_pipeline",
+        pattern=r"^[a-z0-9_]{1,255}$",
+        description="lower-case letters, digits and '_'",
+    )
+    method: Literal["crawler", "partitions"] = "crawler"
+    crawler_role: str = "arn:aws:iam::000000000000:role/stock-pipeline-crawler"
+    timeout_seconds: float = Field(default=900.0, gt=0)
+
+
+class AthenaSettings(Section):
+    """Where gold SQL runs again for parity."""
+
+    workgroup: str = Field(
+        default="stock_pipeline",
+        pattern=r"^[A-Za-z0-9._-]{1,128}$",
+        description="letters, digits, '.', '_' and '-'",
+    )
+    timeout_seconds: float = Field(default=300.0, gt=0)
+    usd_per_tebibyte: float = Field(default=5.0, ge=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
-from stock_pipeline.settings import Settings
+from stock_pipeline.settings.model import Settings
 
 
 def calendar_rules(settings: Settings) -> tuple[tuple[str, str], ...]:

@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
-from stock_pipeline.settings.section import Section, broken
+from stock_pipeline.settings.errors import broken
+from stock_pipeline.settings.places import project_root
+from stock_pipeline.settings.section import Section, incomplete
+from stock_pipeline.settings.variables import variable
 
 _HOST_PORT = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
 
@@ -58,13 +61,16 @@ class KafkaSecurity(Section):
     @classmethod
     def _from_the_project(cls, file: Path | None) -> Path | None:
         """Dagster's processes run in folders of their own."""
-        return Path(__file__).resolve().parent.parent.parent / file.expanduser() if file else None
+        return project_root() / file.expanduser() if file else None
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _fits_together(self, info: ValidationInfo) -> Self:
+        problems = [*self._wrong_files()]
+        if not incomplete(info):
+            problems = [*self._unused(), *self._missing(), *problems]
         found = [
             (("kafka", "security", key), f"kafka.security.{key} {problem}")
-            for key, problem in (*self._unused(), *self._missing(), *self._wrong_files())
+            for key, problem in problems
         ]
         if found:
             raise broken(found)
@@ -87,8 +93,8 @@ class KafkaSecurity(Section):
     def _missing(self) -> Iterator[tuple[str, str]]:
         def needed(key: str, by: str) -> Iterator[tuple[str, str]]:
             if not getattr(self, key):
-                variable = f"STOCK_PIPELINE__KAFKA__SECURITY__{key.upper()}"
-                how = f"; set {variable} in .env" if key in _SECRETS else ""
+                name = variable(("kafka", "security", key))
+                how = f"; set {name} in .env" if key in _SECRETS else ""
                 yield key, f"is missing; {by} needs it{how}."
 
         if self.sasl:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from stock_pipeline.settings.layers import Layers, dotenv_lines, file_text
+from stock_pipeline.settings.errors import SettingsError
+from stock_pipeline.settings.layers import Layers
 from stock_pipeline.settings.model import Settings
-from stock_pipeline.settings.places import ENVIRONMENT_PREFIX, project_root, shown
-from stock_pipeline.settings.secrets import read_secret
+from stock_pipeline.settings.places import project_root, shown
+from stock_pipeline.settings.secrets import named_secret, read_secret
+from stock_pipeline.settings.section import INCOMPLETE
+from stock_pipeline.settings.variables import Variable, of_dotenv, of_environment
 
 
 @cache
 def get_settings() -> Settings:
-    """The settings of this process, read once."""
+    """The settings of this process, read once.
+
+    Raises:
+        SettingsError: See `load_settings`.
+    """
     return load_settings()
 
 
@@ -25,6 +32,8 @@ def load_settings(
     config_file: Path | None = None,
     env_file: Path | None = None,
     environment: Mapping[str, str] | None = None,
+    *,
+    with_secret: bool = True,
 ) -> Settings:
     """Read and validate the settings.
 
@@ -32,45 +41,55 @@ def load_settings(
         config_file: YAML file; `$STOCK_PIPELINE_CONFIG`, else `config/app_config.yaml`.
         env_file: `.env` file with secrets; may be absent.
         environment: Overrides, `os.environ` by default.
+        with_secret: Whether to ask Secrets Manager where `secrets.secret_id` is set. Without it
+            there is no network call, what the secret would set has its default, and what it may
+            set is not called missing.
 
     Raises:
-        SettingsError: A key is unknown, of the wrong type or missing.
+        SettingsError: A key is unknown, of the wrong type or missing, or the secret cannot be read.
     """
     environment = os.environ if environment is None else environment
     config_file = config_file or Path(
         environment.get("STOCK_PIPELINE_CONFIG") or project_root() / "config" / "app_config.yaml"
     )
     env_file = env_file or project_root() / ".env"
-    above = _variables(env_file, environment)
-    layers = _merged(config_file, {}, above)
-    place = layers.place(("secrets", "secret_id"))
-    if secret := read_secret(layers.data, place):
-        layers = _merged(config_file, secret, above)
+    above = [*_dotenv(env_file), *of_environment(environment)]
+    layers = _merged(config_file, above)
+    secret_id = named_secret(layers.data)
+    if secret_id and with_secret:
+        secret = read_secret(secret_id, layers.data, layers.place(("secrets", "secret_id")))
+        layers = _merged(config_file, [*secret, *above])
+    context = {INCOMPLETE: bool(secret_id and not with_secret)}
     try:
-        return Settings.model_validate(layers.data)
+        return Settings.model_validate(layers.data, context=context)
     except ValidationError as error:
         # Not chained: the validation error carries the values.
         raise layers.explain(error) from None
 
 
-def _variables(env_file: Path, environment: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Name, value and place of every variable of ours, the strongest last; empty is not set."""
-    found: list[tuple[str, str, str]] = []
-    if env_file.is_file():
-        file = shown(env_file)
-        for name, value, place in dotenv_lines(file_text(env_file, file), file):
-            found.append((name, value, f"{place} ({name})"))
-    found += [(n, value, f"environment variable {n}") for n, value in environment.items()]
-    return [v for v in found if v[0].startswith(ENVIRONMENT_PREFIX) and v[1]]
+def _dotenv(file: Path) -> Iterator[Variable]:
+    if file.is_file():
+        yield from of_dotenv(_text(file), shown(file))
 
 
-def _merged(
-    config_file: Path, secret: Mapping[str, str], variables: list[tuple[str, str, str]]
-) -> Layers:
+def _merged(config_file: Path, variables: Iterable[Variable]) -> Layers:
+    """The file, and over it the variables, the strongest last."""
     layers = Layers(Settings, shown(config_file))
-    layers.read_yaml(file_text(config_file, shown(config_file)))
-    for key, value in secret.items():
-        layers.override(key.lower().split("."), value, f"Secrets Manager ({key})")
-    for name, value, place in variables:
-        layers.override(name[len(ENVIRONMENT_PREFIX) :].lower().split("__"), value, place)
+    layers.read_yaml(_text(config_file))
+    for variable in variables:
+        layers.override(variable)
     return layers
+
+
+def _text(file: Path) -> str:
+    """The text of a file, without byte order mark.
+
+    Raises:
+        SettingsError: It cannot be read, or is not text in UTF-8.
+    """
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SettingsError(f"{shown(file)}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError:
+        raise SettingsError(f"{shown(file)}: is not text in UTF-8.") from None

@@ -1,9 +1,9 @@
-"""Typed settings: YAML, Secrets Manager, `.env`, the environment, the last wins; validated once."""
+"""All settings of the pipeline in one type, and the rules that need all of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import (
     Field,
@@ -13,73 +13,35 @@ from pydantic import (
     model_validator,
 )
 
-from stock_pipeline.settings.aws import AwsSettings
-from stock_pipeline.settings.feeds import FeedSettings
-from stock_pipeline.settings.history import HistorySettings, history_problems
-from stock_pipeline.settings.kafka import KafkaSettings
-from stock_pipeline.settings.layers import (
-    did_you_mean,
+from stock_pipeline.lib.words import did_you_mean
+from stock_pipeline.settings.aws import (
+    AthenaSettings,
+    AwsSettings,
+    CatalogSettings,
+    SecretsSettings,
 )
+from stock_pipeline.settings.errors import Problem, broken
+from stock_pipeline.settings.feeds import FeedSettings
+from stock_pipeline.settings.kafka import KafkaSettings
 from stock_pipeline.settings.local import PortSettings, SimulatorSettings
-from stock_pipeline.settings.places import home, variable
+from stock_pipeline.settings.places import home
 from stock_pipeline.settings.quality import QualitySettings
-from stock_pipeline.settings.rules import Problem, feed_problems, fetch_problems
-from stock_pipeline.settings.secrets import SecretsSettings
-from stock_pipeline.settings.section import Section, broken
-from stock_pipeline.settings.sources import PollSettings, SourceSettings, StreamSettings
-from stock_pipeline.sources.registry import SOURCES
-
-#: A year's volatilities read bars of two years before it, which holds 500 sessions.
-WindowDays = Annotated[int, Field(ge=2, le=500)]
-
-
-class CatalogSettings(Section):
-    """The Glue database and how it learns of partitions."""
-
-    database: str = Field(
-        default="stock_pipeline",
-        pattern=r"^[a-z0-9_]{1,255}$",
-        description="lower-case letters, digits and '_'",
-    )
-    method: Literal["crawler", "partitions"] = "crawler"
-    crawler_role: str = "arn:aws:iam::000000000000:role/stock-pipeline-crawler"
-    timeout_seconds: float = Field(default=900.0, gt=0)
-
-
-class AthenaSettings(Section):
-    """Where gold SQL runs again for parity."""
-
-    workgroup: str = Field(
-        default="stock_pipeline",
-        pattern=r"^[A-Za-z0-9._-]{1,128}$",
-        description="letters, digits, '.', '_' and '-'",
-    )
-    timeout_seconds: float = Field(default=300.0, gt=0)
-    usd_per_tebibyte: float = Field(default=5.0, ge=0)
-
-
-class CalendarRule(Section):
-    """Symbols that match the pattern (fnmatch) follow this exchange calendar."""
-
-    pattern: str
-    calendar: str
-
-
-class VolatilitySettings(Section):
-    """Windows and constants of the gold tables."""
-
-    windows: tuple[WindowDays, ...] = Field(default=(5, 20, 60, 250), min_length=1)
-    #: Powers of a smaller one over a year of bars are no doubles any more.
-    ewma_lambda: float = Field(default=0.94, ge=0.2, lt=1)
-    sessions_per_year: float = Field(default=252, gt=0)
-    sessions_per_year_247: float = Field(default=365, gt=0)
-
-
-class RefreshSettings(Section):
-    """When due silver and gold partitions are made."""
-
-    min_interval_seconds: int = Field(default=30, ge=1)
-    max_partitions: int = Field(default=400, ge=1)
+from stock_pipeline.settings.rules import (
+    feed_problems,
+    fetch_problems,
+    history_problems,
+    source_problems,
+)
+from stock_pipeline.settings.section import Section, incomplete
+from stock_pipeline.settings.sources import (
+    SOURCE_NAMES,
+    HistorySettings,
+    PollSettings,
+    SourceSettings,
+    StreamSettings,
+)
+from stock_pipeline.settings.tables import CalendarRule, RefreshSettings, VolatilitySettings
+from stock_pipeline.settings.variables import variable
 
 
 class Settings(Section):
@@ -119,6 +81,8 @@ class Settings(Section):
         if kafka.bootstrap_servers or not {"profile", "ports"} <= info.data.keys():
             return kafka
         if info.data["profile"] != "local":
+            if incomplete(info):
+                return kafka
             sentence = (
                 f"kafka.bootstrap_servers is missing; profile {info.data['profile']} needs the "
                 "brokers as host:port, several divided by commas."
@@ -134,7 +98,8 @@ class Settings(Section):
         if not {"profile", "ports"} <= info.data.keys():
             return aws
         profile, keys = info.data["profile"], (aws.access_key_id, aws.secret_access_key)
-        if any(keys) != all(keys) or (profile == "compose" and not any(keys)):
+        lacks_keys = any(keys) != all(keys) or (profile == "compose" and not any(keys))
+        if lacks_keys and not incomplete(info):
             raise broken(
                 [
                     (
@@ -158,9 +123,14 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
-        problems = [*feed_problems(self.feeds), *name_problems(self), *fetch_problems(self)]
         trades = {f.source: name for name, f in self.feeds.items() if f.format == "trade"}
-        problems += history_problems(self.history, SOURCES, trades)
+        problems = [
+            *feed_problems(self.feeds),
+            *source_problems(self.sources),
+            *fetch_problems(self.polls, self.streams, self.feeds),
+            *history_problems(self.history, trades),
+            *name_problems(self),
+        ]
         if problems:
             raise broken(problems)
         return self
@@ -184,13 +154,8 @@ def name_problems(settings: Settings) -> list[Problem]:
                 f"simulator.feed is no feed of format trade{near}; such feeds: {known}.",
             )
         )
-    for name in settings.sources:
-        if name not in SOURCES:
-            near, known = did_you_mean(name, list(SOURCES)), ", ".join(SOURCES)
-            sentence = f"sources.{name} is no source{near}; sources: {known}."
-            problems.append((("sources", name), sentence))
     # Bars name their vendor, and else are of their feed's source.
-    sources = sorted({feed.source for feed in settings.feeds.values()} | set(SOURCES))
+    sources = sorted({feed.source for feed in settings.feeds.values()} | set(SOURCE_NAMES))
     for index, source in enumerate(settings.source_precedence):
         if source not in sources:
             near, known = did_you_mean(source, sources), ", ".join(sources)

@@ -1,14 +1,9 @@
-"""Where the project and its state lie, and how places are named to people."""
+"""Where the project and its state lie."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-
-from stock_pipeline.settings.layers import KeyPath
-
-#: STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS sets kafka.bootstrap_servers.
-ENVIRONMENT_PREFIX = "STOCK_PIPELINE__"
 
 
 def project_root() -> Path:
@@ -19,11 +14,6 @@ def project_root() -> Path:
 def home() -> Path:
     """Folder of all local state: `$STOCK_PIPELINE_HOME`, else `.stock_pipeline` in the project."""
     return Path(os.environ.get("STOCK_PIPELINE_HOME") or project_root() / ".stock_pipeline")
-
-
-def variable(path: KeyPath) -> str:
-    """The environment variable that sets this key."""
-    return ENVIRONMENT_PREFIX + "__".join(path).upper()
 
 
 def shown(file: Path) -> str:

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from stock_pipeline.quality.findings import Limits
 from stock_pipeline.settings.section import Section
 
 
@@ -42,18 +41,3 @@ class QualitySettings(Section):
         default={"XNYS": ExtendedHours(before_open=330, after_close=240)}
     )
     extended_hours_default: ExtendedHours = ExtendedHours(before_open=60, after_close=60)
-
-    def limits(self) -> Limits:
-        """What the checks compute with."""
-        plain = self.model_dump(
-            exclude={"enabled", "extended_hours", "extended_hours_default"},
-        )
-        default = self.extended_hours_default
-        return Limits(
-            **plain,
-            extended_minutes={
-                name: (hours.before_open, hours.after_close)
-                for name, hours in self.extended_hours.items()
-            },
-            extended_minutes_default=(default.before_open, default.after_close),
-        )

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from stock_pipeline.lib.plain_text import SAFE_NAME
-from stock_pipeline.settings.layers import KeyPath, did_you_mean
-from stock_pipeline.sources.registry import SOURCES
-
-if TYPE_CHECKING:
-    from stock_pipeline.settings.feeds import FeedSettings
-    from stock_pipeline.settings.model import Settings
-
-#: The setting that breaks a rule, and the sentence that says so.
-Problem = tuple[KeyPath, str]
+from stock_pipeline.lib.words import did_you_mean
+from stock_pipeline.settings.errors import Problem
+from stock_pipeline.settings.feeds import FeedSettings
+from stock_pipeline.settings.sources import (
+    SOURCE_NAMES,
+    FetchSettings,
+    HistorySettings,
+    PollSettings,
+    SourceSettings,
+    StreamSettings,
+)
 
 
 def feed_problems(feeds: Mapping[str, FeedSettings]) -> list[Problem]:
@@ -52,10 +53,27 @@ def feed_problems(feeds: Mapping[str, FeedSettings]) -> list[Problem]:
     return problems
 
 
-def fetch_problems(settings: Settings) -> list[Problem]:
+def source_problems(sources: Mapping[str, SourceSettings]) -> list[Problem]:
+    """Sections of `sources` that are named like no source."""
+    return [
+        (("sources", name), no_source(f"sources.{name}", name))
+        for name in sources
+        if name not in SOURCE_NAMES
+    ]
+
+
+def fetch_problems(
+    polls: Mapping[str, PollSettings],
+    streams: Mapping[str, StreamSettings],
+    feeds: Mapping[str, FeedSettings],
+) -> list[Problem]:
     """Rules of what is fetched unasked: its name, and the names of its source and feed."""
     problems: list[Problem] = []
-    for section, fetches in (("polls", settings.polls), ("streams", settings.streams)):
+    sections: tuple[tuple[str, Mapping[str, FetchSettings]], ...] = (
+        ("polls", polls),
+        ("streams", streams),
+    )
+    for section, fetches in sections:
         names: dict[str, str] = {}
         for name, fetch in fetches.items():
             at = (section, name)
@@ -66,13 +84,53 @@ def fetch_problems(settings: Settings) -> list[Problem]:
                 )
                 problems.append((at, sentence))
             for key, value, known in (
-                ("source", fetch.source, SOURCES),
-                ("feed", fetch.feed, settings.feeds),
+                ("source", fetch.source, SOURCE_NAMES),
+                ("feed", fetch.feed, feeds),
             ):
                 if value not in known:
-                    near = did_you_mean(value, list(known))
+                    near = did_you_mean(value, known)
                     sentence = (
                         f"{section}.{name}.{key} is no {key}{near}; {key}s: {', '.join(known)}."
                     )
                     problems.append(((*at, key), sentence))
     return problems
+
+
+def history_problems(
+    history: Mapping[str, HistorySettings],
+    trade_feeds: Mapping[str, str],
+) -> list[Problem]:
+    """Sources of history that there are not, that nothing is fetched of, or whose bars would clash.
+
+    Args:
+        history: The settings by source.
+        trade_feeds: Feeds of trades, source to name.
+    """
+    problems: list[Problem] = []
+    for name, wanted in history.items():
+        at = ("history", name)
+        if name not in SOURCE_NAMES:
+            problems.append((at, no_source(f"history.{name}", name)))
+        if feed := trade_feeds.get(name):
+            # The bars made from trades replace all that their source has in those minutes and days.
+            sentence = (
+                f"history.{name} would have the same rows as the bars made from the trades of feed"
+                f" {feed}; give feeds.{feed}.source another name, such as {name}_trades."
+            )
+            problems.append((at, sentence))
+        if not wanted.daily and not wanted.intraday:
+            sentence = f"history.{name} has neither daily nor intraday bars; remove it."
+            problems.append((at, sentence))
+        if any("..." in symbol for symbol in wanted.symbols):
+            sentence = f"history.{name}.symbols must not hold '...': no partition can be named so."
+            problems.append(((*at, "symbols"), sentence))
+        if len(set(wanted.symbols)) != len(wanted.symbols):
+            sentence = f"history.{name}.symbols must not hold the same symbol twice."
+            problems.append(((*at, "symbols"), sentence))
+    return problems
+
+
+def no_source(what: str, name: str) -> str:
+    """The sentence that says that a setting names no source."""
+    near = did_you_mean(name, SOURCE_NAMES)
+    return f"{what} is no source{near}; sources: {', '.join(SOURCE_NAMES)}."

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from stock_pipeline.settings.layers import RELATION, KeyPath
+#: Key of a validation's context, true where a secret that may set what is missing was not read.
+INCOMPLETE = "incomplete"
+
+
+def incomplete(info: ValidationInfo) -> bool:
+    """Whether the settings are validated without the secret that they name."""
+    return bool(info.context and info.context.get(INCOMPLETE))
 
 
 class Section(BaseModel):
@@ -26,11 +31,3 @@ class Section(BaseModel):
         if isinstance(value, bool) and field.annotation in {int, float}:
             raise PydanticCustomError("number_type", "must be a number")
         return value
-
-
-def broken(problems: Sequence[tuple[KeyPath, str]]) -> PydanticCustomError:
-    """The error of settings that do not fit together: each with its path and a sentence."""
-    sentences = " ".join(sentence for _, sentence in problems)
-    return PydanticCustomError(
-        RELATION, "{sentences}", {"sentences": sentences, "problems": problems}
-    )

@@ -1,15 +1,27 @@
-"""Settings of sources: where a vendor is, its key, its quotas, and what is fetched unasked."""
+"""Settings of sources: where a vendor is, its key, its quotas, and what is fetched from it."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
 from stock_pipeline.settings.section import Section
 
+#: `sources/registry.py` has the module of each, in this order.
+SOURCE_NAMES = ("alpha_vantage", "csv", "simulator", "yahoo", "massive", "finnhub")
+
 What = Literal["trades", "bars", "quote", "news", "actions", "rows"]
+
+#: Dagster names partitions by them.
+Symbol = Annotated[
+    str,
+    Field(
+        pattern=r"^[^\s\p{C}|,\[\]]([^\p{C}|,\[\]]{0,62}[^\s\p{C}|,\[\]])?$",
+        description="1 to 64 characters that show, none of '|', ',', '[', ']', no space around",
+    ),
+]
 
 #: A key goes over the network encrypted, or not over the network.
 _LOOPBACK = r"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?"
@@ -89,3 +101,18 @@ class StreamSettings(FetchSettings):
     interval: str | None = Field(
         default=None, pattern=r"^[0-9]+(\.[0-9]+)?[smh]$", description="a time such as 30s, 5m, 1h"
     )
+
+
+class HistorySettings(Section):
+    """What is fetched of one source when asked for: one partition a symbol and period."""
+
+    symbols: tuple[Symbol, ...] = Field(min_length=1)
+    #: The asset `landing/<source>_daily`: a partition a year.
+    daily: bool = True
+    #: Length of the bars of `landing/<source>_intraday`, a partition a month; without it, no asset.
+    intraday: Literal["1m", "5m", "15m", "30m", "1h"] | None = None
+    #: First year.
+    since: int = Field(default=2000, ge=1960, le=2100)
+    calendar: str | None = Field(default=None, description="Exchange calendar, else XNYS.")
+    #: What only this source knows, such as `adjusted: "true"`.
+    options: dict[str, str] = Field(default_factory=dict)

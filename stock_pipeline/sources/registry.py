@@ -1,4 +1,4 @@
-"""The sources by name. A new vendor is a line here; its module defines `SOURCE`."""
+"""The sources by name; the module of each defines `SOURCE`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from stock_pipeline.settings.layers import did_you_mean
+from stock_pipeline.lib.words import did_you_mean
 from stock_pipeline.sources.errors import BadKeyError, UsageError
 from stock_pipeline.sources.source import Context
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from stock_pipeline.settings.sources import SourceSettings
     from stock_pipeline.sources.source import Notice, Source, SourceKind
 
-#: Name, as in `sources.<name>` of the settings, and the module. Imported only when used.
+#: By name, as in `settings.sources.SOURCE_NAMES`, the module. Imported only when used.
 SOURCES: dict[str, str] = {
     "alpha_vantage": "stock_pipeline.sources.vendors.alpha_vantage",
     "csv": "stock_pipeline.sources.files.csv_rows",
@@ -34,7 +34,7 @@ def source_kind(name: str) -> SourceKind:
         UsageError: There is none.
     """
     if name not in SOURCES:
-        near = did_you_mean(name, list(SOURCES))
+        near = did_you_mean(name, SOURCES)
         raise UsageError(f"There is no source {name!r}{near}; sources: {', '.join(SOURCES)}.")
     kind: SourceKind = import_module(SOURCES[name]).SOURCE
     return kind

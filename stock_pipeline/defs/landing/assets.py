@@ -13,7 +13,7 @@ from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.history.bars import LANDING
 from stock_pipeline.settings import get_settings
-from stock_pipeline.settings.history import HistorySettings
+from stock_pipeline.settings.sources import HistorySettings
 
 #: One run fetches so many partitions: five requests a minute, and it ends before its deadline.
 MOST_PARTITIONS_A_RUN = 60

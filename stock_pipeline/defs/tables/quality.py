@@ -18,9 +18,10 @@ from stock_pipeline.lib.schemas import (
     TableSpec,
 )
 from stock_pipeline.quality.checks import Context, quality_findings
-from stock_pipeline.quality.findings import as_rows, summary
+from stock_pipeline.quality.findings import Limits, as_rows, summary
 from stock_pipeline.settings import Settings
 from stock_pipeline.settings.calendars import calendar_rules, source_calendars
+from stock_pipeline.settings.quality import QualitySettings
 from stock_pipeline.tables.due import key_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,19 @@ def quality_specs(table: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]
     ]
 
 
+def limits_of(settings: QualitySettings) -> Limits:
+    """What the checks compute with."""
+    default = settings.extended_hours_default
+    return Limits(
+        **settings.model_dump(exclude={"enabled", "extended_hours", "extended_hours_default"}),
+        extended_minutes={
+            name: (hours.before_open, hours.after_close)
+            for name, hours in settings.extended_hours.items()
+        },
+        extended_minutes_default=(default.before_open, default.after_close),
+    )
+
+
 def quality_evaluations(
     settings: Settings,
     table: TableSpec,
@@ -84,7 +98,7 @@ def quality_evaluations(
         ]
     try:
         context = Context(
-            settings.quality.limits(),
+            limits_of(settings.quality),
             calendar_rules(settings),
             source_calendars(settings),
             settings.source_precedence,

@@ -14,13 +14,12 @@ import dagster as dg
 import pytest
 import yaml
 
-from stock_pipeline import settings as settings_module
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.cli import main
 from stock_pipeline.defs.ingest.sensor import plan_batches
 from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.settings import get_settings, project_root
+from stock_pipeline.settings import get_settings, load, project_root
 from stock_pipeline.stack.children import ui_is_ready
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.processes import Child, ProcessSpec
@@ -65,7 +64,7 @@ def plant(broker, ministack_endpoint, settings_for, monkeypatch, tmp_path):
         trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
         iam.create_role(RoleName="anybody", AssumeRolePolicyDocument=document)
-    monkeypatch.setattr(settings_module, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(load, "project_root", lambda: tmp_path)
     env_file = tmp_path / ".env"
     env_file.write_text(f"{PREFIX}AWS__SESSION_TOKEN='{PLANTED['.env']}'\n")
     monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))

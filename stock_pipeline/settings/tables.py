@@ -1,0 +1,36 @@
+"""Settings of the silver and gold tables: calendars, windows, and when they are made."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stock_pipeline.settings.section import Section
+
+#: A year's volatilities read bars of two years before it, which holds 500 sessions.
+WindowDays = Annotated[int, Field(ge=2, le=500)]
+
+
+class CalendarRule(Section):
+    """Symbols that match the pattern (fnmatch) follow this exchange calendar."""
+
+    pattern: str
+    calendar: str
+
+
+class VolatilitySettings(Section):
+    """Windows and constants of the gold tables."""
+
+    windows: tuple[WindowDays, ...] = Field(default=(5, 20, 60, 250), min_length=1)
+    #: Powers of a smaller one over a year of bars are no doubles any more.
+    ewma_lambda: float = Field(default=0.94, ge=0.2, lt=1)
+    sessions_per_year: float = Field(default=252, gt=0)
+    sessions_per_year_247: float = Field(default=365, gt=0)
+
+
+class RefreshSettings(Section):
+    """When due silver and gold partitions are made."""
+
+    min_interval_seconds: int = Field(default=30, ge=1)
+    max_partitions: int = Field(default=400, ge=1)
