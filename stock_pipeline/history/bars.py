@@ -1,7 +1,7 @@
-"""History as it is kept: bars of one symbol as CSV, each with the time when it was first said.
+"""Landed history: bars of one symbol as CSV, each with the time when the vendor first gave it.
 
-Pure functions. The order of two records of one bar, live or from history, is that of silver:
-(incarnation, time, ...). So a landed bar carries both, and keeps them while the vendor repeats it.
+Pure functions. Silver orders two records of one bar, live or from history, by (incarnation, time,
+...). So a landed bar has both, and keeps them as long as the vendor repeats the same bar.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LANDING = pa.schema(
         *(BARS.field(name) for name in _GIVEN),
         #: When the vendor first gave the bar with these values.
         pa.field("fetched_at", TIMESTAMP, nullable=False),
-        #: Life of the live topics at that time: orders the bar among live ones.
+        #: Incarnation of the live topics at that time: orders the bar among live ones.
         pa.field("incarnation", pa.int32(), nullable=False),
     ]
 )
@@ -55,17 +55,17 @@ _TYPES = {f.name: _AWARE if f.type == TIMESTAMP else f.type for f in LANDING}
 
 
 class NotLandedError(ValueError):
-    """The bytes are no landed CSV."""
+    """The bytes are not a landed CSV."""
 
 
 def landed_rows(bars: pa.Table, landed: Landed, fetched_at: datetime, incarnation: int) -> pa.Table:
-    """Those of a vendor's bars that belong into an object, the last of bars that came twice.
+    """The vendor's bars that belong into an object; of a bar that came twice, the last one.
 
     Args:
         bars: BARS, as they were decoded.
-        landed: The object; its interval and trade_dates decide.
+        landed: The object, by interval and trade_dates.
         fetched_at: Naive UTC.
-        incarnation: Of the live topics.
+        incarnation: Incarnation of the live topics.
 
     Returns:
         LANDING, sorted.
@@ -85,7 +85,7 @@ def landed_rows(bars: pa.Table, landed: Landed, fetched_at: datetime, incarnatio
 def closed(
     bars: pa.Table, rules: Sequence[tuple[str, str]], default: str, now: datetime
 ) -> pa.Table:
-    """The bars of trade_dates that are over: a day's bar when its session is, others when the date.
+    """The bars that are final: daily bars after their session, others after their date.
 
     Args:
         bars: BARS or LANDING.
@@ -107,7 +107,7 @@ def closed(
 
 
 def _last_closed(calendar: str, now: datetime, *, daily: bool) -> date:
-    """The last trade_date that is over, by its session or, without one, by its last instant."""
+    """The last trade_date that is over: after its session or, without one, after its end."""
     dates = dates_of(calendar)
     ends = pc.coalesce(dates["session_close"], dates["end"]) if daily else dates["end"]
     over = dates["trade_date"].filter(pc.less_equal(ends, pa.scalar(now, TIMESTAMP)))
@@ -117,7 +117,7 @@ def _last_closed(calendar: str, now: datetime, *, daily: bool) -> date:
 def window(landed: Landed, calendar: str) -> tuple[datetime, datetime]:
     """What to ask a vendor for: the half-open span, aware UTC, of an object's trade_dates.
 
-    Of days a day more on both sides, since vendors date them by clocks of their own.
+    For daily bars it is a day longer on both sides, since vendors date days in different zones.
     """
     if landed.interval == DAILY:
         start, end = (datetime.combine(d, time(), UTC) for d in (landed.first, landed.end))
@@ -134,14 +134,14 @@ def window(landed: Landed, calendar: str) -> tuple[datetime, datetime]:
 
 
 def merged(was: pa.Table, fresh: pa.Table) -> pa.Table:
-    """What is kept after a fetch: nothing that came is lost, and what is repeated keeps its time.
+    """The content of an object after a fetch.
 
-    A bar that the vendor has changed is the new one. One that it does not give any more stays: the
-    windows of vendors move on.
+    A bar that the vendor repeats keeps its time. A bar that the vendor has changed is replaced. A
+    bar that the vendor no longer gives stays, since vendors only reach back so far.
 
     Args:
-        was: LANDING as it is kept.
-        fresh: LANDING as it came.
+        was: LANDING as the object holds it.
+        fresh: LANDING as it was fetched.
     """
     rows = {_key_of(row): row for row in was.to_pylist()}
     for row in fresh.to_pylist():
@@ -152,7 +152,7 @@ def merged(was: pa.Table, fresh: pa.Table) -> pa.Table:
 
 
 def _key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """A day has one bar, whenever the vendor says that it begins."""
+    """Key of a bar. A day has one bar, whatever start the vendor gives it."""
     start = "" if row["interval"] == DAILY else row["bar_start"].isoformat()
     return row["symbol"], row["trade_date"], start
 
@@ -165,10 +165,10 @@ def to_csv(rows: pa.Table) -> bytes:
 
 
 def from_csv(body: bytes) -> pa.Table:
-    """LANDING of a CSV.
+    """Read LANDING from a CSV.
 
     Raises:
-        NotLandedError: It is no such CSV.
+        NotLandedError: It is not a landed CSV.
     """
     try:
         table = pa.csv.read_csv(
@@ -190,7 +190,7 @@ def from_csv(body: bytes) -> pa.Table:
 
 
 def bronze_rows(rows: pa.Table) -> pa.Table:
-    """Landed bars in the form of a feed's: BARS, whose record is the fetch."""
+    """Landed bars as BARS, like those of a feed; the fetch takes the place of the record."""
     columns = {name: rows[name] for name in LANDING.names}
     columns["kafka_timestamp"] = rows["fetched_at"]
     columns["kafka_partition"] = pa.repeat(pa.scalar(NO_PARTITION, pa.int32()), rows.num_rows)
@@ -199,13 +199,13 @@ def bronze_rows(rows: pa.Table) -> pa.Table:
 
 
 def partitions_of(rows: pa.Table) -> set[tuple[str, str]]:
-    """Name and partition of the silver tables that landed bars belong to."""
+    """Table and partition of silver that landed bars belong to."""
     found = rows.select(["interval", "trade_date"]).group_by(["interval", "trade_date"])
     return {_place(r["interval"], r["trade_date"]) for r in found.aggregate([]).to_pylist()}
 
 
 def partitions_of_key(landed: Landed) -> Iterator[tuple[str, str]]:
-    """Where the bars of an object would belong, by its key alone."""
+    """Table and partition of silver that an object's bars belong to, from its key alone."""
     for n in range((landed.end - landed.first).days):
         yield _place(landed.interval, landed.first + timedelta(days=n))
 

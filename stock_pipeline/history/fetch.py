@@ -1,4 +1,4 @@
-"""History of one symbol: asked for by REST, decoded as the same source's live messages are."""
+"""History of one symbol: fetched by REST, decoded like live messages of the same source."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from stock_pipeline.sources.errors import BadSymbolError, UsageError
 from stock_pipeline.sources.registry import open_source, source_kind
 from stock_pipeline.sources.source import Notice, Request
 
-#: No document of a vendor comes near.
+#: Far more than any vendor's document.
 MOST_MESSAGE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a vendor gave of one symbol.
+    """What a vendor sent for one symbol.
 
     Attributes:
         bars: BARS, decoded.
-        rejects: QUARANTINE: what it sent that is no bar.
-        notices: What it said beside, such as that there is nothing.
+        rejects: QUARANTINE: what it sent that cannot be read as a bar.
+        notices: What else it said, such as that there are no bars.
     """
 
     bars: pa.Table
@@ -36,21 +36,21 @@ class Fetched:
 
     @classmethod
     def nothing(cls, why: str) -> Fetched:
-        """Nobody was asked."""
+        """An empty result; the vendor was not asked."""
         notices = (Notice("info", why),)
         return cls(BARS.empty_table(), QUARANTINE.empty_table(), notices)
 
 
 class History:
-    """Asks one source, symbol after symbol.
+    """Fetches history from one source, one symbol at a time.
 
     Args:
         settings: Name the source, its key and its quotas.
         name: Of the source.
         calendar: Exchange calendar of symbols that no rule matches.
         rules: (symbol pattern, calendar) in order of precedence.
-        options: What only this source knows.
-        notify: Takes what the user should see at once, such as waits.
+        options: Options that only this source has.
+        notify: Called with what the user should see at once, such as waits.
 
     Raises:
         UsageError: The source has no bars.
@@ -82,11 +82,11 @@ class History:
             symbol: As the vendor spells it.
             interval: Length of a bar.
             start: Aware.
-            end: Aware; what lies in the future does not come.
+            end: Aware; bars of the future do not come.
 
         Raises:
             BadSymbolError: The vendor does not know it.
-            SourceError: Nothing more can be fetched now; what of others came before is good.
+            SourceError: Nothing more can be fetched now; earlier symbols are complete.
         """
         self._notices = []
         until = end if "end" in self._kind.taken("bars", interval) else None

@@ -23,12 +23,12 @@ from stock_pipeline.settings import Settings
 MOST_TRIES = 10
 
 
-#: Memory that kept objects may take: a month of minutes is read for each of its days.
+#: Memory for cached objects: a month of minute bars is read again for each of its days.
 CACHE_BYTES = 128 * 1024 * 1024
 
 
 class LandedDamagedError(ValueError):
-    """What lies at the key of a landed object cannot be read."""
+    """The object at the key of a landed object cannot be read."""
 
 
 class LandingContendedError(Exception):
@@ -43,7 +43,7 @@ class Kept:
         key: Where it is.
         rows: All that it holds, LANDING.
         bytes: Its size; 0 where there is none.
-        etag: Its version; None where there is no object, since nothing ever came.
+        etag: Its version; None when there is no object because the vendor never gave a bar.
         changed: Whether this fetch wrote it.
         fresh: Bars that are new or changed.
     """
@@ -61,7 +61,7 @@ def read_landed(lake: Lake, key: str) -> tuple[pa.Table, str, int]:
 
     Raises:
         ObjectNotFoundError: Nothing is there.
-        LandedDamagedError: It is no CSV of ours.
+        LandedDamagedError: It is not a landed CSV.
     """
     body, etag = lake.get(key)
     try:
@@ -75,7 +75,7 @@ def read_landed(lake: Lake, key: str) -> tuple[pa.Table, str, int]:
 
 
 def keep(lake: Lake, landed: Landed, fetched: pa.Table) -> Kept:
-    """Merge what was fetched into its object; nothing is written when nothing is new.
+    """Merge fetched bars into their object; writes nothing when nothing is new.
 
     Args:
         lake: Where it is kept.
@@ -110,15 +110,16 @@ def keep(lake: Lake, landed: Landed, fetched: pa.Table) -> Kept:
 
 
 def tell_changed(lake: Lake) -> None:
-    """Let those who watch landed objects list them again."""
+    """Make the readers that watch landed objects list them again."""
     lake.put(layout.LANDING_MARK, uuid4().hex.encode())
 
 
 def live_incarnation(settings: Settings, lake: Lake, source: str) -> int:
-    """The latest life of the topics that carry a source's bars; 1 without any.
+    """The latest incarnation of the topics that carry a source's bars; 1 without any.
 
-    What is fetched now is known later than all that these lives have said so far. Where feeds are
-    of the source, others do not count: theirs could hide its later corrections for good.
+    A bar that is fetched now is later than all bars of these incarnations so far. Where the source
+    has feeds of its own, only these count: with a higher incarnation of other feeds, history
+    would rank above later corrections of the source for good.
     """
     bars = {name: feed for name, feed in settings.feeds.items() if feed.format in BAR_FORMATS}
     feeds = [name for name, feed in bars.items() if feed.source == source]
@@ -133,7 +134,7 @@ def is_landed(key: str) -> bool:
 
 
 class LandedReader:
-    """Reads landed objects for the builder of one run, each version once while it fits."""
+    """Reads landed objects for one run; keeps each version in memory while there is room."""
 
     def __init__(self, lake: Lake) -> None:
         self.lake = lake
@@ -142,19 +143,19 @@ class LandedReader:
     def new(
         self, wanted: Mapping[str, str], used: Mapping[str, str], first: date, last: date
     ) -> tuple[list[tuple[str, pa.Table]], dict[str, str]]:
-        """Bars to absorb, by source, and the ETag of every landed object that counts from now on.
+        """Bars to absorb, by source, and the ETags of the landed objects that were used.
 
         Args:
-            wanted: What a partition would be made from, key to ETag.
-            used: What its kept rows were made from; empty when it is made anew.
+            wanted: ETags by key of what the partition would be made from now.
+            used: ETags by key of what its present rows were made from; empty to make all anew.
             first: First trade_date.
             last: Last trade_date, included.
 
         Returns:
-            (source, BARS) with one entry a source; ETags as they were when read.
+            (source, BARS) with one entry for each source; ETags as of when they were read.
 
         Raises:
-            LandedDamagedError: One cannot be read.
+            LandedDamagedError: An object cannot be read.
         """
         parts: dict[str, list[pa.Table]] = {}
         etags: dict[str, str] = {}
@@ -165,7 +166,7 @@ class LandedReader:
             try:
                 rows, etags[key] = self._read(key, wanted[key])
             except ObjectNotFoundError:
-                # Removed since it was listed.
+                # It was removed after it was listed.
                 continue
             inside = (pc.field("trade_date") >= pa.scalar(first, pa.date32())) & (
                 pc.field("trade_date") <= pa.scalar(last, pa.date32())

@@ -16,7 +16,7 @@ EMBEDDED_CLUSTER_ID = "MkU3OEVBNTctOEUyRi00"
 
 @dataclass(frozen=True)
 class BrokerKind:
-    """What the brokers say of themselves.
+    """Which broker software answers.
 
     Attributes:
         embedded: It is noida-db, which is for development and tests.
@@ -32,8 +32,9 @@ def broker_kind(
 ) -> BrokerKind | None:
     """Ask a broker for its versions and features; None when it does not answer.
 
-    A broker says nowhere what it is: Kafka's version follows from the requests that it knows, and
-    only Apache Kafka in KRaft mode has a `metadata.version` that its cluster has agreed on.
+    No request returns a broker's name. The version of Kafka follows from the requests that the
+    broker knows. Only Apache Kafka in KRaft mode has a `metadata.version` that its cluster has
+    agreed on.
 
     Args:
         settings: How to reach it.

@@ -1,4 +1,4 @@
-"""The options that every Kafka client of the project is made of: brokers, security, timeouts."""
+"""The options of every Kafka client of the project: brokers, security, timeouts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 CLIENT_ID = "stock-pipeline"
 
-#: These print passwords at level DEBUG: their configuration, and the bytes that they send.
+#: At level DEBUG these print their configuration and the bytes that they send: passwords too.
 _TALKATIVE_LOGGERS = ("kafka.admin.client", "kafka.net.connection", "kafka.protocol.parser")
 
 
@@ -78,12 +78,12 @@ def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap.servers": settings.bootstrap_servers,
         "client.id": CLIENT_ID,
         "socket.timeout.ms": max(1000, int(settings.request_timeout_seconds * 1000)),
-        # By default it tries 25 times a second while somebody waits: that locks accounts.
+        # By default it tries 25 times a second while a caller waits, which locks accounts.
         "reconnect.backoff.ms": 500,
         "security.protocol": security.protocol,
     }
     if security.tls:
-        # Its own error for a bad file says less.
+        # Our error for a bad file says more than librdkafka's.
         ssl_context(security)
         options |= {
             name: str(file)
@@ -108,10 +108,10 @@ def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def renewed(settings: KafkaSettings) -> KafkaSettings:
-    """What `.env` and the configuration hold by now, where the settings are this process's own.
+    """The settings read again from `.env` and the configuration, if they are this process's own.
 
-    A long-lived process that was refused looks again: whoever corrects a password need not restart
-    it.
+    A long-lived process that was refused reads them again, so that it need not be restarted after
+    somebody has corrected a password.
     """
     if get_settings().kafka != settings:
         return settings
@@ -123,13 +123,13 @@ def renewed(settings: KafkaSettings) -> KafkaSettings:
 
 
 def ssl_context(security: KafkaSecurity) -> ssl.SSLContext:
-    """TLS 1.2 or newer that checks the broker's certificate and its name.
+    """TLS 1.2 or newer; checks the broker's certificate and host name.
 
     Raises:
         KafkaAccessError: A file is missing, is not PEM, or its key does not open or fit.
     """
     with _explained("ca_file", security.ca_file):
-        # An authority that is named replaces those of the machine.
+        # A certificate authority in the settings replaces those of the machine.
         context = ssl.create_default_context(cafile=security.ca_file)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if security.certificate_file and security.key_file:

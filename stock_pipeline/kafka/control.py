@@ -1,6 +1,7 @@
-"""Kafka's control plane by kafka-python: one connection answers for all topics at once.
+"""Kafka's control plane by kafka-python: one connection serves all topics.
 
-Bulk reads are in `kafka_reader`, by another client; both are made of `kafka_clients`' options.
+Bulk reads use another client, see `kafka/reader.py`. Both take their options from
+`kafka/clients.py`.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ __all__ = [
 class PolledTopics(dict[str, TopicOffsets | None]):
     """Offsets by topic, None for one that does not exist.
 
-    A topic that the brokers do not let us read is not in it, and asking for it raises why: one
-    revoked permission must not stop the feeds of other topics.
+    A topic that the brokers do not let us read is missing, and looking it up raises the reason: a
+    permission that is missing for one topic must not stop the feeds of other topics.
     """
 
     def __init__(self) -> None:
@@ -63,10 +64,10 @@ class KafkaControl:
         self._was_refused = False
 
     def raise_if_refused(self) -> None:
-        """Find out whether the brokers and we refuse each other.
+        """Find out whether the brokers refuse us, or we refuse them.
 
         Raises:
-            KafkaAccessError: They do.
+            KafkaAccessError: One side refuses the other.
         """
         if problem := access_problem(self.settings):
             self._was_refused = True
@@ -82,8 +83,8 @@ class KafkaControl:
         """Beginning and end of every partition; None for a topic that does not exist.
 
         Raises:
-            KafkaUnavailableError: The brokers do not answer, or refuse us; the permission for one
-                topic is missing when the answer is asked for that topic.
+            KafkaUnavailableError: The brokers do not answer, or refuse us. If only the permission
+                for one topic is missing, looking up that topic in the answer raises.
         """
         from kafka import TopicPartition
         from kafka.admin import OffsetSpec
@@ -112,7 +113,7 @@ class KafkaControl:
         answer.update(dict.fromkeys(t for t in topics if t not in answer.refused))
         for topic, topic_id in ids.items():
             answer[topic] = TopicOffsets(
-                # Zeros: a broker that gives its topics no id.
+                # A broker that gives its topics no ids sends zeros.
                 str(topic_id) if topic_id and uuid.UUID(str(topic_id)).int else None,
                 {
                     tp.partition: PartitionOffsets(*(offsets[tp] for offsets in polled))
@@ -144,8 +145,8 @@ class KafkaControl:
     ) -> dict[tuple[str, int], float]:
         """Estimate when the record at an offset was written, as a Unix time in seconds.
 
-        Asks which offset a time has, halving the retention period ten times for all partitions at
-        once: a sensor may poll offsets but reads no record.
+        A sensor polls offsets and reads no record. So this asks for the offset of a time and
+        halves the retention period ten times, for all partitions at once.
 
         Args:
             waiting: Offset of the oldest unread record per (topic, partition).
@@ -210,7 +211,8 @@ class KafkaControl:
 
             if self._was_refused:
                 self.settings = renewed(self._given)
-            # Where we must log in, ask first: kafka-python would try until its time is over.
+            # Where we have to log in, find out first whether we can: kafka-python would try until
+            # its timeout.
             if self.settings.security.protocol != "plaintext":
                 self.raise_if_refused()
             self._admin = KafkaAdminClient(**admin_options(self.settings))
@@ -225,7 +227,7 @@ class KafkaControl:
 
 
 class _Translated:
-    """Turns kafka-python's errors into ours, and drops the connection that had one."""
+    """Turns kafka-python's errors into ours, and drops the connection on which one occurred."""
 
     def __init__(self, control: KafkaControl) -> None:
         self.control = control
@@ -254,7 +256,7 @@ class _Translated:
 
 
 def _closed(topic: Mapping[str, Any]) -> bool:
-    """Whether a described topic is one that we may not see, or see but not read."""
+    """Whether we lack the permission to describe or to read a described topic."""
     allowed = topic.get("authorized_operations")
     # A broker without permissions names none.
     return topic["error_code"] == TOPIC_AUTHORIZATION_FAILED or bool(

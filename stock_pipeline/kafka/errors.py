@@ -1,14 +1,14 @@
-"""What goes wrong with Kafka, in sentences."""
+"""Errors of Kafka, each with a sentence for people."""
 
 from __future__ import annotations
 
 
 class KafkaUnavailableError(Exception):
-    """The brokers do not answer, or broke off; nothing was lost, the caller asks again later."""
+    """The brokers do not answer, or broke off. Nothing was lost; the caller tries again later."""
 
 
 class KafkaAccessError(KafkaUnavailableError):
-    """The brokers and this client refuse each other; goes away by itself once mended.
+    """The brokers refuse this client, or it refuses them; passes once the cause is corrected.
 
     Attributes:
         problem: What is refused, where, and by whom; no secret.
@@ -25,7 +25,7 @@ class KafkaAccessError(KafkaUnavailableError):
 
 
 class OffsetOutOfRangeError(Exception):
-    """The broker no longer has, or does not have yet, an offset that was asked for."""
+    """The broker no longer has an offset that was asked for, or does not have it yet."""
 
     def __init__(self, topic: str, partition: int, offset: int) -> None:
         super().__init__(f"Topic {topic} partition {partition} has no offset {offset}.")

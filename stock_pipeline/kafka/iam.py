@@ -1,9 +1,9 @@
-"""AWS MSK IAM: a signed address in the place of a password, for both Kafka clients.
+"""AWS MSK IAM: a signed URL in the place of a password, for both Kafka clients.
 
-The token is SASL OAUTHBEARER's: the address `https://kafka.<region>.amazonaws.com/` with the action
-`kafka-cluster:Connect`, signed by SigV4 in its query for 900 s, in base64 for addresses without
-padding. AWS's package `aws-msk-iam-sasl-signer-python` makes it of our own credentials, which are
-AWS's default ones or those of a role, and are renewed before they expire.
+The token is one of SASL OAUTHBEARER: the URL `https://kafka.<region>.amazonaws.com/` with the
+action `kafka-cluster:Connect`, signed by SigV4 in its query string for 900 s, in URL-safe base64
+without padding. AWS's package `aws-msk-iam-sasl-signer-python` makes it from our credentials, which
+are AWS's default ones or those of a role, and are renewed before they expire.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LIFETIME_SECONDS = 900.0
 
 
 class IamToken:
-    """The token of one region and role; made anew when half of its life is over.
+    """The token of one region and role; replaced when half of its lifetime is over.
 
-    Brokers end a session with its token, and clients prove themselves again shortly before: what
-    they get then must last.
+    Brokers end a session when its token expires, and clients authenticate again shortly before. The
+    token that they get then must still be valid for a while.
     """
 
     def __init__(self, region: str, role_arn: str | None) -> None:
@@ -68,7 +68,7 @@ class IamToken:
 
 
 class _Frozen(CredentialProvider):  # type: ignore[misc]
-    """Key, secret and session token of one moment: a signature must not mix two."""
+    """Key, secret and session token, taken together: a signature must not mix two sets."""
 
     METHOD = CANONICAL_NAME = "stock-pipeline-kafka"
 
@@ -82,10 +82,10 @@ class _Frozen(CredentialProvider):  # type: ignore[misc]
 
 
 def token_provider(security: KafkaSecurity) -> Any:
-    """What kafka-python asks for tokens.
+    """The token provider for kafka-python.
 
     Raises:
-        KafkaAccessError: There is none to be had; asked for here, where somebody reads the error.
+        KafkaAccessError: There is no token. Found out here, where the caller sees the error.
     """
     from kafka.net.sasl.oauth import AbstractTokenProvider
 
@@ -100,10 +100,10 @@ def token_provider(security: KafkaSecurity) -> Any:
 
 
 def token_callback(security: KafkaSecurity) -> Callable[[str], tuple[str, float]]:
-    """What librdkafka asks for tokens, again after four fifths of each one's life.
+    """The token callback for librdkafka, which calls it again after 80 % of a token's lifetime.
 
     Raises:
-        KafkaAccessError: There is none to be had; asked for here, where somebody reads the error.
+        KafkaAccessError: There is no token. Found out here, where the caller sees the error.
     """
     token = _token_of(security)
     token.get()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Message(NamedTuple):
-    """One Kafka record to be. A tuple, because sources make 50,000 of them a second.
+    """A record to send to Kafka. A tuple, because sources make 50,000 of them a second.
 
     Attributes:
         key: Partition key: the symbol.

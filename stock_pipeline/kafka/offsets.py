@@ -11,7 +11,7 @@ class PartitionOffsets:
     """What the broker says of a partition.
 
     Attributes:
-        beginning: First offset that retention has kept.
+        beginning: First offset that the broker still has.
         end: Offset after the last readable record (last stable offset under `read_committed`).
         high_watermark: Offset after the last record, open transactions included; None if unknown.
     """

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-#: Records in one chunk of a read: what a batch holds in memory does not grow with its length.
+#: Records in one chunk of a read, so that memory does not grow with the length of a batch.
 CHUNK_RECORDS = 50_000
 CHUNK_BYTES = 32 * 1024 * 1024
-#: Silence after an error, before asking what is wrong, and between two such questions.
+#: Seconds without a record after an error until we look for its cause, and between two such looks.
 SECONDS_TO_ASK = 3.0
 
 
@@ -40,7 +40,7 @@ class RangeReader:
 
         self.settings = settings
         self.topic = topic
-        #: What librdkafka complained of last: it goes on trying, whatever it is.
+        #: The last error that librdkafka reported; it goes on trying, whatever the error.
         self._trouble = ""
         self._consumer = Consumer(
             librdkafka_options(settings)
@@ -57,15 +57,16 @@ class RangeReader:
                 # Memory of the prefetch queue stays bounded whatever the size of a message.
                 "queued.min.messages": 2 * CHUNK_RECORDS,
                 "queued.max.messages.kbytes": 65_536,
-                # A full queue stops fetching for a second by default: two thirds of the time in
-                # which 500,000 records were read.
+                # By default a full queue stops fetching for a second. That was two thirds of the
+                # time in which 500,000 records were read.
                 "fetch.queue.backoff.ms": 10,
                 "fetch.message.max.bytes": 8 * 1024 * 1024,
-                # The embedded broker ignores every limit on a fetch and answers with all it has:
-                # librdkafka's limit of 100 MB would stop it for good at a million records.
+                # The embedded broker ignores every limit of a fetch and answers with all that it
+                # has. With librdkafka's limit of 100 MB, reading would stop for good at a million
+                # records.
                 "receive.message.max.bytes": 2_000_000_000,
-                # What is asked for exists, so no fetch has to wait for records. The anchor is often
-                # the last record of its topic: the fetch that follows it waited for the next one,
+                # The records asked for exist, so no fetch has to wait for new ones. The anchor is
+                # often the last record of its topic: the next fetch then waited for a new record,
                 # and the batch waited for that fetch.
                 "fetch.wait.max.ms": 10,
                 "log_level": 2,
@@ -73,7 +74,7 @@ class RangeReader:
         )
 
     def close(self) -> None:
-        """Leave the brokers."""
+        """Close the connections."""
         self._consumer.close()
 
     def _note(self, error: Any) -> None:
@@ -82,8 +83,8 @@ class RangeReader:
     def read(self, partition: int, start: int, end: int) -> Iterator[pa.Table]:
         """Chunks of the records in `[start, end)`, as RECORDS tables in offset order.
 
-        Ends when the position has reached the end, never by count: compaction and transaction
-        markers leave holes.
+        It ends when the position has reached `end`, and does not count records: compaction and
+        transaction markers leave holes.
 
         Raises:
             OffsetOutOfRangeError: Retention or truncation removed the offset to be read next.
@@ -107,7 +108,8 @@ class RangeReader:
         self._trouble = ""
         try:
             while position < end:
-                # `consume` waits for all that it was asked for: ask for no more than is missing.
+                # `consume` waits until it has as many as were asked for: never ask for more than
+                # are left.
                 messages = self._consumer.consume(min(10_000, end - position), 0.1)
                 if not messages:
                     now = time.monotonic()
@@ -124,7 +126,7 @@ class RangeReader:
                             "written, the batch is read again."
                         )
                     continue
-                # Whole lists, not a loop over messages: a third of the time of a read was there.
+                # Whole lists: a loop over the messages took a third of the time of a read.
                 records = [m for m in messages if m.error() is None]
                 if records:
                     heard = time.monotonic()
@@ -147,7 +149,7 @@ class RangeReader:
                     elif error.code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
                         raise refused(self.settings, f"read topic {self.topic}")
                     elif error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
-                        continue  # We are in no group.
+                        continue  # We use no consumer group.
                     elif error.fatal():
                         raise KafkaUnavailableError(
                             f"Topic {self.topic} partition {partition}: {error.str()}; nothing was "
@@ -179,10 +181,10 @@ class RangeReader:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """No collection of cycles while a chunk is read.
+    """Pause Python's garbage collector while a chunk is read.
 
-    Its messages have none and were looked at again and again: 500,000 records took 2.1 s, and
-    0.9 s without.
+    Messages hold no cycles, and the collector walked over them again and again: 500,000 records
+    took 2.1 s with it and take 0.9 s without.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -207,7 +209,7 @@ def _records(partition: int, messages: list[Any]) -> pa.Table:
         [
             pa.array(np.full(len(messages), partition, np.int32)),
             pa.array([m.offset() for m in messages], pa.int64()),
-            # A record without a timestamp has -1: 1970 says so better than a failure.
+            # A record without a timestamp has -1. It becomes 1970 rather than a failure.
             pa.array(np.maximum(timestamps, 0) * 1000).cast(pa.timestamp("us")),
             pa.array([m.key() for m in messages], pa.binary()),
             pa.array([m.value() for m in messages], pa.binary()),

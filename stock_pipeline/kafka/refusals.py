@@ -1,8 +1,8 @@
 """Why the brokers and this client refuse each other, in one sentence.
 
-The clients themselves tell little: kafka-python tries again until its time is over and then says
-only that, librdkafka tries for ever and calls every bad certificate the same. So one connection is
-made step by step, and the step at which it breaks is the answer: TCP, TLS, then SASL.
+The clients report little. kafka-python tries until its timeout and then reports a timeout.
+librdkafka tries for ever and gives the same error for every bad certificate. So this makes one
+connection step by step: TCP, TLS, SASL. The step at which it breaks gives the reason.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from stock_pipeline.settings import KafkaSettings
 LONGEST_STEP_SECONDS = 5.0
 READ_BYTES = 65_536
 
-#: Of OpenSSL's X509_V_ERR_*; whatever else is wrong with a chain, its authority is not ours.
+#: From OpenSSL's X509_V_ERR_*. Any other error of a chain: we do not trust its authority.
 _NOT_YET_VALID, _EXPIRED, _OTHER_NAME, _OTHER_ADDRESS = 9, 10, 62, 64
 #: Kafka's error code of a SASL request on a listener without SASL.
 _NO_SASL_HERE = 34
@@ -30,7 +30,7 @@ _PASSWORD = "STOCK_PIPELINE__KAFKA__SECURITY__PASSWORD"  # noqa: S105 - the vari
 def access_problem(settings: KafkaSettings) -> KafkaAccessError | None:
     """What is wrong between this client and the first broker that takes a connection.
 
-    Takes some seconds at most, makes one attempt to log in, and leaves.
+    Takes a few seconds at most and makes one attempt to log in.
 
     Returns:
         None when nothing is wrong, no broker can be reached, or none says what is wrong.
@@ -45,14 +45,14 @@ def access_problem(settings: KafkaSettings) -> KafkaAccessError | None:
 def advertised_addresses(settings: KafkaSettings) -> list[tuple[str, int]]:
     """Hosts and ports that the first broker that takes a connection tells clients to connect to.
 
-    Asked without a client: librdkafka leaves the address that was configured for those that it was
-    told, and where these cannot be reached, its own question mostly stays without an answer.
+    This asks without a Kafka client. librdkafka leaves the configured address for the advertised
+    ones, and where these cannot be reached, its request mostly gets no answer.
 
     Returns:
-        Nothing when no broker can be reached, or none says anything.
+        An empty list when no broker can be reached, or none answers.
 
     Raises:
-        KafkaAccessError: What is wrong between this client and that broker.
+        KafkaAccessError: That broker refuses us, or we refuse it.
     """
     for server in settings.bootstrap_servers.split(","):
         with suppress(OSError):
@@ -64,7 +64,7 @@ def refused(settings: KafkaSettings, what: str, operations: str = "Read") -> Kaf
     """The error of a permission that is missing.
 
     Args:
-        settings: Who asked whom.
+        settings: Our identity and the brokers.
         what: As in "do not let us ...", such as "read topic trades".
         operations: What to allow, as kafka-acls.sh names it.
     """
@@ -98,7 +98,7 @@ class _Attempt:
         self.timeout = min(settings.request_timeout_seconds, LONGEST_STEP_SECONDS)
 
     def run(self) -> list[tuple[str, int]]:
-        """Connect as far as it goes, to the question where the brokers are.
+        """Connect step by step and ask for the advertised addresses, the last step.
 
         Raises:
             KafkaAccessError: One side refused the other.
@@ -111,7 +111,7 @@ class _Attempt:
                 brokers = talk.ask_for_metadata().brokers
                 return [(broker.host, broker.port) for broker in brokers]
         except ConnectionError:
-            # A listener that asks for more than we offer hangs up and says nothing.
+            # A listener that wants more than we offer closes the connection without a word.
             if not self.security.tls and self._speaks_tls():
                 raise KafkaAccessError(
                     f"The brokers at {self.server} speak TLS, and kafka.security.protocol is "
@@ -135,7 +135,7 @@ class _Attempt:
                 except ssl.SSLError as error:
                     if "ALERT" not in (error.reason or ""):
                         raise
-                    # TLS 1.3 tells of a bad client certificate with the first answer.
+                    # In TLS 1.3 a bad client certificate shows only with the first response.
                     raise self._certificate_refused(error) from None
 
     def _encrypted(self, plain: socket.socket) -> ssl.SSLSocket:
@@ -247,7 +247,7 @@ class _Attempt:
         )
 
     def _speaks_tls(self) -> bool:
-        """Whether there is TLS, whoever signed it: nothing is sent over this connection."""
+        """Whether the broker speaks TLS, whoever signed its certificate; sends no data."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -258,7 +258,7 @@ class _Attempt:
 
 
 class _Talk:
-    """Requests and responses of Kafka's protocol, one after the other."""
+    """Requests and responses of Kafka's protocol, one at a time."""
 
     def __init__(self, connection: socket.socket) -> None:
         from kafka.protocol.parser import KafkaProtocol

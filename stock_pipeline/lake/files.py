@@ -1,4 +1,4 @@
-"""The lake as a pyarrow file system whose credentials are those of our clients, of the moment."""
+"""The lake as a pyarrow file system that always uses the current credentials of our clients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stock_pipeline.aws.session import (
 )
 from stock_pipeline.settings import AwsSettings
 
-#: What pyarrow says of a refused request; HEAD answers have no code but the status.
+#: How pyarrow reports a refused request. The answer to a HEAD has a status and no code.
 _REFUSAL = re.compile(
     r"AWS Error (?P<code>\w+)( \(HTTP status (?P<status>\d+)\))? during (?P<operation>\w+)"
 )
@@ -37,21 +37,21 @@ _CODES = {
 def lake_files(aws: AwsSettings) -> pyarrow.fs.FileSystem:
     """The store as a read-only file system; paths begin with the bucket.
 
-    pyarrow's own keeps the credentials with which it was made. This one opens each file with those
-    of the moment; they are renewed at least ten minutes before they end, and a file is read in
-    less. What S3 refuses is a ClientError as from the other clients, a missing object a
-    FileNotFoundError.
+    pyarrow's own file system keeps the credentials with which it was made. This one opens each file
+    with the current ones. They are renewed at least ten minutes before they expire, and reading a
+    file takes less. A refusal by S3 is a ClientError, as from the other clients. A missing object
+    is a FileNotFoundError.
     """
     return pyarrow.fs.PyFileSystem(_LakeFiles(aws))
 
 
 def native_lake_files(aws: AwsSettings) -> pyarrow.fs.FileSystem:
-    """Pyarrow's own file system with the credentials of the moment, for minutes of reading.
+    """The file system of pyarrow itself with the current credentials, for reads of some minutes.
 
-    Its threads call no Python: who has its rows before all is read, as a LIMIT, leaves some of them
-    opening the next files, and even a whole read leaves one that closes its own. With `lake_files`
-    these waited for an interpreter that was ending, and 6 of 50 such processes were aborted by the
-    C++ runtime; of 16 that had read one file whole, one.
+    Its threads call no Python. A query that stops early, such as one with LIMIT, leaves threads
+    that still open files, and even a full read leaves one that closes its file. With `lake_files`
+    these threads waited for an interpreter that was ending: the C++ runtime aborted 6 of 50 such
+    processes, and one of 16 that had read one file whole.
     """
     return _LakeFiles(aws).native()
 
@@ -92,7 +92,8 @@ class _LakeFiles(pyarrow.fs.FileSystemHandler):  # type: ignore[misc]
             if refusal is None:
                 raise
             code = refusal.response["Error"]["Code"]
-            # HEAD has no body: whether permission or expiry is missing, only a second try tells.
+            # The answer to a HEAD has no body. Only a second try tells whether the permission is
+            # missing or the credentials have expired.
             unexplained = refusal.operation_name == "HeadObject"
             if not (unexplained or refused_credentials(code)):
                 raise refusal from error
@@ -135,7 +136,7 @@ class _LakeFiles(pyarrow.fs.FileSystemHandler):  # type: ignore[misc]
 
 
 def _client_error(error: OSError, path: str) -> ClientError | None:
-    """A refusal as botocore tells it; None for anything else, such as a missing object."""
+    """A refusal as botocore's error; None for anything else, such as a missing object."""
     found = _REFUSAL.search(str(error))
     if isinstance(error, FileNotFoundError) or found is None:
         return None

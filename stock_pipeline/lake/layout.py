@@ -134,19 +134,19 @@ def rejected_key(layer: str, table: str, partition: str, run_id: str) -> str:
 
 #: Every landed object, of any source.
 LANDING_PREFIX = "landing/"
-#: Replaced after landed objects changed: who watches them need not list them all.
+#: Replaced after landed objects changed, so that a reader that watches them need not list them.
 LANDING_MARK = "_landing/changed"
 
 
 class Landed(NamedTuple):
-    """What a landed object holds: bars of one symbol and length.
+    """What a landed object holds: bars of one symbol and interval.
 
     Attributes:
         source: Vendor, as the settings name it.
         symbol: As the vendor spells it.
         interval: Length of its bars, such as 1d.
         first: First trade_date.
-        end: First trade_date that does not belong to it any more.
+        end: First trade_date after it (exclusive).
     """
 
     source: str
@@ -157,14 +157,14 @@ class Landed(NamedTuple):
 
 
 def landing_key(landed: Landed) -> str:
-    """Key of a landed object; what a symbol may not be in a key is percent-encoded."""
+    """Key of a landed object; characters of a symbol that a key may not have are encoded."""
     folder = f"{LANDING_PREFIX}{_safe(landed.source)}/{_encoded(landed.symbol)}"
     name = f"{landed.first.isoformat()}_{landed.end.isoformat()}"
     return f"{folder}/{_safe(landed.interval)}/{name}.csv"
 
 
 def landed_of_key(key: str) -> Landed | None:
-    """What the key of a landed object says; None for any other key."""
+    """The landed object that has this key; None for any other key."""
     day = r"(\d{4}-\d{2}-\d{2})"
     found = re.fullmatch(rf"landing/([^/]+)/([^/]+)/([^/]+)/{day}_{day}\.csv", key)
     if found is None:
@@ -174,7 +174,7 @@ def landed_of_key(key: str) -> Landed | None:
         landed = Landed(
             source, unquote(symbol), interval, date.fromisoformat(first), date.fromisoformat(end)
         )
-        # Two spellings of one symbol would be two objects of the same bars.
+        # Another spelling of a symbol in a key would make two objects for the same bars.
         return landed if landing_key(landed) == key else None
     except ValueError:
         return None
@@ -188,5 +188,5 @@ def _encoded(symbol: str) -> str:
     return encoded.replace(".", "%2E") if set(encoded) == {"."} else encoded
 
 
-#: Key in a Parquet footer under which a bronze, silver or gold object says what it is made of.
+#: Key in a Parquet footer under which a bronze, silver or gold object names what it was made from.
 FOOTER_KEY = b"stock_pipeline"

@@ -1,8 +1,8 @@
-"""Whether the object store keeps the two promises that exactly-once rests on (invariant I8).
+"""Checks that the store honours the two conditional writes that exactly-once needs (I8).
 
-Stores exist that accept `If-None-Match` and `If-Match` and ignore them, or check them and write
-without holding a lock in between, or forget them for multipart uploads. On such a store two writers
-of one batch would both believe that they had decided it.
+Some stores accept `If-None-Match` and `If-Match` and ignore them. Others check them and write
+without a lock in between, or ignore them for multipart uploads. On such a store two writers of one
+batch would both believe that they had decided it.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from stock_pipeline.lake.store import Lake, PreconditionFailedError
 PROBE_PREFIX = "_probe/"
 RACERS = 8
 WRONG_ETAG = '"00000000000000000000000000000000"'
-#: Answers of a store that knows the request header and says that it cannot do it.
+#: Error codes of a store that knows the header and says that it does not support it.
 NOT_SUPPORTED = {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"}
 REFUSED = {409, 412}
 
 
 def probe_conditional_writes(lake: Lake) -> list[str]:
-    """Try every conditional write that we rely on, alone and racing; clean up after it.
+    """Try every conditional write that we rely on, alone and racing; clean up afterwards.
 
     Takes about a tenth of a second where the store is near.
 
     Returns:
-        One sentence for each promise that the store does not keep; empty when all is well.
+        One sentence for each condition that the store does not honour; empty when it does.
 
     Raises:
         botocore.exceptions.ClientError: The store refused for another reason, such as a missing
@@ -92,7 +92,7 @@ def _multipart(lake: Lake, prefix: str, pool: ThreadPoolExecutor) -> list[str]:
 
 
 def _upload(lake: Lake, key: str) -> tuple[str, str]:
-    """Start a multipart upload of one part; its id and the part's ETag."""
+    """Start a multipart upload of one part; returns its id and the part's ETag."""
     upload_id = lake.client.create_multipart_upload(Bucket=lake.bucket, Key=key)["UploadId"]
     part = lake.client.upload_part(
         Bucket=lake.bucket, Key=key, UploadId=upload_id, PartNumber=1, Body=b"part"
@@ -116,7 +116,7 @@ def _complete(lake: Lake, key: str, upload_id: str, part_etag: str) -> None:
 
 
 def _abort(lake: Lake, key: str, upload_id: str) -> None:
-    """Drop an upload that was refused; one that was completed is gone already."""
+    """Abort an upload that was refused; a completed one no longer exists."""
     try:
         lake.client.abort_multipart_upload(Bucket=lake.bucket, Key=key, UploadId=upload_id)
     except ClientError as error:
@@ -125,7 +125,7 @@ def _abort(lake: Lake, key: str, upload_id: str) -> None:
 
 
 def _accepted(write: Callable[[], object]) -> bool:
-    """Whether the store took the write; refusing it and not supporting it are both no."""
+    """Whether the store took the write; False when it refused or does not support it."""
     try:
         write()
     except PreconditionFailedError:
@@ -138,7 +138,7 @@ def _accepted(write: Callable[[], object]) -> bool:
 
 
 def _race(writers: Sequence[Callable[[], object]], pool: ThreadPoolExecutor) -> list[int]:
-    """Let all writers go at once; the indices of those that the store accepted."""
+    """Start all writers at once; returns the indices of those that the store accepted."""
     start = threading.Barrier(len(writers))
 
     def run(write: Callable[[], object]) -> bool:

@@ -22,15 +22,16 @@ from stock_pipeline.settings import AwsSettings
 
 #: Seconds between tries of a conditional PUT while S3 says that another one is under way.
 CONFLICT_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
-#: Asked for at once: holds the footer of all but objects with thousands of row groups or symbols.
+#: Read at once from the end: enough for every footer but those of objects with thousands of row
+#: groups or symbols.
 FOOTER_BYTES = 64 * 1024
 _BROKEN_OFF = (IncompleteReadError, ResponseStreamingError, ProtocolError)
-#: What pyarrow raises of bytes in memory that are no Parquet, or damaged.
+#: What pyarrow raises when bytes in memory are not Parquet, or are damaged.
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
 
 
 class PreconditionFailedError(Exception):
-    """Another writer was first: the object exists, or is not the version that was read."""
+    """Another writer was first: the object exists, or has another version than was read."""
 
 
 class ObjectNotFoundError(Exception):
@@ -107,12 +108,12 @@ class Lake:
             try:
                 answer = self.client.put_object(Bucket=self.bucket, Key=key, Body=body, **condition)
             except ClientError as error:
-                # 404: an If-Match target vanished.
+                # 404: the object of an If-Match no longer exists.
                 status = error.response["ResponseMetadata"]["HTTPStatusCode"]
                 if status == 412 or error.response["Error"]["Code"] == "NoSuchKey":
                     raise PreconditionFailedError(key) from error
-                # 409: another conditional write was under way, and may have failed: only a second
-                # try tells whether anything is there.
+                # 409: another conditional write was under way. It may have failed, so only a second
+                # try tells whether there is an object.
                 if status != 409 or pause is None:
                     raise
                 time.sleep(pause)
@@ -123,7 +124,7 @@ class Lake:
         raise AssertionError("the last try returns or raises")
 
     def get(self, key: str, **condition: str) -> tuple[bytes, str]:
-        """Whole object and its ETag.
+        """Read a whole object and its ETag.
 
         Args:
             key: Which object.
@@ -138,7 +139,7 @@ class Lake:
                 answer = self._open(key, condition)
                 return answer["Body"].read(), str(answer["ETag"])
             except _BROKEN_OFF as error:
-                # botocore's own retries end where a body begins, be it that of an error.
+                # botocore does not retry once a body has begun, not even the body of an error.
                 if last_try:
                     raise ResponseStreamingError(error=error) from error
         raise AssertionError("the last try returns or raises")
@@ -173,7 +174,7 @@ class Lake:
                 yield ObjectEntry(entry["Key"], entry["ETag"], entry["Size"])
 
     def copy(self, source: str, target: str) -> None:
-        """Copy an object inside the store; for targets that always get the same bytes.
+        """Copy an object inside the store; only for targets that always get the same bytes.
 
         Raises:
             ObjectNotFoundError: Nothing is at `source`.
@@ -192,7 +193,7 @@ class Lake:
         self.client.delete_object(Bucket=self.bucket, Key=key)
 
     def read_table(self, key: str) -> tuple[pa.Table, str]:
-        """A Parquet object whole, with its ETag: one GET, so never half of two versions.
+        """Read a whole Parquet object and its ETag: one GET, so never parts of two versions.
 
         Raises:
             ObjectNotFoundError: Nothing is there.
@@ -214,7 +215,7 @@ class Lake:
         return file
 
     def read_footer(self, key: str) -> bytes | None:
-        """What a Parquet object's footer says under our key.
+        """The value under our key in a Parquet object's footer.
 
         Raises:
             FileNotFoundError: Nothing is there.
@@ -224,9 +225,9 @@ class Lake:
         return bytes(value) if value is not None else None
 
     def parquet_metadata(self, key: str) -> pq.FileMetaData:
-        """Footer of a Parquet object, of one version of it also while it is being replaced.
+        """Footer of a Parquet object, of one version even while the object is being replaced.
 
-        A file system asks for the size first, and then reads the end of another version.
+        A file system would ask for the size first, and could then read the end of another version.
 
         Raises:
             FileNotFoundError: Nothing is there.
@@ -241,7 +242,7 @@ class Lake:
             except PreconditionFailedError:
                 length, condition = FOOTER_BYTES, {}
                 continue
-            # Parquet ends with the footer, its length in four bytes, and PAR1.
+            # Parquet ends with the footer, the footer's length in four bytes, and PAR1.
             needed = int.from_bytes(tail[-8:-4], "little") + 8
             if len(tail) < needed and len(tail) == length and tail.endswith(b"PAR1"):
                 length, condition = needed, {"IfMatch": etag}
