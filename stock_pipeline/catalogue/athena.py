@@ -14,6 +14,7 @@ import pyarrow as pa
 from botocore.exceptions import BotoCoreError, ClientError
 
 from stock_pipeline.aws.session import aws_client
+from stock_pipeline.errors import UserError
 from stock_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ _TYPES = {
 }
 
 
-class AthenaError(Exception):
+class AthenaError(UserError):
     """A query did not give a result.
 
     Attributes:

@@ -11,6 +11,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from stock_pipeline.catalogue.tables import LAYERS, lake_tables
+from stock_pipeline.errors import UserError
 from stock_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -26,7 +27,7 @@ FIRST_POLL_SECONDS = 0.5
 LONGEST_POLL_SECONDS = 10.0
 
 
-class CatalogueError(Exception):
+class CatalogueError(UserError):
     """The catalogue could not be brought up to date."""
 
 

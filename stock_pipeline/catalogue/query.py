@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 import pyarrow.fs
 
 from stock_pipeline.catalogue.tables import LAYERS, LakeTable, lake_tables
+from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.files import native_lake_files
@@ -25,7 +26,7 @@ MOST_TRIES = 3
 _MUTABLE = ("silver", "gold")
 
 
-class QueryError(Exception):
+class QueryError(UserError):
     """A query cannot be answered; the message is one sentence."""
 
 

@@ -8,9 +8,9 @@ import typer
 
 from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.commands.waiting import tell_what_became_of
+from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.replay_plans import plan_supersede
-from stock_pipeline.ingest.replays import ReplayError
 from stock_pipeline.settings import get_settings
 
 batch = typer.Typer(
@@ -40,19 +40,14 @@ def supersede(
     planner = Planner(settings)
     log, offsets = planner.logs[feed], planner.poll()[topic]
     if offsets is None:
-        typer.echo(f"Topic {topic} does not exist: nothing can be read again.", err=True)
-        raise typer.Exit(1)
+        raise UserError(f"Topic {topic} does not exist: nothing can be read again.")
     if not yes:
         typer.confirm(
             f"Read {len(seqs)} batches of feed {feed} again and replace their rows?", abort=True
         )
     plans = []
-    try:
-        for seq in seqs:
-            plan = plan_supersede(log, seq, offsets)
-            typer.echo(f"Batch {seq} is read again as batch {plan.seq}.")
-            plans.append(plan)
-    except ReplayError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    for seq in seqs:
+        plan = plan_supersede(log, seq, offsets)
+        typer.echo(f"Batch {seq} is read again as batch {plan.seq}.")
+        plans.append(plan)
     tell_what_became_of(log, plans, wait=wait)

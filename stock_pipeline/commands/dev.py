@@ -11,6 +11,7 @@ import typer
 
 from stock_pipeline.commands.dev_overview import show_overview, status_line, stream_line, ui_url
 from stock_pipeline.commands.stopping import stop_on_signals
+from stock_pipeline.errors import StoppedError, UsageError, UserError
 from stock_pipeline.ingest.status import feed_statuses
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.settings import get_settings
@@ -20,10 +21,9 @@ from stock_pipeline.stack.apache_jars import KAFKA_VERSION, cache_folder
 from stock_pipeline.stack.children import is_loopback
 from stock_pipeline.stack.chosen_broker import home_of, trimmer_of
 from stock_pipeline.stack.code_location import reload_unreachable_locations
-from stock_pipeline.stack.homelock import HomeInUseError, HomeLock
+from stock_pipeline.stack.homelock import HomeLock
 from stock_pipeline.stack.local import LocalStack
 from stock_pipeline.stack.ports import is_free, owner_of
-from stock_pipeline.stack.processes import ProcessError, StoppedError
 from stock_pipeline.stack.streams import missing_key, stream_process
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ OPEN_UI = (
 )
 
 
-class PortInUseError(Exception):
+class PortInUseError(UserError):
     """Someone else listens where a part of the stack has to."""
 
 
@@ -77,10 +77,9 @@ def dev(
     if dagster and not is_loopback(settings.ui_host):
         console.print(OPEN_UI.format(host=settings.ui_host), style="yellow", soft_wrap=True)
     if settings.profile != "local":
-        console.print(
+        raise UsageError(
             f"`dev` is for profile local, the settings say {settings.profile}; nothing was started."
         )
-        raise typer.Exit(2)
     try:
         # A flag: an exception out of a signal handler could lose a child just started.
         with stop_on_signals() as stop, HomeLock(settings.home.resolve()) as lock:
@@ -88,9 +87,6 @@ def dev(
             if not streams:
                 settings = settings.model_copy(update={"streams": {}})
             run(settings, console, stop, simulator=simulator, dagster=dagster)
-    except (HomeInUseError, PortInUseError, ProcessError) as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
-        raise typer.Exit(1) from None
     except StoppedError:
         console.print("Stopped before everything had started.")
     except KeyboardInterrupt:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stock_pipeline.errors import UsageError
 from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.offsets import adopt as adopt_plan
 from stock_pipeline.ingest.planner import Planner
@@ -139,8 +140,11 @@ def _open_incarnation(
 
 
 def feed_settings(settings: Settings, name: str) -> FeedSettings:
-    """Settings of a feed; ends the command with 2 where there is none of that name."""
+    """Settings of a feed.
+
+    Raises:
+        UsageError: There is none of that name.
+    """
     if name not in settings.feeds:
-        typer.echo(f"There is no feed {name!r}; feeds: {', '.join(settings.feeds)}", err=True)
-        raise typer.Exit(2)
+        raise UsageError(f"There is no feed {name!r}; feeds: {', '.join(settings.feeds)}")
     return settings.feeds[name]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stock_pipeline.aws.policies import render
+from stock_pipeline.errors import UsageError
 from stock_pipeline.settings import get_settings, project_root
 
 if TYPE_CHECKING:
@@ -27,8 +28,7 @@ def iam(
     """
     roles = [file.stem for file in policy_files()]
     if role and role not in roles:
-        typer.echo(f"There is no policy {role}; there are {', '.join(roles)}.", err=True)
-        raise typer.Exit(2)
+        raise UsageError(f"There is no policy {role}; there are {', '.join(roles)}.")
     settings = get_settings()
     if role:
         shown = policy(settings, role, account, partition)

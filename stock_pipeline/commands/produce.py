@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from stock_pipeline.commands.producing import run
+from stock_pipeline.errors import UsageError
 from stock_pipeline.settings import get_settings
-from stock_pipeline.sources.errors import UsageError
 from stock_pipeline.sources.jobs import job_for
 from stock_pipeline.sources.source import Request
 
@@ -44,25 +44,21 @@ def produce(
     done, however often it is tried: wrong options, no key, or one whose plan does not hold that.
     """
     settings = get_settings()
-    try:
-        options = _options(option or [])
-        options |= {"file": file} if file else {}
-        options |= {"sample": "true"} if sample else {}
-        names = tuple(dict.fromkeys(s.strip() for s in symbols.split(",") if s.strip()))
-        request = Request(names, "bars", bar, _instant(start), _instant(end), options)
-        job = job_for(
-            settings,
-            source,
-            request,
-            feed=feed,
-            topic=topic,
-            what=what,
-            interval=interval,
-            batches=batches,
-        )
-    except UsageError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
+    options = _options(option or [])
+    options |= {"file": file} if file else {}
+    options |= {"sample": "true"} if sample else {}
+    names = tuple(dict.fromkeys(s.strip() for s in symbols.split(",") if s.strip()))
+    request = Request(names, "bars", bar, _instant(start), _instant(end), options)
+    job = job_for(
+        settings,
+        source,
+        request,
+        feed=feed,
+        topic=topic,
+        what=what,
+        interval=interval,
+        batches=batches,
+    )
     raise typer.Exit(run(settings, job))
 
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import typer
 
 from stock_pipeline.commands.stopping import stop_on_signals
-from stock_pipeline.kafka.publisher import CLOSING_SECONDS, Publisher, PublishError
+from stock_pipeline.errors import StoppedError
+from stock_pipeline.kafka.publisher import CLOSING_SECONDS, Publisher
 from stock_pipeline.settings import Settings
-from stock_pipeline.sources.errors import REFUSALS, SourceError, StoppedError
 from stock_pipeline.sources.registry import open_source, source_settings
 from stock_pipeline.sources.rounds import fetched, rounds
 from stock_pipeline.sources.source import Context
@@ -140,7 +140,6 @@ def run(settings: Settings, job: Job) -> int:
     line = Line(console)
     sent = 0
     publisher: Publisher | None = None
-    failure: Exception | None = None
     try:
         with stop_on_signals() as stop:
             source = open_source(settings, job.source, notify=line.notice, stop=stop)
@@ -168,15 +167,11 @@ def run(settings: Settings, job: Job) -> int:
                 publisher.flush(*([CLOSING_SECONDS] if stop.is_set() else []))
             if fetching.failure:
                 raise fetching.failure
-    except (SourceError, PublishError) as error:
-        failure = error
-        typer.echo(str(error), err=True)
-    if publisher:
-        typer.echo(
-            f"{publisher.delivered:,} messages of {job.source} delivered to topic {job.topic}"
-            f"{f'; {line.skipped:,} skipped, see above' if line.skipped else ''}.",
-            err=True,
-        )
-    if failure:
-        return 2 if isinstance(failure, REFUSALS) else 1
+    finally:
+        if publisher:
+            typer.echo(
+                f"{publisher.delivered:,} messages of {job.source} delivered to topic {job.topic}"
+                f"{f'; {line.skipped:,} skipped, see above' if line.skipped else ''}.",
+                err=True,
+            )
     return 1 if line.skipped and not sent else 0

@@ -13,7 +13,6 @@ from stock_pipeline.commands.waiting import tell_what_became_of
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.quarantine import OpenRejects, open_rejects
 from stock_pipeline.ingest.replay_plans import plan_requeue, whole_rejects
-from stock_pipeline.ingest.replays import ReplayError
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings
 
@@ -142,11 +141,7 @@ def replay(
     plans = []
     log = _log(feed)
     for one in whole:
-        try:
-            plan = plan_requeue(log, one)
-        except ReplayError as error:
-            typer.echo(str(error), err=True)
-            raise typer.Exit(1) from None
+        plan = plan_requeue(log, one)
         if plan:
             typer.echo(f"Rejects of batch {one.decision.plan.seq} come back as batch {plan.seq}.")
             plans.append(plan)

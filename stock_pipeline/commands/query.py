@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stock_pipeline.catalogue.query import QueryError
 from stock_pipeline.catalogue.query import query as ask
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.plain_text import one_line
@@ -40,11 +39,7 @@ def query(
 ) -> None:
     """Ask the lake: bronze."<feed>", quarantine."<feed>", silver.* and gold.*."""
     settings = get_settings()
-    try:
-        rows = ask(settings, Lake(settings.aws), sql)
-    except QueryError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    rows = ask(settings, Lake(settings.aws), sql)
     if output is Format.CSV:
         _csv(rows)
     elif output is Format.JSON:

@@ -13,11 +13,12 @@ import typer
 
 from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.commands.stopping import stop_on_signals
-from stock_pipeline.kafka.publisher import Publisher, PublishError
+from stock_pipeline.errors import UsageError
+from stock_pipeline.kafka.publisher import Publisher
 from stock_pipeline.settings import get_settings
 from stock_pipeline.sources.files import csv_replay
 from stock_pipeline.sources.files.csv_replay import ReplayError
-from stock_pipeline.sources.files.sample_prices import SamplePricesError, sample_prices
+from stock_pipeline.sources.files.sample_prices import sample_prices
 from stock_pipeline.sources.market.malformed import with_malformed
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def replay(
     settings = get_settings()
     settings_of_feed = feed_settings(settings, feed)
     if rate is not None and as_fast_as_possible:
-        typer.echo("Give --rate or --as-fast-as-possible, not both.", err=True)
-        raise typer.Exit(2)
+        raise UsageError("Give --rate or --as-fast-as-possible, not both.")
     if sample and rate is None and not as_fast_as_possible:
         rate = SAMPLED_RATE
     began = time.monotonic()
@@ -66,28 +66,21 @@ def replay(
         TextColumn("{task.fields[speed]}/s"),
         console=Console(stderr=True),
     )
-    try:
-        messages, total = _messages(file, settings_of_feed.format, seed, sampled=sample)
-        messages = islice(with_malformed(messages, malformed_share, seed), limit)
-        # The first row tells whether the file can be used, before the brokers are asked.
-        chunks = _chunks(messages)
-        first = next(chunks, [])
-        with (
-            stop_on_signals() as stop,
-            Publisher(settings.kafka, settings_of_feed.topic) as publisher,
-            progress,
-        ):
-            total = limit if sample or (limit and total and limit < total) else total
-            task = progress.add_task(f"{file} to {publisher.topic}", total=total, speed="-")
-            for count in _paced(publisher, first, chunks, rate, stop):
-                speed = f"{count / (time.monotonic() - began):,.0f}"
-                progress.update(task, completed=count, speed=speed)
-    except (ReplayError, SamplePricesError) as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    except PublishError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    messages, total = _messages(file, settings_of_feed.format, seed, sampled=sample)
+    messages = islice(with_malformed(messages, malformed_share, seed), limit)
+    # The first row tells whether the file can be used, before the brokers are asked.
+    chunks = _chunks(messages)
+    first = next(chunks, [])
+    with (
+        stop_on_signals() as stop,
+        Publisher(settings.kafka, settings_of_feed.topic) as publisher,
+        progress,
+    ):
+        total = limit if sample or (limit and total and limit < total) else total
+        task = progress.add_task(f"{file} to {publisher.topic}", total=total, speed="-")
+        for count in _paced(publisher, first, chunks, rate, stop):
+            speed = f"{count / (time.monotonic() - began):,.0f}"
+            progress.update(task, completed=count, speed=speed)
     seconds = time.monotonic() - began
     typer.echo(
         f"{publisher.delivered:,} messages delivered to topic {publisher.topic} in {seconds:.1f} s"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stock_pipeline.commands.stopping import stop_on_signals
-from stock_pipeline.kafka.publisher import Publisher, PublishError
+from stock_pipeline.errors import UsageError
+from stock_pipeline.kafka.publisher import Publisher
 from stock_pipeline.settings import get_settings
 from stock_pipeline.sources.market.simulator import Market, Simulator, stretches
 
@@ -74,10 +75,7 @@ def simulate(
     feed = feed or defaults.feed
     if feed not in settings.feeds or settings.feeds[feed].format != "trade":
         trades = [name for name, f in settings.feeds.items() if f.format == "trade"]
-        typer.echo(
-            f"{feed!r} is no feed of format trade; such feeds: {', '.join(trades)}", err=True
-        )
-        raise typer.Exit(2)
+        raise UsageError(f"{feed!r} is no feed of format trade; such feeds: {', '.join(trades)}")
     names = tuple(s for s in (symbols or "").split(",") if s) or defaults.symbols
 
     def share(given: float | None, default: float) -> float:
@@ -93,19 +91,15 @@ def simulate(
         duplicate_share=share(duplicate_share, defaults.duplicate_share),
     )
     console = Console(stderr=True)
-    try:
-        with (
-            stop_on_signals() as stop,
-            Publisher(settings.kafka, settings.feeds[feed].topic) as publisher,
-        ):
-            now = datetime.now(UTC)
-            thinner = history_rate or defaults.history_records_per_second
-            past = Simulator(replace(market, records_per_second=thinner))
-            _send_history(past, publisher, now - timedelta(hours=history_hours), now, stop, console)
-            _send_live(Simulator(market), publisher, now, duration, stop, console)
-    except PublishError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    with (
+        stop_on_signals() as stop,
+        Publisher(settings.kafka, settings.feeds[feed].topic) as publisher,
+    ):
+        now = datetime.now(UTC)
+        thinner = history_rate or defaults.history_records_per_second
+        past = Simulator(replace(market, records_per_second=thinner))
+        _send_history(past, publisher, now - timedelta(hours=history_hours), now, stop, console)
+        _send_live(Simulator(market), publisher, now, duration, stop, console)
     typer.echo(f"{publisher.delivered:,} messages delivered to topic {publisher.topic}.", err=True)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stock_pipeline.errors import UsageError
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings
 from stock_pipeline.verify.run import Scope
@@ -51,11 +52,9 @@ def verify(
     unknown = [name for name in feed or () if name not in settings.feeds]
     if unknown:
         feeds = ", ".join(settings.feeds)
-        typer.echo(f"There is no feed {', '.join(unknown)}; feeds: {feeds}", err=True)
-        raise typer.Exit(2)
+        raise UsageError(f"There is no feed {', '.join(unknown)}; feeds: {feeds}")
     if first and last and last < first:
-        typer.echo("--to is before --from: nothing would be compared.", err=True)
-        raise typer.Exit(2)
+        raise UsageError("--to is before --from: nothing would be compared.")
     scope = Scope(
         feeds=tuple(dict.fromkeys(feed or ())),
         first=first.date() if first else None,

@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from stock_pipeline.errors import UserError
 from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lib.formats import BARS, TIMESTAMP
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
@@ -54,7 +55,7 @@ _AWARE = pa.timestamp("us", "UTC")
 _TYPES = {f.name: _AWARE if f.type == TIMESTAMP else f.type for f in LANDING}
 
 
-class NotLandedError(ValueError):
+class NotLandedError(UserError):
     """The bytes are not a landed CSV."""
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.lib.formats import BARS, QUARANTINE, RECORDS
 from stock_pipeline.settings import Settings
-from stock_pipeline.sources.errors import BadSymbolError, UsageError
+from stock_pipeline.sources.errors import BadSymbolError, RequestError
 from stock_pipeline.sources.registry import open_source, source_kind
 from stock_pipeline.sources.source import Notice, Request
 
@@ -53,7 +53,7 @@ class History:
         notify: Called with what the user should see at once, such as waits.
 
     Raises:
-        UsageError: The source has no bars.
+        RequestError: The source has no bars.
         BadKeyError: It needs a key, and none is set.
     """
 
@@ -69,7 +69,9 @@ class History:
         self._kind = source_kind(name)
         message_format = self._kind.formats.get("bars")
         if message_format is None:
-            raise UsageError(f"Source {name} has no bars to fetch in batches; nothing was fetched.")
+            raise RequestError(
+                f"Source {name} has no bars to fetch in batches; nothing was fetched."
+            )
         self._options, self._notify = options, notify
         self._notices: list[Notice] = []
         self._source = open_source(settings, name, notify=self._hear, stop=threading.Event())

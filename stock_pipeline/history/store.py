@@ -11,6 +11,7 @@ from uuid import uuid4
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.errors import TemporaryError, UserError
 from stock_pipeline.history import bars as history
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
@@ -27,11 +28,11 @@ MOST_TRIES = 10
 CACHE_BYTES = 128 * 1024 * 1024
 
 
-class LandedDamagedError(ValueError):
+class LandedDamagedError(UserError):
     """The object at the key of a landed object cannot be read."""
 
 
-class LandingContendedError(Exception):
+class LandingContendedError(TemporaryError):
     """Other runs replaced a landed object again and again."""
 
 

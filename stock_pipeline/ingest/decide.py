@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.batch_files import BatchFiles
 from stock_pipeline.ingest.commit import commit_decision, read_decision
 from stock_pipeline.ingest.decode import Decoder
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-class DiskFullError(Exception):
+class DiskFullError(UserError):
     """The local disk has no room for a batch's temporary files; nothing was decided."""
 
 

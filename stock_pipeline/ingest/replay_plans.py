@@ -9,27 +9,32 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.errors import TemporaryError
 from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.documents import Commit, Plan
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.quarantine import OpenRejects
-from stock_pipeline.ingest.replays import ReplayError, requeue, supersede
+from stock_pipeline.ingest.replays import RereadError, requeue, supersede
 from stock_pipeline.kafka.offsets import TopicOffsets
 
 #: How often to try for a sequence number while planners win the race for it.
 MOST_TRIES = 10
 
 
+class UndecidedError(TemporaryError):
+    """Batches that were waited for are undecided; they stay planned."""
+
+
 def plan_supersede(log: OffsetLog, seq: int, offsets: TopicOffsets) -> Plan:
     """Plan to read a batch from Kafka again and to replace its rows.
 
     Raises:
-        ReplayError: There is no such decided batch, or it cannot be replaced.
+        RereadError: There is no such decided batch, or it cannot be replaced.
     """
     commit = log.commit_of(seq)
     if commit is None:
-        raise ReplayError(
+        raise RereadError(
             f"Feed {log.feed} has no decided batch {seq}. Which batch holds a record: "
             "stock-pipeline where"
         )
@@ -50,7 +55,7 @@ def plan_requeue(log: OffsetLog, found: OpenRejects) -> Plan | None:
     its batch.
 
     Raises:
-        ReplayError: The whole batch is being read again.
+        RereadError: The whole batch is being read again.
     """
     rejects = whole_rejects(found.rejects)
     return _put(
@@ -76,7 +81,7 @@ def decided(log: OffsetLog, plans: list[Plan], seconds: float) -> Iterator[Commi
     """Wait for the runs that the sensor starts; yields the commit of each plan.
 
     Raises:
-        TimeoutError: Some are undecided after `seconds`.
+        UndecidedError: Some are undecided after `seconds`.
     """
     waiting = {plan.seq for plan in plans}
     give_up = time.monotonic() + seconds
@@ -87,7 +92,7 @@ def decided(log: OffsetLog, plans: list[Plan], seconds: float) -> Iterator[Commi
                 waiting.remove(seq)
                 yield commit
         if waiting and time.monotonic() > give_up:
-            raise TimeoutError(
+            raise UndecidedError(
                 f"Batches {sorted(waiting)} of feed {log.feed} are undecided after {seconds:.0f} "
                 "s; they stay planned and run when the sensor plan_batches does (stock-pipeline "
                 "status)."
@@ -100,7 +105,7 @@ def _put(log: OffsetLog, plan_of: Callable[[LogState], Plan | None]) -> Plan | N
         plan = plan_of(log.state())
         if plan is None or log.put_plan(plan):
             return plan
-    raise ReplayError(
+    raise RereadError(
         f"Other planners won {MOST_TRIES} numbers of feed {log.feed} in a row; nothing was "
         "planned. Try again."
     )

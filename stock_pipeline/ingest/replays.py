@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan, Replay
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.topics.identity import recreated
@@ -12,7 +13,7 @@ from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lib.intervals import with_numbers
 
 
-class ReplayError(Exception):
+class RereadError(UserError):
     """These records cannot be replayed; nothing was written."""
 
 
@@ -34,28 +35,28 @@ def supersede(
         now: Time of planning, naive UTC.
 
     Raises:
-        ReplayError: It was superseded already, belongs to an earlier incarnation, came from
+        RereadError: It was superseded already, belongs to an earlier incarnation, came from
             quarantine, or Kafka no longer has all its records.
     """
     seq, feed = old.plan.seq, state.feed
     if old.plan.offsets is not None:
-        raise ReplayError(
+        raise RereadError(
             f"Batch {seq} of feed {feed} came from quarantine, not from Kafka: its rejects can be "
             f"replayed again (stock-pipeline quarantine replay {feed}), nothing was planned."
         )
     if replay := _replacement(state, seq):
         done = "was replaced" if replay.replaced else "is being replaced"
-        raise ReplayError(
+        raise RereadError(
             f"Batch {seq} of feed {feed} {done} by batch {replay.seq}: name that one to read "
             "its records once more. Nothing was planned."
         )
     if replayed_offsets(state, seq):
-        raise ReplayError(
+        raise RereadError(
             f"Rejects of batch {seq} of feed {feed} came back from quarantine already: reading the "
             "whole batch again would bring them twice. Nothing was planned."
         )
     if old.plan.incarnation != state.incarnation or recreated(state, offsets):
-        raise ReplayError(
+        raise RereadError(
             f"Batch {seq} of feed {feed} was read from an earlier life of topic {old.plan.topic}, "
             "whose records Kafka no longer has. Nothing was planned, its rows stay."
         )
@@ -63,7 +64,7 @@ def supersede(
         polled = offsets.partitions.get(partition)
         if polled is None or polled.beginning > count.start:
             kept = "nothing" if polled is None else f"offsets from {polled.beginning} on"
-            raise ReplayError(
+            raise RereadError(
                 f"Kafka no longer has all records of batch {seq} of feed {feed}: of partition "
                 f"{partition} it has {kept}, the batch begins at {count.start}. Nothing was "
                 "planned, its rows stay."
@@ -90,11 +91,11 @@ def requeue(
         now: Time of planning, naive UTC.
 
     Raises:
-        ReplayError: The whole batch was superseded, or is being read again.
+        RereadError: The whole batch was superseded, or is being read again.
     """
     seq = old.plan.seq
     if replay := _replacement(state, seq):
-        raise ReplayError(
+        raise RereadError(
             f"Batch {seq} of feed {state.feed} was read again as batch {replay.seq}: replay "
             "the rejects of that one. Nothing was planned."
         )

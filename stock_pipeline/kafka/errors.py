@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from stock_pipeline.errors import InternalError, TemporaryError
 
-class KafkaUnavailableError(Exception):
+
+class KafkaUnavailableError(TemporaryError):
     """The brokers do not answer, or broke off. Nothing was lost; the caller tries again later."""
 
 
@@ -24,7 +26,7 @@ class KafkaAccessError(KafkaUnavailableError):
         self.remedy = remedy
 
 
-class OffsetOutOfRangeError(Exception):
+class OffsetOutOfRangeError(InternalError):
     """The broker no longer has an offset that was asked for, or does not have it yet."""
 
     def __init__(self, topic: str, partition: int, offset: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Self
 
+from stock_pipeline.errors import TemporaryError
 from stock_pipeline.kafka.clients import librdkafka_options
 from stock_pipeline.kafka.errors import KafkaAccessError
 from stock_pipeline.kafka.messages import Message
@@ -27,7 +28,7 @@ MAX_WAITING_MESSAGES = 100_000
 MAX_WAITING_KIBIBYTES = 64 * 1024
 
 
-class PublishError(Exception):
+class PublishError(TemporaryError):
     """Messages could not be delivered; the sentence says how many were delivered."""
 
 

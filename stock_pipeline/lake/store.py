@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError, IncompleteReadError, ResponseStream
 from urllib3.exceptions import ProtocolError
 
 from stock_pipeline.aws.session import aws_client
+from stock_pipeline.errors import InternalError, TemporaryError, UserError
 from stock_pipeline.lake.files import lake_files
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.settings import AwsSettings
@@ -30,15 +31,15 @@ _BROKEN_OFF = (IncompleteReadError, ResponseStreamingError, ProtocolError)
 UNREADABLE = (pa.ArrowException, OSError, ValueError)
 
 
-class PreconditionFailedError(Exception):
+class PreconditionFailedError(TemporaryError):
     """Another writer was first: the object exists, or has another version than was read."""
 
 
-class ObjectNotFoundError(Exception):
+class ObjectNotFoundError(InternalError):
     """There is no object at that key."""
 
 
-class DamagedObjectError(Exception):
+class DamagedObjectError(UserError):
     """What lies at that key is no Parquet, or was damaged."""
 
     def __init__(self, uri: str, error: Exception) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from pydantic_core import PydanticCustomError
 
+from stock_pipeline.errors import UserError
+
 #: The parts of a setting's name: `("kafka", "bootstrap_servers")`.
 KeyPath = tuple[str, ...]
 
@@ -16,7 +18,7 @@ Problem = tuple[KeyPath, str]
 RELATION = "relation"
 
 
-class SettingsError(Exception):
+class SettingsError(UserError):
     """The settings cannot be used; one line per problem: file, line, key, and what is allowed."""
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import yaml
 
+from stock_pipeline.errors import UserError
 from stock_pipeline.settings.errors import KeyPath
 
 _QUOTED = re.compile(r"""'[^']+'|"[^"]+\"""")
 _KEY_TAGS = {"tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"}
 
 
-class BadYamlError(Exception):
+class BadYamlError(UserError):
     """What is wrong, without any value: that may be a secret.
 
     Attributes:

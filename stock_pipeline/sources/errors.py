@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from stock_pipeline.errors import StockPipelineError, TemporaryError, UsageError, UserError
 
-class SourceError(Exception):
+
+class SourceError(StockPipelineError):
     """A source cannot give what was asked; one sentence, without secrets."""
 
 
-class UsageError(SourceError):
+class RefusedError(SourceError, UserError):
+    """Asking again changes nothing, until a person mends it."""
+
+    exit_code = 2
+
+
+class RequestError(RefusedError, UsageError):
     """The request is none that this source knows; nobody was asked."""
 
 
-class BadKeyError(SourceError):
+class BadKeyError(RefusedError):
     """The key is missing, or the vendor does not know it."""
 
 
-class PremiumError(SourceError):
-    """The vendor wants to be paid for this; asking again changes nothing."""
+class PremiumError(RefusedError):
+    """The vendor wants to be paid for this."""
 
 
-#: Asking again changes nothing.
-REFUSALS = (UsageError, BadKeyError, PremiumError)
-
-
-class DailyLimitError(SourceError):
+class DailyLimitError(SourceError, TemporaryError):
     """No more requests today.
 
     Attributes:
@@ -37,11 +41,11 @@ class DailyLimitError(SourceError):
         self.until = until
 
 
-class UnavailableError(SourceError):
+class UnavailableError(SourceError, TemporaryError):
     """The vendor gave no usable answer, as often as it was asked; later it may."""
 
 
-class SymbolError(SourceError):
+class SymbolError(SourceError, UserError):
     """About one symbol only; the others go on."""
 
 
@@ -53,7 +57,7 @@ class EmptyError(SymbolError):
     """The vendor knows the symbol and has nothing for it."""
 
 
-class RateLimitedError(SourceError):
+class RateLimitedError(SourceError, TemporaryError):
     """Asked too often in a short time; `HttpClient` waits and asks again.
 
     Attributes:
@@ -63,7 +67,3 @@ class RateLimitedError(SourceError):
     def __init__(self, sentence: str, seconds: float | None = None) -> None:
         super().__init__(sentence)
         self.seconds = seconds
-
-
-class StoppedError(Exception):
-    """The user wants an end; raised out of a wait. No failure."""

@@ -13,13 +13,9 @@ import requests
 from urllib3.exceptions import HTTPError, InvalidHeader, ProtocolError, ReadTimeoutError
 from urllib3.util import Retry
 
+from stock_pipeline.errors import StoppedError, TemporaryError
 from stock_pipeline.lib.plain_text import one_line
-from stock_pipeline.sources.errors import (
-    BadKeyError,
-    RateLimitedError,
-    StoppedError,
-    UnavailableError,
-)
+from stock_pipeline.sources.errors import BadKeyError, RateLimitedError, UnavailableError
 from stock_pipeline.sources.quotas import Quotas
 from stock_pipeline.sources.redaction import hide_in_logs, redacted
 from stock_pipeline.sources.source import Context
@@ -50,11 +46,11 @@ class Answer(NamedTuple):
 Judge = Callable[[Answer], None]
 
 
-class _TransientError(Exception):
+class _TransientError(TemporaryError):
     """No usable answer; another try may get one."""
 
 
-class VendorDayOverError(Exception):
+class VendorDayOverError(TemporaryError):
     """A `Judge` raises it when the vendor says that its daily limit is reached."""
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from stock_pipeline.settings import Settings
 from stock_pipeline.settings.sources import What
-from stock_pipeline.sources.errors import UsageError
+from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.registry import source_kind
 from stock_pipeline.sources.source import ANY_FORMAT, Request, SourceKind
 
@@ -60,7 +60,7 @@ def job_for(
         batches: Rounds; None is without end.
 
     Raises:
-        UsageError: It does not fit.
+        RequestError: It does not fit.
     """
     every = _seconds(interval) if interval else None
     topic, message_format = _target(settings, feed, topic)
@@ -68,12 +68,12 @@ def job_for(
     chosen = _what(source, kind, what, message_format, topic)
     stream = chosen in kind.streams
     if stream and batches:
-        raise UsageError(f"Source {source} sends {chosen} in one stream: leave out --batches.")
+        raise RequestError(f"Source {source} sends {chosen} in one stream: leave out --batches.")
     if kind.needs_symbols and not request.symbols:
-        raise UsageError(f"Source {source} needs --symbols, such as --symbols IBM,MSFT.")
+        raise RequestError(f"Source {source} needs --symbols, such as --symbols IBM,MSFT.")
     options = dict(request.options)
     if stream and every and "every" not in kind.taken(chosen):
-        raise UsageError(f"Source {source} sends {chosen} as they come: leave out --interval.")
+        raise RequestError(f"Source {source} sends {chosen} as they come: leave out --interval.")
     if stream and every:
         options["every"] = f"{every:g}"
     if kind.formats[chosen] == ANY_FORMAT and message_format:
@@ -85,12 +85,12 @@ def job_for(
 def _target(settings: Settings, feed: str | None, topic: str | None) -> tuple[str, str | None]:
     """Topic, and the format that its feed wants."""
     if (feed is None) == (topic is None):
-        raise UsageError("Give --feed or --topic, one of them.")
+        raise RequestError("Give --feed or --topic, one of them.")
     if topic is not None:
         formats = [f.format for f in settings.feeds.values() if f.topic == topic]
         return topic, formats[0] if formats else None
     if feed not in settings.feeds:
-        raise UsageError(f"There is no feed {feed!r}; feeds: {', '.join(settings.feeds)}.")
+        raise RequestError(f"There is no feed {feed!r}; feeds: {', '.join(settings.feeds)}.")
     found = settings.feeds[feed]
     return found.topic, found.format
 
@@ -108,15 +108,15 @@ def _what(
     if what is None:
         if fitting:
             return fitting[0]
-        raise UsageError(
+        raise RequestError(
             f"Topic {topic} takes messages of format {message_format}, which source {source} does"
             f" not have; it has {has}. Name the feed or topic of another format."
         )
     chosen = next((w for w in kind.formats if w == what), None)
     if chosen is None:
-        raise UsageError(f"Source {source} has no {what!r}; it has {has}.")
+        raise RequestError(f"Source {source} has no {what!r}; it has {has}.")
     if chosen not in fitting:
-        raise UsageError(
+        raise RequestError(
             f"Topic {topic} takes messages of format {message_format}, not {chosen} of {source}."
             " Name the feed or topic of another format."
         )
@@ -126,5 +126,5 @@ def _what(
 def _seconds(text: str) -> float:
     found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)", text.strip().lower())
     if not found or found[2] not in _SECONDS or not 0 < float(found[1]) < 1e6:
-        raise UsageError(f"--interval is a time such as 30s, 5m or 1h, not {text!r}.")
+        raise RequestError(f"--interval is a time such as 30s, 5m or 1h, not {text!r}.")
     return float(found[1]) * _SECONDS[found[2]]

@@ -10,15 +10,15 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2s
 from pathlib import Path
 
+from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.kafka.publisher import Publisher
 from stock_pipeline.settings import Settings
 from stock_pipeline.sources.errors import (
     DailyLimitError,
+    RequestError,
     SourceError,
-    StoppedError,
     UnavailableError,
-    UsageError,
 )
 from stock_pipeline.sources.jobs import Job, job_for
 from stock_pipeline.sources.registry import open_source
@@ -60,13 +60,13 @@ def poll_job(settings: Settings, name: str) -> Job:
     """What the poll of this name asks, and for which topic.
 
     Raises:
-        UsageError: Its settings do not fit together.
+        RequestError: Its settings do not fit together.
     """
     poll = settings.polls[name]
     request = Request(poll.symbols, interval=poll.bar, options=poll.options)
     job = job_for(settings, poll.source, request, feed=poll.feed, what=poll.what)
     if job.stream or job.request.options.get("stream") == "true":
-        raise UsageError(
+        raise RequestError(
             f"polls.{name}: {job.request.what} of {poll.source} come in a stream, of which no round"
             f" is ever over; nothing was asked. Move it to streams.{name}."
         )
@@ -98,7 +98,7 @@ def run_round(
         everything: Send also what the round before has sent.
 
     Raises:
-        UsageError: The poll's settings do not fit together.
+        RequestError: The poll's settings do not fit together.
         BadKeyError: The key is missing.
         PublishError: The brokers did not take it all; the next round sends it again.
     """

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from stock_pipeline.lib.words import did_you_mean
-from stock_pipeline.sources.errors import BadKeyError, UsageError
+from stock_pipeline.sources.errors import BadKeyError, RequestError
 from stock_pipeline.sources.source import Context
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ def source_kind(name: str) -> SourceKind:
     """The source of this name.
 
     Raises:
-        UsageError: There is none.
+        RequestError: There is none.
     """
     if name not in SOURCES:
         near = did_you_mean(name, SOURCES)
-        raise UsageError(f"There is no source {name!r}{near}; sources: {', '.join(SOURCES)}.")
+        raise RequestError(f"There is no source {name!r}{near}; sources: {', '.join(SOURCES)}.")
     kind: SourceKind = import_module(SOURCES[name]).SOURCE
     return kind
 
@@ -44,7 +44,7 @@ def source_settings(settings: Settings, name: str) -> SourceSettings:
     """The user's settings of a source over the defaults of its module.
 
     Raises:
-        UsageError: There is no such source.
+        RequestError: There is no such source.
     """
     defaults, given = source_kind(name).defaults, settings.sources.get(name)
     if given is None:
@@ -56,7 +56,7 @@ def key_problem(settings: Settings, name: str) -> str | None:
     """The sentence that says that a source needs a key and none is set; None where all is well.
 
     Raises:
-        UsageError: There is no such source.
+        RequestError: There is no such source.
     """
     chosen = source_settings(settings, name)
     if not source_kind(name).needs_key or (chosen.api_key and chosen.api_key.get_secret_value()):
@@ -78,7 +78,7 @@ def open_source(
     """A source, ready to be asked.
 
     Raises:
-        UsageError: There is no such source.
+        RequestError: There is no such source.
         BadKeyError: It needs a key, and none is set.
     """
     if problem := key_problem(settings, name):

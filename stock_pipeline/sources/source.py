@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.local import SimulatorSettings
 from stock_pipeline.settings.sources import SourceSettings, What
-from stock_pipeline.sources.errors import SourceError, StoppedError, SymbolError, UsageError
+from stock_pipeline.sources.errors import RequestError, SourceError, SymbolError
 
 if TYPE_CHECKING:
     from stock_pipeline.sources.quotas import Quotas
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a source; each ignores nothing: what it cannot give is a `UsageError`.
+    """What is asked of a source; each ignores nothing: what it cannot give is a `RequestError`.
 
     Attributes:
         symbols: As the vendor spells them.
@@ -45,11 +46,13 @@ class Request:
         """An option that is true or false.
 
         Raises:
-            UsageError: It is something else.
+            RequestError: It is something else.
         """
         value = self.options.get(name, str(default).lower())
         if value not in {"true", "false"}:
-            raise UsageError(f"Option {name} is true or false, not {value!r}; nothing was fetched.")
+            raise RequestError(
+                f"Option {name} is true or false, not {value!r}; nothing was fetched."
+            )
         return value == "true"
 
 
@@ -173,11 +176,11 @@ class SourceKind:
             request: What is asked.
 
         Raises:
-            UsageError: The source does not have that kind, or not take what the request sets.
+            RequestError: The source does not have that kind, or not take what the request sets.
         """
         what = request.what
         if what not in self.formats:
-            raise UsageError(
+            raise RequestError(
                 f"{vendor} has no {what}; it has {', '.join(self.formats)}. Nothing was fetched."
             )
         taken = self.taken(what, request.interval)
@@ -186,13 +189,13 @@ class SourceKind:
         options = set(taken) - bounds.keys()
         wrong += [f"option {name!r}" for name in request.options if name not in options]
         if wrong:
-            raise UsageError(
+            raise RequestError(
                 f"{vendor} takes no {wrong[0]} for {what}"
                 f"{f' of {request.interval}' if what == 'bars' and request.interval else ''}; it"
                 f" takes {', '.join(taken) or 'symbols only'}. Nothing was fetched."
             )
         if request.end and not request.start:
-            raise UsageError(f"{vendor} takes an end with a start only. Nothing was fetched.")
+            raise RequestError(f"{vendor} takes an end with a start only. Nothing was fetched.")
 
 
 def each_symbol(

@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 from types import TracebackType
 
+from stock_pipeline.errors import UserError
 
-class HomeInUseError(Exception):
+
+class HomeInUseError(UserError):
     """Another process works in this home folder."""
 
 

@@ -12,17 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from stock_pipeline.errors import StoppedError, UserError
 from stock_pipeline.stack.watchdog import signal_group
 
 #: A log grows to this size, is copied to `<name>.log.1` and begins again.
 LOG_LIMIT_BYTES = 10 * 1024 * 1024
 
 
-class StoppedError(Exception):
-    """We were asked to stop while something was still starting."""
-
-
-class ProcessError(Exception):
+class ProcessError(UserError):
     """A child process did not come up; the message quotes the end of its log."""
 
 

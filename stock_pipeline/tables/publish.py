@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stock_pipeline.errors import TemporaryError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
@@ -31,7 +32,7 @@ MOST_TRIES = 10
 ROW_GROUP_ROWS = 128 * 1024
 
 
-class ContendedError(Exception):
+class ContendedError(TemporaryError):
     """Other writers were first again and again."""
 
 

@@ -131,13 +131,9 @@ def test_a_connection_has_all_views(settings, full):
 
 @pytest.fixture
 def command(full):
-    import typer
+    from stock_pipeline.cli import app
 
-    from stock_pipeline.commands.query import query as function
-
-    app = typer.Typer()
-    app.command()(function)
-    return lambda *arguments: CliRunner().invoke(app, list(arguments))
+    return lambda *arguments: CliRunner().invoke(app, ["query", *arguments])
 
 
 def test_json_is_a_list_of_records_with_iso_dates(command):

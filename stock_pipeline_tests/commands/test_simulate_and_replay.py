@@ -8,11 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from stock_pipeline.commands.replay import replay
-from stock_pipeline.commands.simulate import simulate
+from stock_pipeline.cli import app
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.support.stack import SettingsFor
@@ -22,9 +20,6 @@ FEEDS = {
     "daily": {"format": "index_daily"},
 }
 
-app = typer.Typer()
-app.command()(simulate)
-app.command()(replay)
 runner = CliRunner()
 
 

@@ -14,7 +14,7 @@ from stock_pipeline.history import bars as history
 from stock_pipeline.history.fetch import Fetched, History
 from stock_pipeline.lake.layout import Landed
 from stock_pipeline.settings import Settings, load_settings
-from stock_pipeline.sources.errors import BadSymbolError, PremiumError, UsageError
+from stock_pipeline.sources.errors import BadSymbolError, PremiumError, RequestError
 from stock_pipeline.sources.source import Notice
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, vendor
 from stock_pipeline_tests.sources.yahoo_server import (
@@ -185,7 +185,7 @@ def test_a_month_that_the_vendor_does_not_keep_is_a_sentence_and_nobody_is_asked
         settings = settings_of(tmp_path, "yahoo", server.url, monkeypatch)
         with (
             opened(settings, "yahoo") as (source, _),
-            pytest.raises(UsageError, match="Yahoo's bars of 1m begin"),
+            pytest.raises(RequestError, match="Yahoo's bars of 1m begin"),
         ):
             source.fetch("AAPL", "1m", *history.window(MONTH, "XNYS"))
         assert server.asked == []
@@ -195,5 +195,5 @@ def test_a_source_without_bars_has_no_history(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = settings_of(tmp_path, "finnhub", "http://127.0.0.1:9", monkeypatch)
-    with pytest.raises(UsageError, match="has no bars to fetch in batches"):
+    with pytest.raises(RequestError, match="has no bars to fetch in batches"):
         History(settings, "finnhub", "XNYS", (), {}, lambda _: None)

@@ -9,7 +9,7 @@ import pytest
 from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, PartitionCount, Plan
 from stock_pipeline.ingest.log_state import LogState, checkpoint_of, fold
 from stock_pipeline.ingest.offsets import Triggers, plan_next
-from stock_pipeline.ingest.replays import ReplayError, outcome, replayed_offsets, requeue, supersede
+from stock_pipeline.ingest.replays import RereadError, outcome, replayed_offsets, requeue, supersede
 from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
 
 NOW = datetime(2026, 11, 21)
@@ -92,10 +92,10 @@ def test_a_superseding_batch_has_the_ranges_of_the_old_one_and_moves_no_offset()
 def test_a_batch_that_is_replaced_or_about_to_be_is_not_replaced_again():
     old = batch(0, 0, 10)
     plan = supersede(state_of(old), old, TOPIC, **AGAIN)
-    with pytest.raises(ReplayError, match="is being replaced by batch 1"):
+    with pytest.raises(RereadError, match="is being replaced by batch 1"):
         supersede(state_of(old, plan), old, TOPIC, **AGAIN)
     new = decided(plan)
-    with pytest.raises(ReplayError, match="was replaced by batch 1: name that one"):
+    with pytest.raises(RereadError, match="was replaced by batch 1: name that one"):
         supersede(state_of(old, new), old, TOPIC, **AGAIN)
     assert supersede(state_of(old, new), new, TOPIC, **AGAIN).replay_of == (1,)
 
@@ -120,7 +120,7 @@ def test_a_replay_that_lost_records_replaces_nothing_and_may_be_asked_for_again(
 )
 def test_what_kafka_no_longer_has_is_not_read_again(offsets, sentence):
     old = batch(0, 0, 10)
-    with pytest.raises(ReplayError, match=sentence):
+    with pytest.raises(RereadError, match=sentence):
         supersede(state_of(old), old, offsets, **AGAIN)
 
 
@@ -147,7 +147,7 @@ def test_what_is_rejected_again_waits_in_the_batch_that_rejected_it_last():
     third = requeue(state, again, {0: [5]}, **AGAIN)
     assert third
     assert third.replay_of == (1,)
-    with pytest.raises(ReplayError, match="came from quarantine"):
+    with pytest.raises(RereadError, match="came from quarantine"):
         supersede(state, again, TOPIC, **AGAIN)
 
 
@@ -155,7 +155,7 @@ def test_rejects_that_came_back_keep_their_batch_from_being_read_whole():
     old = batch(0, 0, 10, rejected=1)
     plan = requeue(state_of(old), old, {0: [5]}, **AGAIN)
     assert plan
-    with pytest.raises(ReplayError, match="would bring them twice"):
+    with pytest.raises(RereadError, match="would bring them twice"):
         supersede(state_of(old, decided(plan)), old, TOPIC, **AGAIN)
 
 

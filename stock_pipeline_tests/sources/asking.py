@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from stock_pipeline.errors import StoppedError
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.errors import StoppedError
 from stock_pipeline.sources.source import Context, Notice, Request, Source
 from stock_pipeline_tests.support.records import records
 

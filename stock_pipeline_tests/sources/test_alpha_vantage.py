@@ -15,16 +15,16 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.errors import (
     BadKeyError,
     DailyLimitError,
     PremiumError,
+    RequestError,
     SourceError,
-    StoppedError,
     UnavailableError,
-    UsageError,
 )
 from stock_pipeline.sources.source import Context, Notice, Request
 from stock_pipeline.sources.vendors.alpha_vantage import SOURCE
@@ -395,7 +395,7 @@ def test_what_the_vendor_does_not_have_is_not_asked_for(
     server: VendorServer, client: Client, request_: dict[str, Any], sentence: str
 ) -> None:
     error = client.failure("IBM", **request_)
-    assert isinstance(error, UsageError)
+    assert isinstance(error, RequestError)
     assert sentence in str(error)
     assert server.asked == []
 

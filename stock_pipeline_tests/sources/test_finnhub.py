@@ -11,7 +11,7 @@ import pytest
 from pydantic import SecretStr
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.errors import BadKeyError, PremiumError, UsageError
+from stock_pipeline.sources.errors import BadKeyError, PremiumError, RequestError
 from stock_pipeline.sources.source import Request
 from stock_pipeline.sources.vendors.finnhub import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded, taken
@@ -193,7 +193,7 @@ def test_finnhub_refuses_what_it_does_not_have(tmp_path: Path) -> None:
     with stream_vendor() as vendor:
         source = Finnhub(vendor, tmp_path).source
         for request in (Request(("TSLA",), "bars"), Request(("TSLA",), "trades", interval="1m")):
-            with pytest.raises(UsageError):
+            with pytest.raises(RequestError):
                 source.fetch(request)
         assert vendor.requests == []
 

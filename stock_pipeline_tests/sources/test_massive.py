@@ -15,8 +15,8 @@ from stock_pipeline.sources.errors import (
     BadKeyError,
     BadSymbolError,
     PremiumError,
+    RequestError,
     UnavailableError,
-    UsageError,
 )
 from stock_pipeline.sources.source import Request
 from stock_pipeline.sources.vendors.massive import SOURCE
@@ -233,7 +233,7 @@ def test_massive_refuses_what_it_does_not_have(tmp_path: Path) -> None:
             {"what": "trades"},
             {"interval": "5m", "start": None, "options": {"stream": "true"}},
         ):
-            with pytest.raises(UsageError):
+            with pytest.raises(RequestError):
                 massive.ask(**request)
         assert server.asked == []
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.errors import DailyLimitError, StoppedError
+from stock_pipeline.sources.errors import DailyLimitError
 from stock_pipeline.sources.rounds import rounds
 from stock_pipeline.sources.source import Context, Notice, Request
 from stock_pipeline.sources.vendors.alpha_vantage import SOURCE

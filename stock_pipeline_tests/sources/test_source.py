@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stock_pipeline.settings.sources import What
-from stock_pipeline.sources.errors import UsageError
+from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.registry import SOURCES, source_kind
 from stock_pipeline.sources.source import Request
 from stock_pipeline_tests.sources.asking import context
@@ -37,7 +37,7 @@ def refused(home: Path, name: str, what: What, **given: Any) -> str:
     # Whoever does not refuse has an end.
     stopped.stop.set()
     source = source_kind(name).open(stopped)
-    with pytest.raises(UsageError) as caught:
+    with pytest.raises(RequestError) as caught:
         list(source.fetch(Request(("IBM",), what, **given)))
     return str(caught.value)
 

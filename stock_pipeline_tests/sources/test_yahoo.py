@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.errors import SourceError, UnavailableError, UsageError
+from stock_pipeline.sources.errors import RequestError, SourceError, UnavailableError
 from stock_pipeline.sources.source import Request
 from stock_pipeline.sources.vendors.yahoo import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded
@@ -279,7 +279,7 @@ def test_what_yahoo_never_has_is_refused_before_it_is_asked(tmp_path: Path) -> N
             {"what": "news"},
             {"options": {"adjusted": "true"}},
         ):
-            with pytest.raises(UsageError):
+            with pytest.raises(RequestError):
                 yahoo.ask(**request)
         assert server.asked == []
 

@@ -7,8 +7,9 @@ import sys
 
 import pytest
 
+from stock_pipeline.errors import StoppedError
 from stock_pipeline.stack import processes
-from stock_pipeline.stack.processes import ProcessError, ProcessSpec, StoppedError
+from stock_pipeline.stack.processes import ProcessError, ProcessSpec
 from stock_pipeline.stack.supervisor import HEALTHY_SECONDS, Backoff, Supervisor
 from stock_pipeline_tests.support.processes import SLEEP, runs
 from stock_pipeline_tests.support.waiting import until

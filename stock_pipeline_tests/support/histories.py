@@ -15,7 +15,7 @@ from stock_pipeline.ingest.documents import Decision, Plan
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.offsets import Triggers, adopt, plan_next
 from stock_pipeline.ingest.quarantine import QuarantineReader
-from stock_pipeline.ingest.replays import ReplayError, requeue, supersede
+from stock_pipeline.ingest.replays import RereadError, requeue, supersede
 from stock_pipeline.ingest.topics.identity import TopicChangedError
 from stock_pipeline.lake import layout
 from stock_pipeline_tests.support.model import Crash, ModelLake, ModelReader, ModelTopic
@@ -181,7 +181,7 @@ class OffsetLogHistory(RuleBasedStateMachine):
                 offsets = self.topic.offsets()
                 return supersede(state, old, offsets, decoder_version="2", now=now)
             return requeue(state, old, rejects, decoder_version="2", now=now)
-        except ReplayError:
+        except RereadError:
             return None
 
     @rule(which=st.integers(0, 1))

@@ -29,7 +29,12 @@ from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.settings.calendars import calendar_rules
-from stock_pipeline.sources.errors import BadSymbolError, SourceError, UnavailableError, UsageError
+from stock_pipeline.sources.errors import (
+    BadSymbolError,
+    RequestError,
+    SourceError,
+    UnavailableError,
+)
 from stock_pipeline.sources.source import Notice
 
 #: Sentences in a failure and in metadata.
@@ -169,7 +174,7 @@ def _land(
             try:
                 keep_each(asked, fetched_of(asked, now), now.replace(tzinfo=None))
                 silent = False
-            except (BadSymbolError, UsageError, ValueError) as error:
+            except (BadSymbolError, RequestError, ValueError) as error:
                 # A ValueError: no such calendar, or one that begins later.
                 fail(asked, error)
                 silent = False

@@ -10,7 +10,7 @@ from stock_pipeline.kafka.publisher import PublishError
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.settings import get_settings
 from stock_pipeline.settings.sources import PollSettings
-from stock_pipeline.sources.errors import REFUSALS, SourceError
+from stock_pipeline.sources.errors import RefusedError, SourceError
 from stock_pipeline.sources.poll import run_round
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _polled(
     except (SourceError, PublishError) as error:
         failure = error
     metadata = metadata_of(done) if done else {}
-    if isinstance(failure, REFUSALS):
+    if isinstance(failure, RefusedError):
         said = {REFUSED_TAG: str(failure)[:_MOST_TAG]}
         context.instance.add_run_tags(context.run.run_id, said)
     if failure:

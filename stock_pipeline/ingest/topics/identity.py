@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.kafka.offsets import TopicOffsets
 
 
-class TopicChangedError(Exception):
+class TopicChangedError(UserError):
     """The topic is not the one that was read before: recreated, truncated or another cluster's."""
 
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from stock_pipeline.errors import UsageError
 from stock_pipeline.kafka.messages import Message
 
 #: Per message format: the columns a file must have, and the key's column first.
@@ -40,7 +41,7 @@ _BOM = b"\xef\xbb\xbf"
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]*)?([eE][+-]?[0-9]+)?")
 
 
-class ReplayError(Exception):
+class ReplayError(UsageError):
     """The file cannot be replayed."""
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.errors import StoppedError, UsageError
+from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.files.csv_replay import (
     REQUIRED_COLUMNS,
     ReplayError,
@@ -31,11 +32,11 @@ class CsvRows:
         SOURCE.ensure_takes("Source csv", request)
         options = request.options
         if "file" not in options:
-            raise UsageError("Source csv needs file, its option or --file; nothing was sent.")
+            raise RequestError("Source csv needs file, its option or --file; nothing was sent.")
         path = Path(options["file"])
         sampled = request.flag("sample")
         if "seed" in options and not sampled:
-            raise UsageError("Source csv takes a seed with sample only; nothing was sent.")
+            raise RequestError("Source csv takes a seed with sample only; nothing was sent.")
         # Rows at random have no end: as fast as possible they would fill the topic's disk.
         every = self._number(options.get("every", "1" if sampled else "0"), "every")
         limit = self._number(options["limit"], "limit") if "limit" in options else None
@@ -57,7 +58,7 @@ class CsvRows:
                 if every:
                     self._context.wait(every, f"The next row of {path.name} comes.", "pause")
         except ReplayError as error:
-            raise UsageError(str(error)) from None
+            raise RequestError(str(error)) from None
 
     def check(self) -> str:
         """There is nobody to ask."""
@@ -69,7 +70,7 @@ class CsvRows:
         except ValueError:
             number = -1.0
         if not 0 <= number < 1e9:
-            raise UsageError(f"Source csv: {name} must be a number of at least 0.")
+            raise RequestError(f"Source csv: {name} must be a number of at least 0.")
         return number
 
 
@@ -77,7 +78,7 @@ def _format_of(path: Path) -> str:
     """The format whose columns the file has.
 
     Raises:
-        UsageError: It has those of none.
+        RequestError: It has those of none.
         ReplayError: The file cannot be read.
     """
     if path.suffix in {".json", ".jsonl"}:
@@ -86,7 +87,7 @@ def _format_of(path: Path) -> str:
     for name, needed in REQUIRED_COLUMNS.items():
         if columns.issuperset(needed):
             return name
-    raise UsageError(
+    raise RequestError(
         f"{path}: its columns are those of no known format; nothing was sent."
         " docs/adding_a_feed.md lists the formats."
     )

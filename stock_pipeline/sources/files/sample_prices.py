@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from stock_pipeline.errors import UsageError
 from stock_pipeline.kafka.messages import Message
 
 SYMBOL = "AAPL"
@@ -19,7 +20,7 @@ _COLUMNS = {
 }
 
 
-class SamplePricesError(Exception):
+class SamplePricesError(UsageError):
     """The package with the sample prices is not there."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.sources.errors import UsageError
+from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.market.simulator import Market, Simulator
 from stock_pipeline.sources.source import Context, Request, SourceKind
 
@@ -32,7 +32,7 @@ class Simulated:
         except ValueError:
             rate, seed = 0.0, 0
         if not 0 < rate <= 50_000 or seed < 0:
-            raise UsageError(
+            raise RequestError(
                 "Source simulator: rate must be a number above 0 and at most 50,000, seed a whole"
                 " number; nothing was sent."
             )

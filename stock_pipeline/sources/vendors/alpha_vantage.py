@@ -20,8 +20,8 @@ from stock_pipeline.sources.errors import (
     EmptyError,
     PremiumError,
     RateLimitedError,
+    RequestError,
     UnavailableError,
-    UsageError,
 )
 from stock_pipeline.sources.http_client import Answer, HttpClient, VendorDayOverError
 from stock_pipeline.sources.source import Context, Request, SourceKind, each_symbol
@@ -93,7 +93,7 @@ def _questions(request: Request) -> Iterator[dict[str, str]]:
     """The parameters of each document of a symbol, but for symbol and key.
 
     Raises:
-        UsageError: An option has a value that the vendor does not know, or the bars a length.
+        RequestError: An option has a value that the vendor does not know, or the bars a length.
     """
     if request.what == "bars" and request.interval != "1d":
         yield from _intraday(request)
@@ -117,7 +117,7 @@ def _intraday(request: Request) -> Iterator[dict[str, str]]:
     """The latest bars, or whole months of history."""
     interval = INTERVALS.get(request.interval or "5m")
     if interval is None:
-        raise UsageError(
+        raise RequestError(
             f"{VENDOR} has no bars of {request.interval}; it has {', '.join(INTERVALS)} and 1d."
         )
     question = {"function": "TIME_SERIES_INTRADAY", "interval": interval}
@@ -126,7 +126,7 @@ def _intraday(request: Request) -> Iterator[dict[str, str]]:
         yield question | options
         return
     if "month" in options:
-        raise UsageError(f"{VENDOR}: give the option month, or a start, not both.")
+        raise RequestError(f"{VENDOR}: give the option month, or a start, not both.")
     last = (request.end or datetime.now(UTC)) - timedelta(microseconds=1)
     month, last = request.start.astimezone(ZONE), last.astimezone(ZONE)
     while (month.year, month.month) <= (last.year, last.month):
@@ -138,7 +138,7 @@ def _options(request: Request, function: str) -> dict[str, str]:
     for name, value in request.options.items():
         allowed = OPTIONS[function][name]
         if allowed is not None and value not in allowed:
-            raise UsageError(f"{VENDOR}: option {name} is one of {', '.join(allowed)}.")
+            raise RequestError(f"{VENDOR}: option {name} is one of {', '.join(allowed)}.")
     return dict(request.options)
 
 

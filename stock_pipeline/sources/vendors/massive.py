@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.errors import EmptyError, UsageError
+from stock_pipeline.sources.errors import EmptyError, RequestError
 from stock_pipeline.sources.source import Context, Request, SourceKind, each_symbol
 from stock_pipeline.sources.vendors.massive_rest import INTERVALS, MassiveRest
 from stock_pipeline.sources.vendors.massive_stream import MassiveStream
@@ -34,12 +34,12 @@ class Massive:
         adjusted = request.flag("adjusted", default=True)
         interval = request.interval or ("1m" if live else "1d")
         if live and (interval != "1m" or request.start or "adjusted" in request.options):
-            raise UsageError(
+            raise RequestError(
                 "Massive streams bars of 1m from now on, not adjusted: leave out start, end and"
                 " option adjusted; nothing was fetched."
             )
         if interval not in INTERVALS:
-            raise UsageError(f"Massive has bars of {', '.join(INTERVALS)}; nothing was fetched.")
+            raise RequestError(f"Massive has bars of {', '.join(INTERVALS)}; nothing was fetched.")
         if live:
             return MassiveStream(self._context, self._rest, request).messages()
         return each_symbol(

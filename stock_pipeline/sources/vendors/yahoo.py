@@ -16,7 +16,7 @@ import pandas as pd
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
-from stock_pipeline.sources.errors import EmptyError, UsageError
+from stock_pipeline.sources.errors import EmptyError, RequestError
 from stock_pipeline.sources.source import Context, Notice, Request, SourceKind, each_symbol
 from stock_pipeline.sources.vendors.only_new import OnlyNew
 from stock_pipeline.sources.vendors.yahoo_client import Prices, YahooClient
@@ -79,7 +79,7 @@ class Yahoo:
         interval = request.interval or "1d"
         bars = _INTERVALS.get(interval)
         if bars is None:
-            raise UsageError(
+            raise RequestError(
                 f"Yahoo's bars of {interval} fit no feed; nothing was fetched. Choose one of"
                 f" {', '.join(_INTERVALS)}."
             )
@@ -91,7 +91,7 @@ class Yahoo:
         earliest = now - bars.back + 5 * _MINUTE if bars.back else start
         if end <= max(start, earliest):
             since = f"begin {earliest:%Y-%m-%d %H:%M} UTC" if bars.back else "need a start before"
-            raise UsageError(
+            raise RequestError(
                 f"Yahoo's bars of {interval} {since}; there is nothing from"
                 f" {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC. Ask for a longer interval"
                 " or later bars."
