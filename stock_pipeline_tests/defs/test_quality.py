@@ -84,7 +84,7 @@ def test_a_check_that_breaks_warns_and_breaks_no_run(settings, monkeypatch):
     def broken(*_):
         raise ArithmeticError("no such thing")
 
-    monkeypatch.setattr("stock_pipeline.quality.checks.quality_findings", broken)
+    monkeypatch.setattr("stock_pipeline.defs.tables.quality.quality_findings", broken)
     checks = evaluated(settings, intraday(walk(390)))
     assert not any(e.passed for e in checks.values())
     assert "ArithmeticError: no such thing" in checks["times_plausible"].description
