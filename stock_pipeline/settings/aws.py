@@ -26,9 +26,9 @@ class AwsSettings(Section):
     access_key_id: SecretStr | None = None
     secret_access_key: SecretStr | None = None
     session_token: SecretStr | None = None
-    #: A profile of ~/.aws/config for the default chain.
+    #: A profile of ~/.aws/config, for the default credential chain.
     profile: str | None = Field(default=None, min_length=1)
-    #: Assumed with the credentials above, and again before its own expire.
+    #: Assumed with the credentials above, and renewed before the role's credentials expire.
     role_arn: str | None = Field(
         default=None,
         pattern=r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$",
@@ -53,8 +53,8 @@ class AwsSettings(Section):
 class SecretsSettings(Section):
     """Where settings that are secret come from, besides `.env` and the environment.
 
-    Read once when the settings are loaded, with the keys or the profile of `aws`, else by AWS's
-    default chain, and before any role is assumed; never written to disk.
+    Read when the settings are loaded, with the keys or the profile of `aws`, else with AWS's
+    default chain, and before any role is assumed. Never written to disk.
     """
 
     #: Name or ARN; its text is a JSON object such as {"kafka.security.password": "..."}.

@@ -27,7 +27,7 @@ _SECRETS = ("password", "key_password")
 
 
 class KafkaSecurity(Section):
-    """TLS and SASL. Names of hosts in certificates are always checked, there is no way around."""
+    """TLS and SASL. Host names in certificates are always checked."""
 
     protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
     #: PEM. Relative paths start at the project's folder.
@@ -77,7 +77,7 @@ class KafkaSecurity(Section):
         return self
 
     def _unused(self) -> Iterator[tuple[str, str]]:
-        """What is set and would silently do nothing."""
+        """Keys that are set and would have no effect."""
         iam = self.mechanism == "AWS_MSK_IAM"
         unused = [
             *((key, f"protocol {self.protocol}") for key in _TLS_KEYS if not self.tls),

@@ -42,8 +42,8 @@ def load_settings(
         env_file: `.env` file with secrets; may be absent.
         environment: Overrides, `os.environ` by default.
         with_secret: Whether to ask Secrets Manager where `secrets.secret_id` is set. Without it
-            there is no network call, what the secret would set has its default, and what it may
-            set is not called missing.
+            there is no network call: what the secret would set keeps its default, and no Kafka or
+            AWS setting is reported as missing, since the secret may hold it.
 
     Raises:
         SettingsError: A key is unknown, of the wrong type or missing, or the secret cannot be read.

@@ -1,4 +1,4 @@
-"""Settings of the data quality checks: from which size on a difference is told of."""
+"""Settings of the data quality checks: thresholds from which they warn."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class ExtendedHours(Section):
 
     @property
     def margins(self) -> tuple[timedelta, timedelta]:
-        """Both as times."""
+        """Before the open and after the close, as durations."""
         return timedelta(minutes=self.before_open), timedelta(minutes=self.after_close)
 
 
 class QualitySettings(Section):
     """Thresholds of the checks that warn (docs/quality.md)."""
 
-    #: Off, the checks are there and say nothing.
+    #: If false, the checks exist and report nothing.
     enabled: bool = True
     zscore: float = Field(default=3.5, gt=0)
     outlier_floor_daily: float = Field(default=0.15, ge=0)
@@ -32,7 +32,8 @@ class QualitySettings(Section):
     stale_sessions: int = Field(default=3, ge=2)
     stale_minutes: int = Field(default=60, ge=2)
     gap_minutes: int = Field(default=15, ge=1)
-    #: In log, around 100; larger than half its log would call everything an error.
+    #: Allowed distance, in log, of a step from a factor of 100. From half of ln 100 on, every step
+    #: would count as such an error.
     scale_tolerance: float = Field(default=0.25, gt=0, le=1)
     split_tolerance: float = Field(default=0.05, gt=0, le=0.2)
     volume_zero_share: float = Field(default=0.2, ge=0, le=1)

@@ -1,4 +1,4 @@
-"""Rules that a single setting cannot show: names that must exist, and settings that must differ."""
+"""Rules between settings: names that must exist, and values that must differ."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def feed_problems(feeds: Mapping[str, FeedSettings]) -> list[Problem]:
 
 
 def source_problems(sources: Mapping[str, SourceSettings]) -> list[Problem]:
-    """Sections of `sources` that are named like no source."""
+    """Sections of `sources` whose name is no source."""
     return [
         (("sources", name), no_source(f"sources.{name}", name))
         for name in sources
@@ -67,7 +67,7 @@ def fetch_problems(
     streams: Mapping[str, StreamSettings],
     feeds: Mapping[str, FeedSettings],
 ) -> list[Problem]:
-    """Rules of what is fetched unasked: its name, and the names of its source and feed."""
+    """Rules of polls and streams: their names, and the names of their source and feed."""
     problems: list[Problem] = []
     sections: tuple[tuple[str, Mapping[str, FetchSettings]], ...] = (
         ("polls", polls),
@@ -100,11 +100,11 @@ def history_problems(
     history: Mapping[str, HistorySettings],
     trade_feeds: Mapping[str, str],
 ) -> list[Problem]:
-    """Sources of history that there are not, that nothing is fetched of, or whose bars would clash.
+    """Rules of history: the source exists, something is fetched, and no bars clash with trades.
 
     Args:
         history: The settings by source.
-        trade_feeds: Feeds of trades, source to name.
+        trade_feeds: Name of the feed of trades by its source.
     """
     problems: list[Problem] = []
     for name, wanted in history.items():

@@ -14,7 +14,7 @@ SOURCE_NAMES = ("alpha_vantage", "csv", "simulator", "yahoo", "massive", "finnhu
 
 What = Literal["trades", "bars", "quote", "news", "actions", "rows"]
 
-#: Dagster names partitions by them.
+#: A symbol names a Dagster partition, so it takes only what a partition's name takes.
 Symbol = Annotated[
     str,
     Field(
@@ -54,30 +54,30 @@ class SourceSettings(Section):
     answer_timeout_seconds: float = Field(default=60.0, gt=0)
     #: How often one request is tried before it is given up.
     attempts: int = Field(default=5, ge=1, le=100)
-    #: The pause after a failed try; it doubles with each, and the vendor's own word comes first.
+    #: Pause after a failed try. It doubles with each; a pause that the vendor names comes first.
     pause_seconds: float = Field(default=2.0, gt=0)
     longest_pause_seconds: float = Field(default=60.0, gt=0)
 
 
 class FetchSettings(Section):
-    """What is fetched from a source for a feed without anybody typing a command."""
+    """What is fetched from a source into a feed by a schedule or by `dev`."""
 
     source: str
     feed: str
     #: As the source spells them.
     symbols: tuple[str, ...] = ()
-    #: Kind of data; else the first of the source that fits the feed.
+    #: Kind of data; by default the first of the source that fits the feed.
     what: What | None = None
-    #: Length of a bar; else as the source chooses.
+    #: Length of a bar; by default the source chooses.
     bar: Literal["1m", "5m", "15m", "30m", "1h", "1d"] | None = None
-    #: What only this source knows.
+    #: Options that only this source has.
     options: dict[str, str] = Field(default_factory=dict)
 
 
 class PollSettings(FetchSettings):
     """Rounds that Dagster starts in market hours: asset `polls/<name>`, schedule `poll_<name>`."""
 
-    #: From tick to tick. Cron knows no seconds; `streams` do.
+    #: Time from tick to tick. Cron has no seconds; for less than a minute take a stream.
     every: Literal["1m", "2m", "3m", "5m", "10m", "15m", "20m", "30m", "1h"] = "5m"
     #: Also before the open and after the close, as long as `quality.extended_hours` says.
     extended_hours: bool = False
@@ -95,24 +95,26 @@ class PollSettings(FetchSettings):
 
 
 class StreamSettings(FetchSettings):
-    """A `stock-pipeline produce` that `dev` starts and keeps running."""
+    """A `stock-pipeline produce` that `dev` starts, and starts again when it ends."""
 
-    #: From round to round of what is asked for; from row to row of a file. Trades just come.
+    #: Time from round to round of requests, or from row to row of a file. A live stream has no
+    #: rounds.
     interval: str | None = Field(
         default=None, pattern=r"^[0-9]+(\.[0-9]+)?[smh]$", description="a time such as 30s, 5m, 1h"
     )
 
 
 class HistorySettings(Section):
-    """What is fetched of one source when asked for: one partition a symbol and period."""
+    """History that is fetched from one source on request: one partition per symbol and period."""
 
     symbols: tuple[Symbol, ...] = Field(min_length=1)
-    #: The asset `landing/<source>_daily`: a partition a year.
+    #: Whether there is the asset `landing/<source>_daily`, with a partition per year.
     daily: bool = True
-    #: Length of the bars of `landing/<source>_intraday`, a partition a month; without it, no asset.
+    #: Length of the bars of `landing/<source>_intraday`, with a partition per month; without it
+    #: there is no such asset.
     intraday: Literal["1m", "5m", "15m", "30m", "1h"] | None = None
     #: First year.
     since: int = Field(default=2000, ge=1960, le=2100)
     calendar: str | None = Field(default=None, description="Exchange calendar, else XNYS.")
-    #: What only this source knows, such as `adjusted: "true"`.
+    #: Options that only this source has, such as `adjusted: "true"`.
     options: dict[str, str] = Field(default_factory=dict)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from stock_pipeline.settings.section import Section
 
-#: A year's volatilities read bars of two years before it, which holds 500 sessions.
+#: A year's volatilities read the bars of the two years before it: about 500 sessions.
 WindowDays = Annotated[int, Field(ge=2, le=500)]
 
 
@@ -23,7 +23,7 @@ class VolatilitySettings(Section):
     """Windows and constants of the gold tables."""
 
     windows: tuple[WindowDays, ...] = Field(default=(5, 20, 60, 250), min_length=1)
-    #: Powers of a smaller one over a year of bars are no doubles any more.
+    #: With a smaller one the weights of a year of bars underflow a double.
     ewma_lambda: float = Field(default=0.94, ge=0.2, lt=1)
     sessions_per_year: float = Field(default=252, gt=0)
     sessions_per_year_247: float = Field(default=365, gt=0)
