@@ -1,1 +1,1 @@
-"""Where messages come from: a module for each vendor, CSV files, the simulator, the publisher."""
+"""Where messages come from: vendors, files and the simulated market, behind one protocol."""

@@ -1,4 +1,4 @@
-"""What a source raises, and what each means for the symbols that are left."""
+"""The errors of sources, and what each means for the symbols that are left."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stock_pipeline.errors import StockPipelineError, TemporaryError, UsageError
 
 
 class SourceError(StockPipelineError):
-    """A source cannot give what was asked; one sentence, without secrets."""
+    """A source cannot give what was asked for; one sentence, without secrets."""
 
 
 class RefusedError(SourceError, UserError):
@@ -18,7 +18,7 @@ class RefusedError(SourceError, UserError):
 
 
 class RequestError(RefusedError, UsageError):
-    """The request is none that this source knows; nobody was asked."""
+    """The source does not know such a request; the vendor was not asked."""
 
 
 class BadKeyError(RefusedError):
@@ -26,7 +26,7 @@ class BadKeyError(RefusedError):
 
 
 class PremiumError(RefusedError):
-    """The vendor wants to be paid for this."""
+    """The vendor gives this only to paying users."""
 
 
 class DailyLimitError(SourceError, TemporaryError):
@@ -42,15 +42,15 @@ class DailyLimitError(SourceError, TemporaryError):
 
 
 class UnavailableError(SourceError, TemporaryError):
-    """The vendor gave no usable answer, as often as it was asked; later it may."""
+    """The vendor gave no usable answer to any try; a later one may succeed."""
 
 
 class SymbolError(SourceError, UserError):
-    """About one symbol only; the others go on."""
+    """Concerns one symbol only; the others are still fetched."""
 
 
 class BadSymbolError(SymbolError):
-    """The vendor does not know the symbol, or not for this question."""
+    """The vendor does not know the symbol, or does not have this kind of data for it."""
 
 
 class EmptyError(SymbolError):
@@ -58,7 +58,7 @@ class EmptyError(SymbolError):
 
 
 class RateLimitedError(SourceError, TemporaryError):
-    """Asked too often in a short time; `HttpClient` waits and asks again.
+    """Too many requests in a short time; `HttpClient` waits and asks again.
 
     Attributes:
         seconds: How long to wait; None where the vendor does not say.

@@ -1,4 +1,4 @@
-"""Asking a vendor by HTTP: within its quotas, again after what passes, the key never shown."""
+"""HTTP requests to a vendor: within its quotas, with retries, and without showing the key."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from stock_pipeline.sources.quotas import Quotas
 from stock_pipeline.sources.redaction import hide_in_logs, redacted
 from stock_pipeline.sources.source import Context
 
-#: No document of a vendor comes near; more would only fill the memory.
+#: Far more than any vendor's document; a larger answer would only fill the memory.
 MOST_BYTES = 64 * 1024 * 1024
 MOST_SHOWN = 300
-#: A vendor that asks for more is asked again after this.
+#: Longest wait; a vendor that asks for a longer one is asked again after this.
 LONGEST_WAIT_SECONDS = 6 * 3600.0
 _LOGGERS = ("urllib3.connectionpool", "urllib3.util.retry", "requests")
 
 
 class Answer(NamedTuple):
-    """A whole answer that is JSON.
+    """A complete JSON answer.
 
     Attributes:
-        status: Of HTTP, below 500 and not 429.
-        body: The bytes as they came.
-        data: What they hold.
+        status: HTTP status, below 500 and not 429.
+        body: The bytes as received.
+        data: The decoded JSON.
     """
 
     status: int
@@ -58,10 +58,10 @@ class HttpClient:
     """Asks one vendor.
 
     Args:
-        context: Settings, quotas' folder, waits.
-        vendor: For sentences.
-        zone: Where the vendor's day begins, for its daily quota.
-        headers: With every request, such as a key.
+        context: Settings, folder of the quotas, waits.
+        vendor: Name for sentences.
+        zone: Time zone of the vendor's day, for its daily quota.
+        headers: Sent with every request, such as a key.
     """
 
     def __init__(
@@ -81,16 +81,16 @@ class HttpClient:
         self._session.headers.update({"Accept": "application/json", **(headers or {})})
 
     def redacted(self, text: str) -> str:
-        """Text of the vendor, fit to be shown: one line, short, without the key."""
+        """The vendor's text as one short line without the key."""
         return one_line(redacted(text, self._secrets))[:MOST_SHOWN]
 
     def get(self, url: str, params: Mapping[str, str], judge: Judge) -> Answer:
-        """Ask until there is an answer that the judge lets pass.
+        """Ask until there is an answer that the judge accepts.
 
         Raises:
             SourceError: What the judge raised; a `DailyLimitError`; or an `UnavailableError` when
                 all tries failed.
-            StoppedError: The user wants an end.
+            StoppedError: The user has stopped the command.
         """
         settings, problem = self._settings, ""
         for tried in range(1, settings.attempts + 1):
@@ -109,7 +109,7 @@ class HttpClient:
                 raise self.quotas.stop_today()
             if tried < settings.attempts:
                 doubled = settings.pause_seconds * 2 ** (tried - 1)
-                # Several processes that failed together shall not come back together.
+                # Jitter: processes that failed at the same time must not retry at the same time.
                 pause = min(doubled, settings.longest_pause_seconds) * random.uniform(1, 1.25)  # noqa: S311
                 self._context.wait(
                     pause if asked_to_wait is None else asked_to_wait,
@@ -145,7 +145,7 @@ class HttpClient:
                 body = self._body(response)
         except (requests.RequestException, HTTPError) as error:
             problem = self._problem(error)
-        if problem:  # Outside: the exception of requests holds the URL with the key.
+        if problem:  # Raised outside of `except`: requests' exception holds the URL with the key.
             raise _TransientError(problem)
         status = response.status_code
         if status == 429:
@@ -172,10 +172,10 @@ class HttpClient:
         return Answer(status, body, data)
 
     def _body(self, response: requests.Response) -> bytes:
-        """The whole body, in time also when it comes drop by drop."""
+        """Read the whole body within the timeout, even if it arrives byte by byte."""
         deadline = time.monotonic() + self._settings.answer_timeout_seconds
         body = bytearray()
-        # Not iter_content: it waits until the chunk is full, however slowly that comes.
+        # Not iter_content: it waits until a chunk is full, however long that takes.
         while chunk := response.raw.read1(64 * 1024, decode_content=True):
             body += chunk
             if self._context.stop.is_set():
@@ -190,7 +190,7 @@ class HttpClient:
         return bytes(body)
 
     def _problem(self, error: requests.RequestException | HTTPError) -> str:
-        """What happened, without the text of the exception: that holds the URL."""
+        """What happened, without the exception's text, which holds the URL."""
         settings = self._settings
         if isinstance(error, requests.ConnectTimeout):
             return f"took no connection within {settings.connect_timeout_seconds:g} s"
@@ -208,12 +208,12 @@ class HttpClient:
 
 
 def _aborted(error: requests.ConnectionError) -> bool:
-    """Whether there was a connection, which then ended."""
+    """Whether a connection was made and then broke."""
     return bool(error.args) and isinstance(error.args[0], ProtocolError)
 
 
 def _retry_after(response: requests.Response) -> float | None:
-    """Seconds that the vendor asks for, as a number or a date."""
+    """Seconds to wait from Retry-After, which is a number or a date."""
     value = response.headers.get("Retry-After")
     if not value:
         return None

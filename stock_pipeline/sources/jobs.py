@@ -1,4 +1,4 @@
-"""What is to be fetched for which topic, fitted to what the source is and the topic takes."""
+"""What to fetch for which topic: a request that fits both the source and the topic."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.
 
 @dataclass(frozen=True)
 class Job:
-    """A request that its source can answer and its topic takes.
+    """A request that its source can answer, and whose messages its topic takes.
 
     Attributes:
         source: Name.
-        topic: Where to.
-        request: What is asked.
-        stream: One fetch gives all.
+        topic: Topic that the messages go to.
+        request: What is asked for.
+        stream: Whether one fetch lasts until it is stopped.
         every: Seconds between rounds.
-        batches: Rounds; None is without end.
+        batches: Number of rounds; None for no end.
     """
 
     source: str
@@ -47,17 +47,17 @@ def job_for(
     interval: str | None = None,
     batches: int | None = None,
 ) -> Job:
-    """The request fitted to what the source is.
+    """Make a job of a request, or refuse it.
 
     Args:
         settings: Name the feeds.
-        source: Name.
-        request: All but the kind of data.
-        feed: Whose topic it goes to; or
-        topic: Any topic.
-        what: Kind of data, else the first that fits the topic.
-        interval: From round to round, or from row to row, such as 30s.
-        batches: Rounds; None is without end.
+        source: Name of the source.
+        request: Everything but the kind of data.
+        feed: Feed whose topic the messages go to; or
+        topic: Name of any topic.
+        what: Kind of data; without it, the first that fits the topic.
+        interval: Time from round to round, or from row to row, such as 30s.
+        batches: Number of rounds; None for no end.
 
     Raises:
         RequestError: It does not fit.
@@ -83,7 +83,7 @@ def job_for(
 
 
 def _target(settings: Settings, feed: str | None, topic: str | None) -> tuple[str, str | None]:
-    """Topic, and the format that its feed wants."""
+    """The topic, and the message format of its feed."""
     if (feed is None) == (topic is None):
         raise RequestError("Give --feed or --topic, one of them.")
     if topic is not None:
@@ -98,7 +98,7 @@ def _target(settings: Settings, feed: str | None, topic: str | None) -> tuple[st
 def _what(
     source: str, kind: SourceKind, what: str | None, message_format: str | None, topic: str
 ) -> What:
-    """The kind of data: as asked for, else the first whose messages the feed takes."""
+    """The kind of data: the one asked for, else the first whose messages the feed takes."""
     fitting = [
         w
         for w, f in kind.formats.items()

@@ -1,4 +1,4 @@
-"""One round of a configured poll: fetched, sent to the feed's topic, and told what happened."""
+"""One round of a configured poll: fetch, send to the feed's topic, report what happened."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from stock_pipeline.sources.registry import open_source
 from stock_pipeline.sources.rounds import fetched
 from stock_pipeline.sources.source import Notice, Request
 
-#: Who is told to wait longer gives the round up: the next one asks again.
+#: A round that would have to wait longer than this ends; the next one asks again.
 LONGEST_WAIT = timedelta(minutes=10)
 
 
 @dataclass
 class Round:
-    """What came of a round.
+    """The result of a round.
 
     Attributes:
-        topic: Where to.
-        sent: Messages.
-        acknowledged: Those that the brokers have.
-        unchanged: Messages that the round before has sent already, and this one has not.
-        notices: What the source told, without planned pauses.
+        topic: Topic that the messages went to.
+        sent: Number of messages sent.
+        acknowledged: How many of them the brokers have acknowledged.
+        unchanged: Messages that the round before had sent already, and that this one left out.
+        notices: Notices of the source, without planned pauses.
         left_today: Requests that the vendor still takes today; None without a limit.
-        failure: What ended it early; what was sent before is good.
+        failure: Why it ended early; what was sent before that is kept.
     """
 
     topic: str
@@ -52,12 +52,12 @@ class Round:
     failure: SourceError | None = None
 
     def sentences(self, kind: str) -> list[str]:
-        """Each different sentence of a kind of notice, once."""
+        """The sentences of one kind of notice, without repetition."""
         return list(dict.fromkeys(n.sentence for n in self.notices if n.kind == kind))
 
 
 def poll_job(settings: Settings, name: str) -> Job:
-    """What the poll of this name asks, and for which topic.
+    """The job of the poll with this name.
 
     Raises:
         RequestError: Its settings do not fit together.
@@ -74,7 +74,7 @@ def poll_job(settings: Settings, name: str) -> Job:
 
 
 def refusal(settings: Settings, name: str) -> str | None:
-    """Why the poll need not be tried now: settings, a missing key, the day's quota; or None."""
+    """Why the poll cannot be run now (settings, missing key, the day's quota); None if it can."""
     poll = settings.polls[name]
     try:
         poll_job(settings, name)
@@ -92,9 +92,9 @@ def run_round(
     """Fetch once and send what the round before has not sent.
 
     Args:
-        settings: Hold the poll.
-        name: Of the poll.
-        notify: Takes what the user should see.
+        settings: Settings with the poll.
+        name: Name of the poll.
+        notify: Called with what the user should see.
         everything: Send also what the round before has sent.
 
     Raises:
@@ -152,7 +152,7 @@ def _digest(message: Message) -> str:
 
 
 class _Memory:
-    """What the last round of each symbol held. Lost, it costs messages that are sent again."""
+    """The messages of each symbol's last round. If it is lost, they are sent once more."""
 
     def __init__(self, file: Path) -> None:
         self._file = file

@@ -1,7 +1,7 @@
 """How often a vendor was asked, counted over all processes of this machine and over restarts.
 
-SQLite of our own: the ready-made limiters count rolling windows, not the vendor's calendar day, and
-know nothing of a limit that the vendor itself announced.
+The counts are in an SQLite file of ours. Ready-made limiters count rolling windows, not the
+vendor's calendar day, and do not know when the vendor has announced that the limit is reached.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _KEPT_SECONDS = 2 * 86_400.0
 
 
 class Quotas:
-    """The account of one key with one vendor: another key has quotas of its own.
+    """The quotas of one key at one vendor; each key has its own.
 
     Args:
         home: Folder of `quotas.sqlite`.
-        vendor: For sentences.
+        vendor: Name for sentences.
         settings: The quotas, and the key.
-        zone: Where the vendor's day begins.
-        clock: Seconds since 1970.
+        zone: Time zone of the vendor's day.
+        clock: Returns seconds since 1970.
     """
 
     def __init__(
@@ -47,22 +47,22 @@ class Quotas:
         self._file = home / "quotas.sqlite"
         self._vendor, self._settings, self._zone, self._clock = vendor, settings, zone, clock
         key = settings.api_key.get_secret_value() if settings.api_key else ""
-        # Four bytes tell a user's keys apart and say nothing about them.
+        # Four bytes of a digest tell a user's keys apart and reveal nothing of them.
         self._account = f"{vendor}:{blake2s(key.encode(), digest_size=4).hexdigest()}"
 
     def take(self) -> float:
         """Count one request if it may be made now.
 
         Returns:
-            0 when it may, else the seconds until it may; then nothing was counted.
+            0 when it may be made and was counted; else the seconds until it may be made.
 
         Raises:
-            DailyLimitError: Not today any more.
+            DailyLimitError: No more today.
             UnavailableError: The file of the quotas cannot be used.
         """
         settings = self._settings
         with self._transaction() as db:
-            now = self._clock()  # Not before: another process may have held the file meanwhile.
+            now = self._clock()  # Only here: another process may have locked the file.
             self._left(db, now)
             seconds = max(
                 self._until_free(db, now, 1.0, settings.requests_per_second),
@@ -77,14 +77,14 @@ class Quotas:
         """Requests that may still be made today; None where the settings name no limit.
 
         Raises:
-            DailyLimitError: None may.
+            DailyLimitError: There are none left.
             UnavailableError: The file of the quotas cannot be used.
         """
         with self._transaction() as db:
             return self._left(db, self._clock())
 
     def stop_today(self) -> DailyLimitError:
-        """Remember that the vendor takes no more today; the error that says so."""
+        """Note that the vendor takes no more today; returns the error that says so."""
         _, until = self._day(self._clock())
         with self._transaction() as db:
             db.execute(
@@ -93,7 +93,7 @@ class Quotas:
         return self._daily_limit(until)
 
     def _left(self, db: sqlite3.Connection, now: float) -> int | None:
-        """What is left of the day's requests, see `left_today`."""
+        """Requests left of the day, see `left_today`."""
         stop = db.execute(
             "SELECT until FROM stopped WHERE account = ? AND until > ?", (self._account, now)
         ).fetchone()
@@ -108,11 +108,11 @@ class Quotas:
         return left
 
     def _day(self, now: float) -> tuple[datetime, datetime]:
-        """Where the vendor's day begins, and the next one."""
+        """Start of the vendor's day, and of the next one."""
         today = datetime.fromtimestamp(now, self._zone).replace(
             hour=0, minute=0, second=0, microsecond=0, fold=0
         )
-        return today, today + timedelta(days=1)  # The wall clock's day, be it 23 or 25 hours.
+        return today, today + timedelta(days=1)  # By the wall clock: 23 to 25 hours.
 
     def _daily_limit(self, until: datetime) -> DailyLimitError:
         return DailyLimitError(
@@ -133,7 +133,7 @@ class Quotas:
     ) -> float:
         if most is None:
             return 0.0
-        # What a clock that was set back left in the future shall not lock us out.
+        # After a clock was set back, entries of the future must not lock us out.
         times = [at for at in self._since(db, now - window) if now - window < at <= now]
         return times[-most] + window - now if len(times) >= most else 0.0
 

@@ -1,4 +1,4 @@
-"""Trades and bars as the JSON messages that `ingest/decode.py` reads."""
+"""Makes the JSON messages of trades, bars and corporate actions that `ingest/decode.py` reads."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def trade(
     """A message of the format `trade`.
 
     Args:
-        symbol: Also the key.
-        time: When it happened, aware.
+        symbol: Also the message's key.
+        time: Time of the trade, aware.
         price: In the currency that the symbol is quoted in.
-        size: Units, may be a fraction.
-        trade_id: Names it at its venue; without one, identical prints are trades of their own.
-        venue: Where it happened.
+        size: Units; may be a fraction.
+        trade_id: Id at the venue; without one, identical prints are separate trades.
+        venue: Venue of the trade.
     """
     return _message(
         symbol,
@@ -53,15 +53,15 @@ def bar(
     """A message of the format `bar`.
 
     Args:
-        symbol: Also the key.
-        start: First instant, aware; of a daily bar its trade date.
+        symbol: Also the message's key.
+        start: Start of the bar, aware; of a daily bar its trade date.
         interval: 1m, 5m, 15m, 30m, 1h or 1d.
         prices: Open, high, low, close.
         volume: Units.
-        source: For the column of this name.
+        source: Value of the column `source`.
         adjusted_close: Close, adjusted for splits and dividends.
-        vwap: Mean price by volume.
-        trade_count: Trades in it.
+        vwap: Volume-weighted average price.
+        trade_count: Number of trades.
     """
     names = ("open", "high", "low", "close")
     return _message(
@@ -78,17 +78,17 @@ def bar(
 
 
 def split(symbol: str, day: date, ratio: float, source: str) -> Message:
-    """A message of the format `corporate_action`: `ratio` shares for one, from this date on."""
+    """A message of the format `corporate_action`: `ratio` new shares for one, from this date on."""
     return _message(symbol, ex_date=day.isoformat(), kind="split", ratio=ratio, source=source)
 
 
 def dividend(symbol: str, day: date, amount: float, currency: str | None, source: str) -> Message:
-    """A message of the format `corporate_action`: who buys on this date does not get it.
+    """A message of the format `corporate_action`: a cash dividend.
 
     Args:
-        symbol: Also the key.
-        day: Ex-date.
-        amount: A share of today, in the currency.
+        symbol: Also the message's key.
+        day: Ex-date: who buys on this date does not get the dividend.
+        amount: Cash for each of today's shares, in the currency.
         currency: As the vendor writes it.
         source: The vendor.
     """

@@ -1,4 +1,4 @@
-"""Keys out of every sentence and log, also where a library or the vendor repeats them."""
+"""Removes keys from sentences and logs, also where a library or the vendor repeats them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HIDDEN = "***"
 
 
 def redacted(text: str, secrets: Iterable[str]) -> str:
-    """The text without the secrets, however a URL writes them."""
+    """The text without the secrets, also where they are encoded as in a URL."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         for written in {secret, quote(secret, safe=""), quote_plus(secret)}:
             text = text.replace(written, HIDDEN)
@@ -31,11 +31,11 @@ _redaction = _Redaction()
 
 
 def hide_in_logs(secret: str, *loggers: str) -> None:
-    """Redact the secret in what these loggers write, from now on in this process.
+    """Redact the secret in all that these loggers write from now on in this process.
 
     Args:
-        secret: To be hidden; nothing when empty.
-        loggers: Their full names: a filter does not reach the loggers below.
+        secret: What to hide; when empty, nothing is done.
+        loggers: Full names, since a filter does not apply to child loggers.
     """
     if secret:
         _redaction.secrets.add(secret)

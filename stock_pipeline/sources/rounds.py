@@ -1,4 +1,4 @@
-"""Asking a source again and again, and naming for every message whence it came."""
+"""Fetches from a source round after round, and adds headers that say where a message is from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.errors import DailyLimitError, UnavailableError
 from stock_pipeline.sources.source import Context, Notice, Request, Source
 
-#: Of the messages; grows when their meaning changes.
+#: Schema version in the headers; grows when the meaning of messages changes.
 SCHEMA_VERSION = b"1"
 
 
@@ -35,19 +35,19 @@ def rounds(
     every: float,
     batches: int | None = None,
 ) -> Iterator[Message]:
-    """Round after round; one in which the vendor is away is told, and the next one tries again.
+    """Round after round. A round that fails for a while is reported; the next one tries again.
 
     Args:
-        source: To be asked.
-        name: Of the source.
+        source: The source.
+        name: Name of the source.
         request: The same for every round.
         context: For waits and notices.
         every: Seconds from the start of a round to that of the next.
-        batches: So many rounds, else without end.
+        batches: Number of rounds; None for no end.
 
     Raises:
-        SourceError: Nothing more can be fetched; or all rounds are over and one has failed.
-        StoppedError: The user wants an end.
+        SourceError: Nothing more can be fetched, or all rounds are over and one of them failed.
+        StoppedError: The user has stopped the command.
     """
     done = failed = 0
     while True:
@@ -59,7 +59,7 @@ def rounds(
         except UnavailableError as error:
             failure = error
             failed += 1
-            # That of the last round is raised.
+            # The error of the last round is raised, not reported.
             if done + 1 != batches:
                 context.notify(Notice("skipped", str(error)))
         except DailyLimitError as error:

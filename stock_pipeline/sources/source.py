@@ -1,6 +1,7 @@
-"""What a source is: it is asked, yields messages, and says why it waits or has nothing.
+"""The protocol of a source: it takes a request, yields messages, and reports waits and gaps.
 
-A vendor is one module with a `SOURCE`, named in `registry.py`; docs/adding_a_source.md shows it.
+A vendor is one module that defines `SOURCE`, named in `registry.py`. docs/adding_a_source.md shows
+how to add one.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a source; each ignores nothing: what it cannot give is a `RequestError`.
+    """What is asked of a source. A part that the source does not support is a `RequestError`.
 
     Attributes:
         symbols: As the vendor spells them.
-        what: Kind of data; a source names those that it has.
+        what: Kind of data, one of those that the source names.
         interval: Length of a bar: 1m, 5m, 15m, 30m, 1h or 1d.
-        start: First instant or day wanted, aware; None is the vendor's latest.
-        end: First one not wanted any more, aware; needs a start.
-        options: What only this source knows, such as `outputsize`.
+        start: First instant or day wanted, aware; None for the latest that the vendor has.
+        end: End of the span (exclusive), aware; needs a start.
+        options: Options that only this source has, such as `outputsize`.
     """
 
     symbols: tuple[str, ...]
@@ -61,11 +62,11 @@ class Notice:
     """Something that the user should see while a source goes on.
 
     Attributes:
-        kind: wait: for a reason that the user should know. pause: a planned wait. skipped: what
-            was asked for does not come. info: other.
-        sentence: One, without secrets.
+        kind: wait: a wait for a reason that the user should know. pause: a planned wait. skipped:
+            something that was asked for does not come. info: anything else.
+        sentence: One sentence, without secrets.
         until: When a wait ends, aware.
-        error: Why something is skipped, where that was an error.
+        error: The error because of which something is skipped, if there was one.
     """
 
     kind: Literal["wait", "pause", "skipped", "info"]
@@ -74,7 +75,7 @@ class Notice:
     error: SourceError | None = None
 
 
-#: In `SourceKind.formats`: whatever format the option `format` names.
+#: In `SourceKind.formats`: the format that the option `format` names.
 ANY_FORMAT = "any"
 
 
@@ -83,11 +84,11 @@ class Context:
     """What a source works with.
 
     Attributes:
-        settings: Its own, complete but for the key.
+        settings: The source's settings; everything but the key has a value.
         home: Folder of local state, for quotas.
-        notify: Takes what the user should see; called from the thread that fetches.
-        stop: Set when the user wants an end.
-        simulator: The market of the settings, for the source that simulates one.
+        notify: Called with what the user should see, from the thread that fetches.
+        stop: Set when the user stops the command.
+        simulator: The simulated market of the settings, for the source that simulates one.
     """
 
     settings: SourceSettings
@@ -97,10 +98,10 @@ class Context:
     simulator: SimulatorSettings = field(default_factory=SimulatorSettings)
 
     def wait(self, seconds: float, reason: str, kind: Literal["wait", "pause"] = "wait") -> None:
-        """Let time pass, visibly.
+        """Wait, and show the user the reason.
 
         Raises:
-            StoppedError: The user wants an end.
+            StoppedError: The user has stopped the command.
         """
         until = datetime.now(UTC) + timedelta(seconds=seconds)
         self.notify(Notice(kind, reason, until))
@@ -109,21 +110,22 @@ class Context:
 
 
 class Source(Protocol):
-    """Gives messages. Made anew for each use, by one thread."""
+    """Yields messages. Each use makes a new one; one thread uses it."""
 
     @property
     def quotas(self) -> Quotas | None:
-        """Those of the key; None where nobody counts."""
+        """Quotas of the key; None where the vendor has no limits."""
         ...
 
     def fetch(self, request: Request) -> Iterator[Message]:
-        """What was asked for, each message once, in the order of the vendor.
+        """Yield what was asked for, each message once, in the vendor's order.
 
-        A symbol that does not work is a notice, and the others go on. A stream ends when stopped.
+        A symbol that fails becomes a notice, and the others are still fetched. A stream ends when
+        it is stopped.
 
         Raises:
-            SourceError: Nothing more can be fetched; what was yielded before is good.
-            StoppedError: During a wait.
+            SourceError: Nothing more can be fetched; what was yielded before is valid.
+            StoppedError: The user has stopped the command during a wait.
         """
         ...
 
@@ -131,28 +133,29 @@ class Source(Protocol):
         """Ask the vendor the cheapest question that shows whether the key works.
 
         Returns:
-            One sentence of what works.
+            One sentence that says what works.
 
         Raises:
-            SourceError: It does not.
+            SourceError: It does not work.
         """
         ...
 
 
 @dataclass(frozen=True)
 class SourceKind:
-    """A vendor's module as the rest sees it.
+    """What the rest of the project knows of a source.
 
     Attributes:
         summary: A few words for lists.
         open: Makes the source.
-        formats: What it has, and the message format of it: that of a feed, `ANY_FORMAT`, else None.
-        takes: What a request for it may set beside symbols: `bar` (the interval), `start`, `end`,
-            and names of options; by kind of data, or of bars by their length, such as `bars of 1d`.
-        defaults: Settings where the user's say nothing.
+        formats: Kinds of data, and the message format of each: that of a feed, `ANY_FORMAT` or
+            None.
+        takes: What a request may set besides symbols: `bar` (the interval), `start`, `end`, and
+            names of options. By kind of data; for bars also by length, such as `bars of 1d`.
+        defaults: Settings that apply where the user sets none.
         needs_key: Whether `api_key` must be set.
-        needs_symbols: Whether it must be told symbols.
-        streams: Those of `formats` of which one fetch gives all that will come, at its own pace.
+        needs_symbols: Whether a request must name symbols.
+        streams: The kinds of data that stream: one fetch lasts until it is stopped.
     """
 
     summary: str
@@ -165,18 +168,18 @@ class SourceKind:
     streams: frozenset[What] = frozenset()
 
     def taken(self, what: What, interval: str | None = None) -> tuple[str, ...]:
-        """Those of `takes` that are about this."""
+        """What a request for this kind of data may set."""
         return self.takes.get(f"{what} of {interval}", self.takes.get(what, ()))
 
     def ensure_takes(self, vendor: str, request: Request) -> None:
-        """What every `fetch` begins with.
+        """Refuse a request that the source does not support; every `fetch` begins with it.
 
         Args:
-            vendor: For sentences.
-            request: What is asked.
+            vendor: Name for sentences.
+            request: What is asked for.
 
         Raises:
-            RequestError: The source does not have that kind, or not take what the request sets.
+            RequestError: The source has no such data, or does not take what the request sets.
         """
         what = request.what
         if what not in self.formats:
@@ -201,7 +204,7 @@ class SourceKind:
 def each_symbol(
     request: Request, context: Context, fetch: Callable[[str], Iterator[Message]]
 ) -> Iterator[Message]:
-    """Symbol after symbol; one that does not work is shown and left out."""
+    """Fetch one symbol after the other; a symbol that fails is reported and left out."""
     for symbol in request.symbols:
         if context.stop.is_set():
             raise StoppedError

@@ -1,4 +1,4 @@
-"""A vendor's WebSocket: connected again after growing pauses, until the user wants an end."""
+"""A vendor's WebSocket: reconnects after growing pauses, until the user stops it."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from stock_pipeline.sources.redaction import hide_in_logs, redacted
 from stock_pipeline.sources.source import Context, Notice
 
 _logger = logging.getLogger("websockets.client")
-# It writes parts of what is sent, so perhaps a part of the key, which no filter knows; and a
-# traceback for a vendor that answers no ping, which is a sentence here.
+# This logger writes parts of what is sent, perhaps a part of the key, which no filter knows. And it
+# writes a traceback when a vendor answers no ping, for which we have a sentence.
 _logger.setLevel(logging.CRITICAL)
 
-#: Frames that wait while the sender is busy, such as during a request for what was missed; where
-#: more wait, reading pauses, down to the vendor.
+#: Frames that may wait while we are busy, such as with a request for missed messages. If more wait,
+#: reading pauses, and TCP slows the vendor down.
 _WAITING_FRAMES = 4096
 _MOST_SHOWN = 160
 _LARGEST_FRAME = 16 * 1024 * 1024
-#: How soon a silent stream sees that the user wants an end, in seconds.
+#: Seconds until a silent stream notices that the user has stopped it.
 _LOOK = 0.2
 
 
 class Speech:
-    """What the user is told of a vendor's stream, without the key.
+    """Tells the user about a vendor's stream, without the key.
 
     Args:
-        context: Of the source.
-        vendor: For sentences.
+        context: Context of the source.
+        vendor: Name for sentences.
     """
 
     def __init__(self, context: Context, vendor: str) -> None:
@@ -46,16 +46,16 @@ class Speech:
         hide_in_logs(self._key, _logger.name)
 
     def shown(self, said: str) -> str:
-        """Words of the vendor, fit to be shown: one line, short, without the key."""
+        """The vendor's text as one short line without the key."""
         return one_line(redacted(said, [self._key]))[:_MOST_SHOWN]
 
     def left_out(self, why: str, thing: Any) -> None:
-        """Tell that something which the vendor sent is no message."""
+        """Report that something which the vendor sent does not become a message."""
         shown = self.shown(json.dumps(thing))
         self.skipped(f"{self._vendor} {why}; it was left out: {shown}")
 
     def skipped(self, sentence: str) -> None:
-        """Tell that something does not come."""
+        """Report that something which was asked for does not come."""
         self._context.notify(Notice("skipped", sentence))
 
 
@@ -63,11 +63,11 @@ class Stream:
     """The messages of one subscription.
 
     Args:
-        context: Of the source; a connection that is silent for `answer_timeout_seconds`, pings
-            included, is given up.
-        vendor: For sentences.
-        url: May hold the key.
-        open: Called with every new connection; logs in, subscribes, yields what was missed.
+        context: Context of the source. A connection that is silent for `answer_timeout_seconds`,
+            pings included, is closed.
+        vendor: Name for sentences.
+        url: Address; may hold the key.
+        open: Called with every new connection: logs in, subscribes, yields missed messages.
         read: Called with every document that arrives.
     """
 
@@ -84,11 +84,11 @@ class Stream:
         self._speech = Speech(context, vendor)
 
     def messages(self) -> Iterator[Message]:
-        """All messages until the user wants an end.
+        """All messages until the user stops the stream.
 
         Raises:
-            SourceError: The vendor refuses, and would again.
-            StoppedError: During a wait.
+            SourceError: The vendor refuses us and would again.
+            StoppedError: The user has stopped it during a wait.
         """
         settings, stop = self._context.settings, self._context.stop
         pause = settings.pause_seconds
@@ -112,10 +112,10 @@ class Stream:
             pause = min(2 * pause, settings.longest_pause_seconds)
 
     def connected(self) -> ClientConnection:
-        """A new connection, nothing said yet.
+        """A new connection on which nothing was sent yet.
 
         Raises:
-            SourceError: There is none.
+            SourceError: The vendor cannot be connected to.
         """
         try:
             return self._connect()

@@ -19,7 +19,7 @@ from typing import BinaryIO
 from stock_pipeline.errors import UsageError
 from stock_pipeline.kafka.messages import Message
 
-#: Per message format: the columns a file must have, and the key's column first.
+#: Per message format: the columns that a file must have; the first one is the message's key.
 REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {
     "index_daily": ("Index", "Date", "Open", "High", "Low", "Close", "Volume"),
     "trade": ("symbol", "time", "price", "size"),
@@ -34,7 +34,7 @@ TEXT_COLUMNS = frozenset(
     {"Index", "Date", "symbol", "start", "interval", "source", "trade_id", "venue"}
     | {"ex_date", "kind", "currency", "url", "title", "summary", "publisher"}
 )
-#: A cell with more is an unclosed quote that swallows the rows after it.
+#: A longer cell means an unclosed quote, which would swallow the rows after it.
 MOST_CELL_CHARACTERS = 16 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
@@ -46,19 +46,19 @@ class ReplayError(UsageError):
 
 
 def file_messages(path: Path, message_format: str) -> Iterator[Message]:
-    """The messages of a file, in its order, without reading it as a whole.
+    """The messages of a file in its order; the file is never read as a whole.
 
     A row with more or fewer cells than the header becomes a JSON array, and bytes that are not
-    UTF-8 stay as they are: messages that the decoder rejects.
+    UTF-8 stay as they are. The decoder rejects both.
 
     Args:
-        path: CSV with a header, or for a vendor's documents one JSON document a line (`.jsonl`)
-            or a file (`.json`).
+        path: CSV with a header. For a vendor's documents: one JSON document for each line
+            (`.jsonl`), or for the whole file (`.json`).
         message_format: Format of the feed.
 
     Raises:
-        ReplayError: The file cannot be read, lacks a column or has one twice, or its quotes leave
-            open where a row ends. Messages of the rows before were given.
+        ReplayError: The file cannot be read, lacks a column or has one twice, or its quotes do not
+            show where a row ends. The messages of the rows before were yielded.
     """
     if message_format in DOCUMENT_FORMATS:
         yield from _documents(path)
@@ -73,10 +73,10 @@ def file_messages(path: Path, message_format: str) -> Iterator[Message]:
 def sampled_messages(path: Path, message_format: str, seed: int | None = None) -> Iterator[Message]:
     """Rows of a CSV file at random, with repetition, without end.
 
-    Only the places of the rows are kept in memory.
+    Only the positions of the rows are kept in memory.
 
     Raises:
-        ReplayError: As `file_messages`, or the file has no row.
+        ReplayError: As for `file_messages`, or the file has no row.
     """
     if message_format not in REQUIRED_COLUMNS:
         raise ReplayError(f"{path}: only rows of CSV files can be sampled.")
@@ -96,7 +96,7 @@ def sampled_messages(path: Path, message_format: str, seed: int | None = None) -
 
 
 def columns_of(path: Path) -> list[str]:
-    """The first row of a CSV file.
+    """The column names: the first row of a CSV file.
 
     Raises:
         ReplayError: The file cannot be read.
@@ -106,7 +106,7 @@ def columns_of(path: Path) -> list[str]:
 
 
 def count_lines(path: Path) -> int:
-    """Lines of a file: how far a replay has to go. 0 when it cannot be read."""
+    """Number of lines of a file, for the progress of a replay; 0 when it cannot be read."""
     if not path.is_file():
         return 0
     with path.open("rb") as file:
@@ -114,7 +114,7 @@ def count_lines(path: Path) -> int:
 
 
 def _open(path: Path) -> BinaryIO:
-    """The file behind a byte order mark, if it has one."""
+    """Open a file and skip a byte order mark, if it has one."""
     try:
         file = path.open("rb")
     except OSError as error:
@@ -127,10 +127,10 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _rows(path: Path, file: BinaryIO, places: list[int] | None = None) -> Iterator[list[str]]:
-    """Rows that are not blank; `places` takes the byte at which each begins.
+    """Rows that are not blank; the byte offset of each is appended to `places`.
 
     Raises:
-        ReplayError: Where a row ends cannot be told.
+        ReplayError: The end of a row cannot be found.
     """
     csv.field_size_limit(MOST_CELL_CHARACTERS)
     place = file.tell()
@@ -161,7 +161,7 @@ def _rows(path: Path, file: BinaryIO, places: list[int] | None = None) -> Iterat
 
 
 def _ends_of_old_macs(line: bytes) -> Sequence[bytes]:
-    """A line, or the lines in it where they end with CR alone."""
+    """The line, divided where lines end with CR alone."""
     return re.findall(rb"[^\r]*\r\n?|[^\r]+", line) if b"\r" in line[:-2] else (line,)
 
 
@@ -185,7 +185,7 @@ def _header(path: Path, columns: Sequence[str], message_format: str) -> list[str
 
 
 def _message(columns: Sequence[str], row: Sequence[str]) -> Message:
-    """Empty cells are left out; numbers become JSON numbers, what is none stays as it is."""
+    """A row as a message: empty cells are left out, numbers become JSON numbers."""
     if len(row) != len(columns):
         return Message(b"", _json(row))
     fields = {
@@ -198,7 +198,7 @@ def _message(columns: Sequence[str], row: Sequence[str]) -> Message:
 
 
 def _json(value: object) -> bytes:
-    """JSON; what was not UTF-8 in the file is the same bytes again."""
+    """JSON; bytes that were not UTF-8 in the file are written as they were."""
     text = json.dumps(value, allow_nan=False, ensure_ascii=False)
     return text.encode("utf-8", "surrogateescape")
 
@@ -208,13 +208,13 @@ def _number(cell: str) -> float | int | str:
         return cell
     try:
         number = float(cell) if set(cell) & set(".eE") else int(cell)
-    except ValueError:  # More digits than Python reads.
+    except ValueError:  # More digits than Python converts.
         return cell
     return number if math.isfinite(number) else cell
 
 
 def _documents(path: Path) -> Iterator[Message]:
-    """The bytes as they are, without space around."""
+    """The documents as they are, without the space around them."""
     with _open(path) as file:
         for document in file if path.suffix == ".jsonl" else [file.read()]:
             if stripped := document.strip():
@@ -222,7 +222,7 @@ def _documents(path: Path) -> Iterator[Message]:
 
 
 def _symbol(document: bytes) -> bytes:
-    """Symbol of a vendor document; the file's content is the decoder's to judge, not ours."""
+    """Symbol of a vendor's document, for the key. Whether it is valid, the decoder decides."""
     try:
         return str(json.loads(document)["Meta Data"]["2. Symbol"]).encode()
     except (ValueError, LookupError, TypeError, RecursionError):

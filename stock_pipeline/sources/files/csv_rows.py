@@ -1,4 +1,4 @@
-"""A file as a source: its rows in order, or at random for ever, as fast as wanted."""
+"""A file as a source: its rows in order, or at random without end, at a rate of choice."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from stock_pipeline.sources.source import ANY_FORMAT, Context, Request, SourceKi
 class CsvRows:
     """Options: file, format, sample (true or false), seed, limit (rows), every (seconds a row).
 
-    Without `every`, rows come as fast as possible, those at random one a second.
+    Without `every`, rows come as fast as possible; rows at random come one a second.
     """
 
     def __init__(self, context: Context) -> None:
         self._context, self.quotas = context, None
 
     def fetch(self, request: Request) -> Iterator[Message]:
-        """Rows of the file, of these symbols or of all."""
+        """Rows of the file: of the symbols asked for, else all."""
         SOURCE.ensure_takes("Source csv", request)
         options = request.options
         if "file" not in options:
@@ -37,7 +37,7 @@ class CsvRows:
         sampled = request.flag("sample")
         if "seed" in options and not sampled:
             raise RequestError("Source csv takes a seed with sample only; nothing was sent.")
-        # Rows at random have no end: as fast as possible they would fill the topic's disk.
+        # Rows at random have no end. As fast as possible they would fill the topic's disk.
         every = self._number(options.get("every", "1" if sampled else "0"), "every")
         limit = self._number(options["limit"], "limit") if "limit" in options else None
         seed = int(self._number(options["seed"], "seed")) if "seed" in options else None
@@ -61,7 +61,7 @@ class CsvRows:
             raise RequestError(str(error)) from None
 
     def check(self) -> str:
-        """There is nobody to ask."""
+        """Nothing to check: no vendor and no key."""
         return "needs no key"
 
     def _number(self, text: str, name: str) -> float:
@@ -78,7 +78,7 @@ def _format_of(path: Path) -> str:
     """The format whose columns the file has.
 
     Raises:
-        RequestError: It has those of none.
+        RequestError: It has the columns of no format.
         ReplayError: The file cannot be read.
     """
     if path.suffix in {".json", ".jsonl"}:

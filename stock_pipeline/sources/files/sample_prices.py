@@ -1,4 +1,4 @@
-"""Real daily prices that come with a package: AAPL from `hvsampledata`, as `index_daily`."""
+"""Real daily prices from a package: AAPL from `hvsampledata`, as messages of `index_daily`."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _COLUMNS = {
 
 
 class SamplePricesError(UsageError):
-    """The package with the sample prices is not there."""
+    """The package with the sample prices is not installed."""
 
 
 def sample_prices() -> Iterator[Message]:
-    """AAPL's days of 2019 to 2024, in order, in US dollars.
+    """AAPL's daily bars of 2019 to 2024, in order, in US dollars.
 
     Raises:
         SamplePricesError: The extra `local` is not installed.

@@ -1,9 +1,9 @@
 """Simulated prices as a pure function of seed, symbol and time.
 
-The log price is a mean-reverting random walk from day to day and, within a day, a Brownian bridge
-of minutes with jumps between the two days' levels, its variance higher at both ends of the UTC day.
-Because nothing depends on what was asked before, a simulator that is started again goes on at the
-price where it stopped.
+From day to day the log price is a mean-reverting random walk. Within a day it is a Brownian bridge
+of minutes between the levels of two midnights, with jumps, and with a higher variance at both ends
+of the UTC day. A price does not depend on earlier calls, so a simulator that is started again goes
+on at the price at which it stopped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MINUTES = 1440
 _FIRST_DAY = int(np.datetime64("2020-01-01", "D").astype(np.int64))
 _JUMPS_A_DAY = 3.0
 _JUMP_SIZE = 0.006
-#: Pull towards the base price a day: a symbol stays within a factor of a few for years.
+#: Pull towards the base price for each day; it keeps a symbol within a small factor for years.
 _REVERSION = 0.005
 
 
@@ -28,15 +28,15 @@ class PricePath:
     """Prices of one symbol.
 
     Args:
-        seed: Of the whole market.
-        symbol: Its name; another name is another path.
+        seed: Seed of the whole market.
+        symbol: Name; each name has a path of its own.
     """
 
     def __init__(self, seed: int, symbol: str) -> None:
         self._seed = (seed, crc32(symbol.encode()))
         rng = np.random.default_rng([*self._seed, 0])
         self.base = float(np.exp(rng.uniform(np.log(20), np.log(400))))
-        #: Annualised volatility, of 365 days.
+        #: Volatility, annualised with 365 days.
         self.volatility = float(rng.uniform(0.25, 0.9))
         self._day = lru_cache(maxsize=8)(self._minute_levels)
         self._levels = np.zeros(1)
@@ -53,7 +53,7 @@ class PricePath:
         return np.asarray(self.base * np.exp(result))
 
     def _minute_levels(self, day: int) -> Floats:
-        """Log prices over base at each minute of the day, both midnights included."""
+        """Log of price over base price at each minute of the day, both midnights included."""
         rng = np.random.default_rng([*self._seed, 1, day])
         daily = self.volatility / np.sqrt(365)
         place = (np.arange(MINUTES) + 0.5) / MINUTES
@@ -67,7 +67,7 @@ class PricePath:
         return np.asarray(start + walk + (end - start - walk[-1]) * passed)
 
     def _level(self, day: int) -> float:
-        """Log price over base at the day's first midnight; 0 before 2020."""
+        """Log of price over base price at the day's first midnight; 0 before 2020."""
         index = max(0, day - _FIRST_DAY)
         while len(self._levels) <= index:
             shocks = np.random.default_rng([*self._seed, 2, len(self._levels)]).normal(size=1000)

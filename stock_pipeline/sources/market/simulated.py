@@ -1,4 +1,4 @@
-"""The simulated market as a source: trades of the present, until stopped."""
+"""The simulated market as a source: live trades, until stopped."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ STRETCH_SECONDS = 0.2
 
 
 class Simulated:
-    """Options: rate (trades a second), seed; else as the section `simulator` of the settings says.
+    """Options: rate (trades a second) and seed; their defaults are in the section `simulator`.
 
-    History and faults: `stock-pipeline simulate`.
+    History and faults are made by `stock-pipeline simulate`.
     """
 
     def __init__(self, context: Context) -> None:
@@ -45,7 +45,7 @@ class Simulated:
                 start = now
 
     def check(self) -> str:
-        """There is nobody to ask."""
+        """Nothing to check: no vendor and no key."""
         return "needs no key"
 
 

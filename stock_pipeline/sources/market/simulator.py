@@ -16,11 +16,11 @@ from stock_pipeline.sources.market.malformed import damaged
 from stock_pipeline.sources.market.price_path import PricePath
 
 _SECOND = 1_000_000
-#: Seconds by which a trade of each kind reaches Kafka after it happened: between these two.
+#: Delay in seconds between a trade of each kind and its arrival in Kafka: least and most.
 LATE_SECONDS = (30.0, 600.0)
 OUT_OF_ORDER_SECONDS = (0.2, 3.0)
 DUPLICATE_SECONDS = (0.0, 5.0)
-#: Half of the distance between bid and ask, as a share of the price.
+#: Half of the bid-ask spread, as a share of the price.
 _HALF_SPREAD = 0.0001
 
 Micros = npt.NDArray[np.int64]
@@ -31,9 +31,9 @@ class Market:
     """What is simulated.
 
     Attributes:
-        symbols: Symbols; the first trade most.
+        symbols: Symbols; the first ones trade most.
         records_per_second: Messages on average, all symbols together, before duplicates.
-        seed: The same seed, times and shares give the same messages.
+        seed: Random seed; the same seed, times and shares give the same messages.
         malformed_share: Share of messages that no decoder accepts.
         late_share: Share of trades that arrive 30 s to 10 min after they happened.
         out_of_order_share: Share of trades that arrive up to 3 s after later ones.
@@ -50,9 +50,9 @@ class Market:
 
 
 class Simulator:
-    """Makes the messages of one stretch of time after another.
+    """Makes the messages of one stretch of time after the other.
 
-    Trades that arrive later than they happened are held back until their time has come.
+    Trades that arrive late are held back until their time of arrival.
     """
 
     def __init__(self, market: Market) -> None:
@@ -61,12 +61,12 @@ class Simulator:
         self._keys = [symbol.encode() for symbol in market.symbols]
         weights = 1.0 / np.sqrt(np.arange(1, len(market.symbols) + 1))
         self._weights = weights / weights.sum()
-        #: (microseconds of arrival, message) of what happened but has not arrived yet.
+        #: (time of arrival in microseconds, message) of trades that have not arrived yet.
         self._held: list[tuple[int, Message]] = []
 
     @property
     def held(self) -> int:
-        """Messages that happened and wait for their arrival."""
+        """Number of messages that have not arrived yet."""
         return len(self._held)
 
     def between(self, start: datetime, end: datetime) -> list[Message]:
@@ -86,7 +86,7 @@ class Simulator:
         return [message for _, message in arriving[:cut]]
 
     def rest(self) -> list[Message]:
-        """What is still held back, at once."""
+        """All messages that are still held back."""
         held, self._held = self._held, []
         return [message for _, message in held]
 
@@ -105,7 +105,7 @@ class Simulator:
         sizes = np.ceil(rng.lognormal(mean=3.0, sigma=1.2, size=len(times))).astype(np.int64)
         stamps = np.datetime_as_string(times.astype("datetime64[us]")).tolist()
         names, keys = self.market.symbols, self._keys
-        # The time is unique within the simulation and so names the trade, also after a restart.
+        # The time is unique within the simulation, so it serves as trade id, also after a restart.
         return [
             (
                 micros,
@@ -168,6 +168,6 @@ def _micros(instant: datetime) -> int:
 
 
 def _distinct(times: Micros) -> Micros:
-    """Sorted times, of which equal ones move on by a microsecond each."""
+    """Sorted distinct times: equal ones are moved on by a microsecond each."""
     steps = np.arange(len(times))
     return np.asarray(np.maximum.accumulate(times - steps) + steps)

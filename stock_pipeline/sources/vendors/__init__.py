@@ -1,1 +1,1 @@
-"""Vendors' HTTP and WebSocket feeds."""
+"""One module for each vendor's API."""

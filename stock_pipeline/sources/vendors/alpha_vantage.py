@@ -1,7 +1,7 @@
 """Alpha Vantage: bars, quotes and news as the vendor's own documents.
 
-Its failures arrive with status 200, so a document is passed on only when it holds data, and then as
-it came. The vendor names failures under changing keys; only the texts tell them apart.
+Failures arrive with status 200, so a document is sent on only when it holds data, and then
+unchanged. The JSON key of a failure varies; only its text tells failures apart.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from stock_pipeline.sources.http_client import Answer, HttpClient, VendorDayOver
 from stock_pipeline.sources.source import Context, Request, SourceKind, each_symbol
 
 VENDOR = "Alpha Vantage"
-#: The documentation does not say where its day begins; its data keep New York's time.
+#: The documentation does not say when the vendor's day begins; its data are in New York time.
 ZONE = ZoneInfo("America/New_York")
 INTERVALS = {"1m": "1min", "5m": "5min", "15m": "15min", "30m": "30min", "1h": "60min"}
 _FLAGS = ("true", "false")
-#: Options by function, and what they take; None is any text.
+#: Options of each function and their allowed values; None allows any text.
 OPTIONS: dict[str, dict[str, tuple[str, ...] | None]] = {
     "TIME_SERIES_INTRADAY": {
         "adjusted": _FLAGS,
@@ -52,13 +52,13 @@ OPTIONS: dict[str, dict[str, tuple[str, ...] | None]] = {
         "limit": None,
     },
 }
-#: The compact output has 100 bars: a daily request that begins earlier needs all.
+#: The compact output has 100 bars. A daily request that begins earlier needs the full one.
 _COMPACT_DAYS = 140
 _MINUTE_SECONDS = 60.0
 
 
 class AlphaVantage:
-    """Asks one question after another, within the quotas of the key."""
+    """Asks the vendor, one request at a time, within the quotas of the key."""
 
     def __init__(self, context: Context) -> None:
         self._context, self._settings = context, context.settings
@@ -66,7 +66,7 @@ class AlphaVantage:
         self.quotas = self._http.quotas
 
     def fetch(self, request: Request) -> Iterator[Message]:
-        """One document a symbol; of intraday history one a symbol and month."""
+        """One document for each symbol; of intraday history, one for each symbol and month."""
         SOURCE.ensure_takes(VENDOR, request)
         questions = [*_questions(request)]
 
@@ -77,7 +77,7 @@ class AlphaVantage:
         return each_symbol(request, self._context, documents)
 
     def check(self) -> str:
-        """One quote, which counts as one of the day's requests."""
+        """Ask for one quote, which counts as one of the day's requests."""
         self._ask("IBM", {"function": "GLOBAL_QUOTE"})
         return "the key works; asking took one of the day's requests"
 
@@ -90,10 +90,10 @@ class AlphaVantage:
 
 
 def _questions(request: Request) -> Iterator[dict[str, str]]:
-    """The parameters of each document of a symbol, but for symbol and key.
+    """The parameters of each document of a symbol, except symbol and key.
 
     Raises:
-        RequestError: An option has a value that the vendor does not know, or the bars a length.
+        RequestError: The vendor does not know the value of an option, or the length of the bars.
     """
     if request.what == "bars" and request.interval != "1d":
         yield from _intraday(request)
@@ -143,7 +143,7 @@ def _options(request: Request, function: str) -> dict[str, str]:
 
 
 def _judge(symbol: str, function: str, shown: Callable[[str], str], answer: Answer) -> None:
-    """Raise what the vendor says, unless it says data."""
+    """Raise the error that the document describes; return if it holds data."""
     data = answer.data if isinstance(answer.data, dict) else {}
     found = _data_of(data, function)
     if found:
@@ -163,7 +163,7 @@ def _judge(symbol: str, function: str, shown: Callable[[str], str], answer: Answ
 
 
 def _data_of(data: Mapping[str, Any], function: str) -> Any:
-    """What the document holds of what was asked for; None where that part is missing."""
+    """The part of the document that was asked for; None where it is missing."""
     prefix = {"GLOBAL_QUOTE": "Global Quote", "NEWS_SENTIMENT": "feed"}.get(function, "Time Series")
     return next((value for key, value in data.items() if key.startswith(prefix)), None)
 
@@ -171,7 +171,11 @@ def _data_of(data: Mapping[str, Any], function: str) -> Any:
 def _failure(
     text: str, symbol: str, function: str, *, is_error: bool, shown: Callable[[str], str]
 ) -> Exception:
-    """The order matters: the text about a second names the day's limit too, all sell premium."""
+    """The error that a text stands for.
+
+    The order matters: the text on requests a second also names the daily limit, and all texts
+    advertise premium plans.
+    """
     said = text.lower()
 
     def holds(*words: str) -> bool:
@@ -206,12 +210,12 @@ SOURCE = SourceKind(
     formats={"bars": "alpha_vantage_intraday", "quote": None, "news": "alpha_vantage_news"},
     takes={
         "bars": ("bar", "start", "end", *OPTIONS["TIME_SERIES_INTRADAY"]),
-        # Its document has all days to the last.
+        # The document always reaches to the latest day.
         "bars of 1d": ("bar", "start", *OPTIONS["TIME_SERIES_DAILY"]),
         "quote": (*OPTIONS["GLOBAL_QUOTE"],),
         "news": ("start", "end", *OPTIONS["NEWS_SENTIMENT"]),
     },
-    # Of a free key; a paid one has none a day.
+    # Limits of a free key; a paid one has no daily limit.
     defaults=SourceSettings(
         base_url="https://www.alphavantage.co", requests_per_second=1, requests_per_day=25
     ),

@@ -1,7 +1,7 @@
 """Finnhub: trades by WebSocket.
 
-Its trades have no ids and may be identical to the millisecond: each is a fill of its own, and what
-is missed while the connection is away cannot be asked for without a paid plan.
+Its trades have no ids and may be identical to the millisecond; each counts as a separate fill.
+Trades that are missed while there is no connection cannot be fetched without a paid plan.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Finnhub:
             self._speech.left_out("sent a trade without symbol, time, price or size", trade)
 
     def _judge(self, said: str) -> None:
-        """What an error frame means: some pass, some stay."""
+        """The error for an error frame: some pass by themselves, others do not."""
         said = self._speech.shown(said)
         lower = said.lower()
         if "limit" in lower:

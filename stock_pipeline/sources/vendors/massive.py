@@ -26,8 +26,8 @@ class Massive:
     def fetch(self, request: Request) -> Iterator[Message]:
         """See `Source.fetch`.
 
-        Trades come as they happen. Bars are asked for, or come as they end with the option
-        stream=true, which has those of a minute only. Option adjusted: true (for splits) or false.
+        Trades are streamed. Bars are fetched by REST; with the option stream=true, minute bars are
+        streamed when they end. Option adjusted: true (for splits) or false.
         """
         SOURCE.ensure_takes("Massive", request)
         live = request.flag("stream") or request.what == "trades"

@@ -1,4 +1,4 @@
-"""Massive's REST: bars and trades page by page, and what its refusals mean."""
+"""Massive's REST API: bars and trades page by page, and the errors for its refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stock_pipeline.sources.errors import (
 from stock_pipeline.sources.http_client import Answer, HttpClient
 from stock_pipeline.sources.source import Context, Notice
 
-#: Our name, Massive's, and the length.
+#: Our name of an interval, Massive's name, and its length.
 INTERVALS = {
     "1m": ("1/minute", timedelta(minutes=1)),
     "5m": ("5/minute", timedelta(minutes=5)),
@@ -43,10 +43,10 @@ class Event(NamedTuple):
     """One bar or trade.
 
     Attributes:
-        symbol: Of it.
-        time: Start of the bar, or when the trade happened.
-        key: Names it; None where the vendor gives no id.
-        message: To be sent.
+        symbol: Its symbol.
+        time: Start of the bar, or time of the trade.
+        key: Identity; None where the vendor gives no id.
+        message: The message to send.
     """
 
     symbol: str
@@ -64,16 +64,16 @@ def trade_event(
     venue: object,
     facility: object,
 ) -> Event:
-    """A trade, named by symbol, venue and id.
+    """A trade, identified by symbol, venue and id.
 
     Args:
-        symbol: Of it.
-        time: When it happened, aware.
+        symbol: Its symbol.
+        time: Time of the trade, aware.
         price: In dollars.
-        size: Shares, may be a fraction.
+        size: Shares; may be a fraction.
         trade_id: Unique at its venue for a day.
         venue: Number of the exchange.
-        facility: Of trades off the exchanges, who reported it; each has ids of its own.
+        facility: For trades off an exchange, the facility that reported it; each has its own ids.
     """
     name = None if venue is None else f"{venue}/{facility}" if facility else str(venue)
     known = None if trade_id is None else str(trade_id)
@@ -97,7 +97,7 @@ def bar_event(symbol: str, interval: str, start: datetime, bar: Mapping[str, Any
 
 
 class MassiveRest:
-    """Asks with the key in a header: it is in no URL, and goes with every page."""
+    """Sends the key in a header with every page, so that no URL holds it."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
@@ -110,11 +110,11 @@ class MassiveRest:
     def bars(
         self, symbol: str, interval: str, start: datetime, end: datetime, *, adjusted: bool = True
     ) -> Iterator[Event]:
-        """The bars that begin in `[start, end)` and are over.
+        """The finished bars that begin in `[start, end)`.
 
         Raises:
-            SourceError: There are no more; `SymbolError` where others may have some.
-            StoppedError: During a wait.
+            SourceError: The vendor gives no more; `SymbolError` if this concerns one symbol only.
+            StoppedError: The user has stopped the command during a wait.
         """
         span, length = INTERVALS[interval]
         path = f"/v2/aggs/ticker/{quote(symbol, safe='')}/range/{span}"
@@ -126,11 +126,11 @@ class MassiveRest:
                 yield bar_event(symbol, interval, begin, bar)
 
     def trades(self, symbol: str, start: datetime) -> Iterator[Event]:
-        """The trades since then.
+        """The trades since `start`.
 
         Raises:
-            SourceError: There are no more.
-            StoppedError: During a wait.
+            SourceError: The vendor gives no more.
+            StoppedError: The user has stopped the command during a wait.
         """
         params = {"timestamp.gte": f"{_milliseconds(start)}000000", "order": "asc"}
         params |= {"sort": "timestamp", "limit": _PAGE}
@@ -154,7 +154,7 @@ class MassiveRest:
             following = answer.data.get("next_url")
             if not following:
                 return
-            # Always of the host that we trust with the key, whatever the answer names.
+            # Always on the host that we trust with the key, whatever host the answer names.
             url = urlsplit(following)
             path, params = url.path, dict(parse_qsl(url.query))
             params.pop("apiKey", None)

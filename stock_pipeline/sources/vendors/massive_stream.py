@@ -1,4 +1,4 @@
-"""Massive's WebSocket: after a connection was lost, REST gives what was missed, nothing twice."""
+"""Massive's WebSocket. After a lost connection REST fills the gap, and nothing is sent twice."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from stock_pipeline.sources.vendors.massive_rest import (
 
 _MINUTE = timedelta(minutes=1)
 _BAR = ("o", "h", "l", "c", "v", "vw")
-#: How long after its end a bar is asked for: our clock may be ahead of the vendor's.
+#: Seconds after its end until a bar is asked for, since our clock may be ahead of the vendor's.
 _SETTLED = timedelta(seconds=5)
-#: Names of what was sent, to tell what comes twice around a lost connection.
+#: How many sent messages are remembered, to recognise those that come twice after a reconnect.
 _REMEMBERED = 200_000
 
 
 class MassiveStream:
-    """Trades, or bars of a minute, from now on.
+    """Streams trades or minute bars.
 
     Args:
-        context: Of the source.
-        rest: For what was missed.
-        request: What and which symbols.
+        context: Context of the source.
+        rest: Fetches what was missed.
+        request: Kind of data and symbols.
     """
 
     def __init__(self, context: Context, rest: MassiveRest, request: Request) -> None:
@@ -45,11 +45,11 @@ class MassiveStream:
         key = context.settings.api_key
         self._key = key.get_secret_value() if key else ""
         self._speech = Speech(context, "Massive")
-        #: Of each symbol, the time of the last trade or the start of the last bar that was sent.
+        #: By symbol: time of the last trade, or start of the last bar, that was sent.
         self._last: dict[str, datetime] = {}
-        #: The same where none was sent yet.
+        #: Used for symbols of which nothing was sent yet.
         self._before: datetime | None = None
-        #: Symbols of which something may be missing between the last one sent and the next one.
+        #: Symbols of which something may be missing between the last message and the next one.
         self._unsure: set[str] = set()
         self._sent: dict[Hashable, None] = {}
 
@@ -65,13 +65,13 @@ class MassiveStream:
         self._say(connection, "subscribe", ",".join(f"{self._event}.{s}" for s in self._symbols))
         now = datetime.now(UTC)
         if self._before is None:
-            # The bar of the minute that we came into has all of it.
+            # The bar of the minute in which we connected covers the whole minute.
             minute = now.replace(second=0, microsecond=0)
             self._before = now if self._event == "T" else minute - _MINUTE
             return
         for symbol in self._symbols:
             yield from self._missed(symbol, now if self._event == "T" else now - _MINUTE - _SETTLED)
-        # REST may lag: the next one of each symbol tells whether more is missing.
+        # REST may lag behind: the next message of each symbol shows whether more is missing.
         self._unsure = set(self._symbols)
 
     def _logged_in(self, connection: ClientConnection) -> bool:
@@ -116,7 +116,7 @@ class MassiveStream:
         yield event.message
 
     def _missed(self, symbol: str, end: datetime) -> Iterator[Message]:
-        """What happened after the last one sent and before `end`, as REST has it."""
+        """Trades or bars after the last one sent and before `end`, by REST."""
         start = self._last.get(symbol, self._before or end)
         if self._event == "AM":
             start += _MINUTE
@@ -156,7 +156,7 @@ def _event(raw: dict[str, Any]) -> Event:
     symbol = raw["sym"]
     if raw["ev"] == "AM":
         return bar_event(symbol, "1m", instant(raw["s"]), {k: raw[k] for k in _BAR if k in raw})
-    # Fractions of a share come as text.
+    # Fractions of a share are sent as text.
     size = float(raw["ds"]) if raw.get("ds") else raw["s"]
     return trade_event(
         symbol, instant(raw["t"]), raw["p"], size, raw.get("i"), raw.get("x"), raw.get("trfi")

@@ -24,7 +24,7 @@ from stock_pipeline.sources.vendors.yahoo_client import Prices, YahooClient
 
 @dataclass(frozen=True)
 class _Bars:
-    """Bars of one length: how long, how much one answer holds, how far they reach back."""
+    """Bars of one interval: length, how much one answer holds, how far back they reach."""
 
     length: timedelta
     request: timedelta
@@ -41,7 +41,7 @@ _INTERVALS = {
     "1h": _Bars(60 * _MINUTE, 730 * _DAY, 730 * _DAY),
     "1d": _Bars(_DAY, 36_500 * _DAY, None),
 }
-#: Yahoo sends prices as 32-bit floats, which hold seven digits: the rest is noise.
+#: Yahoo sends prices as 32-bit floats, which hold seven digits. Further digits are noise.
 _FLOAT32_DIGITS = 7
 _PRICE_DIGITS = 5
 
@@ -75,7 +75,7 @@ class Yahoo:
         return f"Yahoo answers without a key: AAPL has a bar of {frame.index[-1]:%Y-%m-%d}."
 
     def _windows(self, request: Request) -> list[Mapping[str, Any]]:
-        """What yfinance is asked for, one request each."""
+        """The windows to ask yfinance for, one request each."""
         interval = request.interval or "1d"
         bars = _INTERVALS.get(interval)
         if bars is None:
@@ -87,7 +87,7 @@ class Yahoo:
         start, end = request.start, min(request.end or now, now)
         if start is None:
             return [{"period": "5d" if interval == "1d" else "1d"}]
-        # Asked for the very first instant, Yahoo refuses: it has passed when the question arrives.
+        # Yahoo refuses the very first instant that it has: it is too old when the request arrives.
         earliest = now - bars.back + 5 * _MINUTE if bars.back else start
         if end <= max(start, earliest):
             since = f"begin {earliest:%Y-%m-%d %H:%M} UTC" if bars.back else "need a start before"
@@ -121,14 +121,14 @@ class Yahoo:
             try:
                 prices = self._client.prices(symbol, interval, window, prepost=prepost)
             except EmptyError:
-                # A week without trading within a longer time; all of it empty is told below.
+                # One window of several may have no trading; if all are empty, that is told below.
                 continue
             messages = list(_bar_messages(symbol, interval, prices))
             if "period" in window:
                 found = bool(messages)
                 messages = self._only_new.of((symbol, interval, prepost), messages)
             for message in messages:
-                # Windows may share a bar.
+                # Neighbouring windows may share a bar.
                 if message != last:
                     yield message
                 last, found = message, True
@@ -145,7 +145,7 @@ class Yahoo:
             at.tz_convert("UTC").to_pydatetime(),
             _rounded(price, meta),
             0,
-            # The same quote, asked for again, is the same trade.
+            # The same quote in a later round is the same trade, with the same id.
             trade_id=f"quote-{at.timestamp():.0f}",
             venue=meta.get("exchangeName"),
         )
@@ -165,12 +165,12 @@ class Yahoo:
 
 
 def _bar_messages(symbol: str, interval: str, prices: Prices) -> Iterator[Message]:
-    """The complete bars; not the point of now that Yahoo appends, nor intervals without trades."""
+    """The complete bars, without the current price that Yahoo appends and without empty ones."""
     frame, meta = prices
     now = datetime.now(UTC)
     length = _INTERVALS[interval].length
     last_trade = meta.get("regularMarketTime")
-    # Funds have no session: their day ends with the date.
+    # Funds have no session; their day ends with the date.
     session = (meta.get("currentTradingPeriod") or {}).get("regular") or {}
     closing = session.get("end")
     today = (closing or now.astimezone(frame.index[0].tzinfo)).date()
@@ -208,7 +208,7 @@ def _bar_messages(symbol: str, interval: str, prices: Prices) -> Iterator[Messag
 
 
 def _rounded(price: float, meta: Mapping[str, Any], digits: int = _PRICE_DIGITS) -> float:
-    """The price without noise: as many decimals as the vendor shows, more for small ones.
+    """The price rounded to the decimals that the vendor shows; small prices keep more.
 
     Old prices that were divided by later splits keep `digits` significant digits.
     """

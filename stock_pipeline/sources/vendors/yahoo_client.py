@@ -1,6 +1,6 @@
-"""yfinance, asked so that every answer is prices or a sentence.
+"""A wrapper of yfinance whose every answer is either prices or an error with a sentence.
 
-What it hides is switched off: errors as empty frames, and answers that it keeps in memory.
+It undoes two habits of yfinance: errors that become empty frames, and answers kept in memory.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ T = TypeVar("T")
 
 
 class Prices(NamedTuple):
-    """What Yahoo answered.
+    """An answer of Yahoo.
 
     Attributes:
-        frame: One row a bar, by its start in the exchange's time zone; at least one.
-        meta: What Yahoo says beside it, such as the currency and the last trade.
+        frame: One row for each bar, indexed by its start in the exchange's time zone; at least one.
+        meta: Further information, such as the currency and the last trade.
     """
 
     frame: pd.DataFrame
@@ -43,21 +43,21 @@ class Prices(NamedTuple):
 
 
 class YahooClient:
-    """Asks within the quotas, and again after what passes."""
+    """Asks Yahoo within the quotas, and again after errors that pass."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
         self.quotas = Quotas(context.home, "Yahoo", context.settings, UTC)
         self._session = _YahooSession(context, self.quotas)
         yfinance.config.debug.hide_exceptions = False
-        # What goes wrong is told here, in a sentence.
+        # yfinance's own log is silenced: errors are reported here, in a sentence.
         logging.getLogger("yfinance").setLevel(logging.CRITICAL)
         yfinance.set_tz_cache_location(str(context.home / "yfinance"))
 
     def prices(
         self, symbol: str, interval: str, window: Mapping[str, Any], *, prepost: bool = False
     ) -> Prices:
-        """Prices adjusted for splits alone, with splits and dividends.
+        """Prices adjusted for splits only, with the splits and dividends.
 
         Args:
             symbol: As Yahoo spells it.
@@ -66,8 +66,8 @@ class YahooClient:
             prepost: Whether trading before and after hours is wanted too.
 
         Raises:
-            SourceError: There are none; `SymbolError` where others may have some.
-            StoppedError: During a wait.
+            SourceError: Yahoo gives none; `SymbolError` if this concerns one symbol only.
+            StoppedError: The user has stopped the command during a wait.
         """
         ticker = yfinance.Ticker(symbol, session=self._session)
 
@@ -99,7 +99,7 @@ class YahooClient:
         settings = self._context.settings
         pause, reason = settings.pause_seconds, ""
         for attempt in range(1, settings.attempts + 1):
-            # yfinance keeps answers, also those that say that something went wrong.
+            # yfinance caches answers, even those that report an error.
             YfData.cache_get.cache_clear()
             try:
                 return ask()
@@ -126,7 +126,7 @@ class YahooClient:
 
 
 class _YahooSession(Session[Response]):
-    """What yfinance asks through: within the quotas, elsewhere when the settings say so."""
+    """The HTTP session of yfinance: keeps the quotas, and goes to the URL of the settings."""
 
     def __init__(self, context: Context, quotas: Quotas) -> None:
         super().__init__(impersonate="chrome")
@@ -140,17 +140,17 @@ class _YahooSession(Session[Response]):
             url = base_url.rstrip("/") + urlsplit(url).path
         response = super().request(method, url, *args, **kwargs)
         if url.endswith("/getcrumb") and b"Too Many Requests" in response.content:
-            # Else yfinance takes these words for the crumb of all later questions.
+            # Otherwise yfinance would use this text as the crumb of all later requests.
             raise YFRateLimitError
         if "/v8/finance/chart/" in url:
             self._chart = response
-            # yfinance reads the answer of a broken server as that of an unknown symbol.
+            # yfinance takes the answer of a failing server for that of an unknown symbol.
             if response.status_code >= 500:
                 raise RequestsError(f"HTTP {response.status_code}")
         return response
 
     def window_was_empty(self) -> bool:
-        """Whether the last answer was one without prices, which yfinance does not read."""
+        """Whether the last answer had no prices, which yfinance does not report."""
         if self._chart is None:
             return False
         results = json.loads(self._chart.content)["chart"]["result"]
