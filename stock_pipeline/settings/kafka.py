@@ -15,6 +15,7 @@ from stock_pipeline.settings.variables import variable
 
 _HOST_PORT = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
 
+Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 SaslMechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "AWS_MSK_IAM"]
 
 #: What each part of the protocol needs, else forbids.
@@ -29,7 +30,7 @@ _SECRETS = ("password", "key_password")
 class KafkaSecurity(Section):
     """TLS and SASL. Host names in certificates are always checked."""
 
-    protocol: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    protocol: Protocol = "plaintext"
     #: PEM. Relative paths start at the project's folder.
     ca_file: Path | None = None
     certificate_file: Path | None = None
