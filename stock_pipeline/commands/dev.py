@@ -12,7 +12,7 @@ import typer
 from stock_pipeline.commands.dev_overview import show_overview, status_line, stream_line, ui_url
 from stock_pipeline.commands.stopping import stop_on_signals
 from stock_pipeline.errors import StoppedError, UsageError, UserError
-from stock_pipeline.ingest.status import feed_statuses
+from stock_pipeline.ingest.topics.status import feed_statuses
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack import children

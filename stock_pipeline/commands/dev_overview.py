@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from stock_pipeline.ingest.status import FeedStatus
+    from stock_pipeline.ingest.topics.status import FeedStatus
     from stock_pipeline.stack.local import LocalStack
 
 

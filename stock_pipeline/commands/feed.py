@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stock_pipeline.errors import UsageError
+from stock_pipeline.ingest.anchors import topic_change
 from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.offsets import adopt as adopt_plan
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.topics.anchors import topic_change
 from stock_pipeline.ingest.topics.incarnations import start_offsets
 from stock_pipeline.settings import FeedSettings, Settings, get_settings
 

@@ -11,7 +11,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from stock_pipeline.ingest.status import FeedStatus, feed_statuses
+from stock_pipeline.ingest.topics.status import FeedStatus, feed_statuses
 from stock_pipeline.settings import get_settings
 
 

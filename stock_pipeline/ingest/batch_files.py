@@ -22,9 +22,9 @@ from stock_pipeline.ingest.documents import (
     Plan,
     TradeDateSpan,
 )
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.reading import OffsetPoll, Reader
 from stock_pipeline.ingest.spans import event_time_span, merge_spans, trade_date_spans
-from stock_pipeline.ingest.topics.identity import TopicChangedError
 from stock_pipeline.kafka.control import OffsetOutOfRangeError, payload_digest
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE

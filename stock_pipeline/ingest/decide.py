@@ -21,16 +21,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stock_pipeline.errors import UserError
+from stock_pipeline.ingest.anchors import verify_topic
 from stock_pipeline.ingest.batch_files import BatchFiles
 from stock_pipeline.ingest.commit import commit_decision, read_decision
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.ingest.digest import RecordDigest
 from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, Plan
+from stock_pipeline.ingest.identity import check_topic
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.reading import OffsetPoll, Reader
-from stock_pipeline.ingest.topics.anchors import verify_topic
-from stock_pipeline.ingest.topics.identity import check_topic
 from stock_pipeline.kafka.control import OffsetOutOfRangeError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import PreconditionFailedError

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from stock_pipeline.ingest.documents import OffsetRange, Plan
+from stock_pipeline.ingest.identity import check_topic
 from stock_pipeline.ingest.log_state import LogState
-from stock_pipeline.ingest.topics.identity import check_topic
 from stock_pipeline.kafka.offsets import TopicOffsets
 
 #: Assumed until the first batch is decided.

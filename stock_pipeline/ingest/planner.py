@@ -13,10 +13,10 @@ from datetime import UTC, datetime, timedelta
 
 from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.documents import OffsetRange, Plan
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.offsets import Triggers, lag, lost, plan_next
-from stock_pipeline.ingest.topics.identity import TopicChangedError
 from stock_pipeline.kafka.control import KafkaControl, PolledTopics
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lake.store import Lake

@@ -11,7 +11,7 @@ import dagster as dg
 
 from stock_pipeline.ingest.decide import ingest
 from stock_pipeline.ingest.decode import Decoder
-from stock_pipeline.ingest.quarantine import QuarantineReader
+from stock_pipeline.ingest.rejects.quarantine import QuarantineReader
 from stock_pipeline.kafka.control import KafkaUnavailableError, RangeReader
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR
 from stock_pipeline.settings.calendars import calendar_rules

@@ -9,9 +9,9 @@ import numpy as np
 
 from stock_pipeline.ingest.digest import RecordDigest
 from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan
+from stock_pipeline.ingest.identity import TopicChangedError, check_topic
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.reading import Reader
-from stock_pipeline.ingest.topics.identity import TopicChangedError, check_topic
 from stock_pipeline.kafka.control import KafkaUnavailableError, OffsetOutOfRangeError
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lib.plain_text import counted

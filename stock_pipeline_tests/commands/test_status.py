@@ -7,7 +7,7 @@ import io
 from rich.console import Console
 
 from stock_pipeline.commands.status import feeds_table
-from stock_pipeline.ingest.status import FeedStatus
+from stock_pipeline.ingest.topics.status import FeedStatus
 
 
 def shown(*statuses: FeedStatus) -> list[str]:

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.ingest.documents import OffsetRange
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.status import FeedStatus, feed_statuses
 from stock_pipeline.ingest.topics import health as topic_health
 from stock_pipeline.ingest.topics.health import (
     NO_HUNG_TRANSACTION,
@@ -21,6 +20,7 @@ from stock_pipeline.ingest.topics.health import (
     SAME_TOPIC,
     TIME_LEFT,
 )
+from stock_pipeline.ingest.topics.status import FeedStatus, feed_statuses
 from stock_pipeline.settings import get_settings
 from stock_pipeline_tests.faults.ticks import Ticks
 from stock_pipeline_tests.support.trades import trade

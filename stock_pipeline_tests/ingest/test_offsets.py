@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from stock_pipeline.ingest.documents import OffsetRange
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.log_state import LogState, fold
 from stock_pipeline.ingest.offsets import Triggers, adopt, lag, plan_next
-from stock_pipeline.ingest.topics.identity import TopicChangedError
 from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline_tests.support.planning import KNOWN, NOW, TRIGGERS, planned, topic
 

@@ -9,7 +9,13 @@ import pytest
 from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, PartitionCount, Plan
 from stock_pipeline.ingest.log_state import LogState, checkpoint_of, fold
 from stock_pipeline.ingest.offsets import Triggers, plan_next
-from stock_pipeline.ingest.replays import RereadError, outcome, replayed_offsets, requeue, supersede
+from stock_pipeline.ingest.rejects.replays import (
+    RereadError,
+    outcome,
+    replayed_offsets,
+    requeue,
+    supersede,
+)
 from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
 
 NOW = datetime(2026, 11, 21)

@@ -12,9 +12,9 @@ import pytest
 
 from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name
 from stock_pipeline.ingest.decide import DiskFullError
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import ingest_what_waits, run_batch
-from stock_pipeline.ingest.topics.identity import TopicChangedError
 from stock_pipeline.ingest.where import locate
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.lake import layout

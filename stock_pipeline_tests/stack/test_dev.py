@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.commands.dev_overview import status_line
-from stock_pipeline.ingest.status import FeedStatus
+from stock_pipeline.ingest.topics.status import FeedStatus
 from stock_pipeline.settings import AwsSettings, load_settings
 from stock_pipeline.stack.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from stock_pipeline.stack.broker import is_ready

@@ -12,11 +12,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from stock_pipeline.ingest.decide import ingest
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.ingest.documents import Decision, Plan
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.offsets import Triggers, adopt, plan_next
-from stock_pipeline.ingest.quarantine import QuarantineReader
-from stock_pipeline.ingest.replays import RereadError, requeue, supersede
-from stock_pipeline.ingest.topics.identity import TopicChangedError
+from stock_pipeline.ingest.rejects.quarantine import QuarantineReader
+from stock_pipeline.ingest.rejects.replays import RereadError, requeue, supersede
 from stock_pipeline.lake import layout
 from stock_pipeline_tests.support.model import Crash, ModelLake, ModelReader, ModelTopic
 

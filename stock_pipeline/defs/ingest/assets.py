@@ -12,10 +12,10 @@ from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_meta
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, topic_key
 from stock_pipeline.defs.tables.columns import DESCRIPTIONS
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.replays import outcome
+from stock_pipeline.ingest.rejects.replays import outcome
 from stock_pipeline.ingest.run import ingest_what_waits, run_batch
-from stock_pipeline.ingest.topics.identity import TopicChangedError
 from stock_pipeline.ingest.topics.losses import loss_sentences
 from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
 from stock_pipeline.settings import FeedSettings, get_settings

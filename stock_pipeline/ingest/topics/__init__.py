@@ -1,1 +1,1 @@
-"""Is the topic still the one that was read, and is it well? Its lives, anchors, losses."""
+"""How a feed's topic is doing: its lives, its health, what was lost, how far the feed is."""

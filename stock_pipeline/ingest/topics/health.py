@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stock_pipeline.ingest.identity import TopicChangedError, check_topic
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offsets import lost
-from stock_pipeline.ingest.topics.identity import TopicChangedError, check_topic
 from stock_pipeline.kafka.offsets import TopicOffsets
 
 SAME_TOPIC = "is_the_topic_that_was_read"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+from stock_pipeline.ingest.anchors import topic_change
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.ingest.topics.anchors import topic_change
 from stock_pipeline.ingest.topics.health import Findings, first_unread
 from stock_pipeline.ingest.topics.losses import LOSS_SHOWN, loss_sentences
 from stock_pipeline.kafka.control import KafkaControl

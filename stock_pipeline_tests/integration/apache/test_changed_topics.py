@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from stock_pipeline.commands.feed import feed as feed_command
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.topics.identity import TopicChangedError
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.kafka.reader import RangeReader
 from stock_pipeline.stack.provision import ensure_topics

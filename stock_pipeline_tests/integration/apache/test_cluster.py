@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.topics.identity import TopicChangedError
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline_tests.integration.apache.ledger import Load, ingest_until, ledger

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan, Replay
+from stock_pipeline.ingest.identity import recreated
 from stock_pipeline.ingest.log_state import LogState
-from stock_pipeline.ingest.topics.identity import recreated
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lib.intervals import with_numbers
 

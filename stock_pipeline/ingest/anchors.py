@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from contextlib import closing
 
 from stock_pipeline.ingest.documents import Plan
+from stock_pipeline.ingest.identity import TopicChangedError, check_topic
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.reading import OffsetPoll, Reader
-from stock_pipeline.ingest.topics.identity import TopicChangedError, check_topic
 from stock_pipeline.kafka.control import RangeReader
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.settings import KafkaSettings

@@ -14,8 +14,8 @@ from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.documents import Commit, Plan
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.ingest.quarantine import OpenRejects
-from stock_pipeline.ingest.replays import RereadError, requeue, supersede
+from stock_pipeline.ingest.rejects.quarantine import OpenRejects
+from stock_pipeline.ingest.rejects.replays import RereadError, requeue, supersede
 from stock_pipeline.kafka.offsets import TopicOffsets
 
 #: How often to try for a sequence number while planners win the race for it.

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from stock_pipeline.ingest.documents import Decision, OffsetRange
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.ingest.replays import replayed_offsets
+from stock_pipeline.ingest.rejects.replays import replayed_offsets
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.formats import QUARANTINE, RECORDS

@@ -1,0 +1,1 @@
+"""What was refused: kept in quarantine with its bytes, and read again on request."""
