@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,6 +111,18 @@ def test_the_page_on_architecture_names_every_room_of_the_package():
     rooms = {path.parent.name for path in (ROOT / "stock_pipeline").glob("*/__init__.py")}
     assert len(rooms) >= 16
     assert sorted(room for room in rooms if f"| `{room}/` |" not in page) == []
+
+
+def test_the_page_on_architecture_has_the_layers_that_lint_holds():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    (layers,) = (
+        contract["layers"]
+        for contract in settings["tool"]["importlinter"]["contracts"]
+        if contract["type"] == "layers"
+    )
+    shown = "\n".join(layer.replace("(", "").replace(")", "") for layer in layers)
+    assert f"```\n{shown}\n```" in page
 
 
 @pytest.mark.parametrize(
