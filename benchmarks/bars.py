@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.figures import figure, median_of_three, tell
-from stock_pipeline.lib.formats import TIMESTAMP, TRADES
+from stock_pipeline.lib.formats.arrow import TIMESTAMP, TRADES
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE
 from stock_pipeline.tables.bars import bars_from_trades, replace_minutes
 from stock_pipeline.tables.checks import violations

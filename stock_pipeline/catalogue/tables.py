@@ -11,7 +11,8 @@ import pyarrow as pa
 from stock_pipeline.catalogue.shapes import TableShape, glue_columns, glue_name
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.arrow import QUARANTINE
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
 from stock_pipeline.settings import Settings
 
@@ -58,7 +59,7 @@ def lake_tables(settings: Settings) -> list[LakeTable]:
     """All tables of the lake; the settings refuse feeds that the catalogue could not tell apart."""
     tables = [
         LakeTable(
-            "bronze", feed, layout.bronze_prefix(feed), BRONZE_SCHEMAS[s.format], "arrival_date"
+            "bronze", feed, layout.bronze_prefix(feed), FORMATS[s.format].schema, "arrival_date"
         )
         for feed, s in settings.feeds.items()
     ]

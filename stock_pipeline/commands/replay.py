@@ -15,6 +15,7 @@ from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.commands.stopping import stop_on_signals
 from stock_pipeline.errors import UsageError
 from stock_pipeline.kafka.publisher import Publisher
+from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.settings import get_settings
 from stock_pipeline.sources.files import csv_replay
 from stock_pipeline.sources.files.csv_replay import ReplayError
@@ -108,7 +109,7 @@ def _messages(
         return prices, len(prices)
     if sampled:
         return csv_replay.sampled_messages(path, message_format, seed), None
-    header = 1 if message_format in csv_replay.REQUIRED_COLUMNS else 0
+    header = 1 if FORMATS[message_format].csv_columns else 0
     total = max(0, csv_replay.count_lines(path) - header) if path.suffix != ".json" else 1
     return csv_replay.file_messages(path, message_format), total
 

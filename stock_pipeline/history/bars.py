@@ -18,7 +18,7 @@ import pyarrow.csv
 
 from stock_pipeline.errors import UserError
 from stock_pipeline.lake.layout import Landed
-from stock_pipeline.lib.formats import BARS, TIMESTAMP
+from stock_pipeline.lib.formats.arrow import BARS, TIMESTAMP
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.lib.sessions import FIRST_DAY, calendar_of, dates_of
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 
 from stock_pipeline.ingest.decode import Decoder
-from stock_pipeline.lib.formats import BARS, QUARANTINE, RECORDS
+from stock_pipeline.lib.formats.arrow import BARS, QUARANTINE, RECORDS
 from stock_pipeline.settings import Settings
 from stock_pipeline.sources.errors import BadSymbolError, RequestError
 from stock_pipeline.sources.registry import open_source, source_kind

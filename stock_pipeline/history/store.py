@@ -17,7 +17,8 @@ from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
-from stock_pipeline.lib.formats import BAR_FORMATS
+from stock_pipeline.lib.formats import FORMATS, formats_of
+from stock_pipeline.lib.formats.grains import BAR
 from stock_pipeline.settings import Settings
 
 #: How often an object is merged again because another run was first.
@@ -122,10 +123,10 @@ def live_incarnation(settings: Settings, lake: Lake, source: str) -> int:
     has feeds of its own, only these count: with a higher incarnation of other feeds, history
     would rank above later corrections of the source for good.
     """
-    bars = {name: feed for name, feed in settings.feeds.items() if feed.format in BAR_FORMATS}
+    formats = formats_of(BAR)
+    bars = {name: feed for name, feed in settings.feeds.items() if feed.format in formats}
     feeds = [name for name, feed in bars.items() if feed.source == source]
-    # A message of format bar may name its vendor, whoever the feed's is.
-    feeds = feeds or [name for name, feed in bars.items() if feed.format == "bar"]
+    feeds = feeds or [name for name, feed in bars.items() if FORMATS[feed.format].names_source]
     return max((OffsetLog(lake, feed).state().incarnation for feed in feeds), default=1)
 
 

@@ -27,7 +27,8 @@ from stock_pipeline.ingest.reading import OffsetPoll, Reader
 from stock_pipeline.ingest.spans import event_time_span, merge_spans, trade_date_spans
 from stock_pipeline.kafka.control import OffsetOutOfRangeError, payload_digest
 from stock_pipeline.lake.layout import FOOTER_KEY
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.arrow import QUARANTINE
 
 
 @dataclass
@@ -77,7 +78,7 @@ class BatchFiles:
         # to compare with.
         self._bronze = pq.ParquetWriter(
             self._bronze_path,
-            BRONZE_SCHEMAS[message_format],
+            FORMATS[message_format].schema,
             compression="zstd",
             write_page_checksum=True,
         )

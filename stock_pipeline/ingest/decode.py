@@ -15,9 +15,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS, KAFKA_COLUMNS, QUARANTINE, TIMESTAMP
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.arrow import QUARANTINE, TIMESTAMP
+from stock_pipeline.lib.formats.records import KAFKA_COLUMNS
 from stock_pipeline.lib.sessions import trade_dates
-from stock_pipeline.lib.sql_files import FOLDER
+from stock_pipeline.lib.sql_files import sql_text
 
 #: Grows when a format's meaning changes; every batch records the one that decoded it.
 DECODER_VERSION = "2"
@@ -43,7 +45,7 @@ class Decoded:
     """What a chunk of records became, both in (partition, offset) order.
 
     Attributes:
-        rows: Bronze rows, schema `BRONZE_SCHEMAS[format]`.
+        rows: Bronze rows, schema `FORMATS[format].schema`.
         rejects: Schema `QUARANTINE`.
     """
 
@@ -64,7 +66,7 @@ class Decoder:
     """Decodes the records of one feed, chunk after chunk, in one DuckDB connection.
 
     Args:
-        format: Message format, a key of `BRONZE_SCHEMAS`.
+        format: Message format, a key of `FORMATS`.
         source: Value of the `source` column where a message names none.
         default_calendar: Exchange calendar of symbols that no rule matches.
         calendar_rules: (symbol pattern, calendar) in order of precedence.
@@ -79,7 +81,7 @@ class Decoder:
         calendar_rules: Sequence[tuple[str, str]],
         max_message_bytes: int,
     ) -> None:
-        self._schema = BRONZE_SCHEMAS[format]
+        self._schema = FORMATS[format].schema
         self._calendar = default_calendar
         self._rules = tuple(calendar_rules)
         self._chunk = _Chunk()
@@ -90,10 +92,10 @@ class Decoder:
         quoted = source.replace("'", "''")
         run(f"CREATE TEMP MACRO feed_source() AS '{quoted}'")
         run(f"CREATE TEMP MACRO max_bytes() AS {int(max_message_bytes)}")
-        run((FOLDER / "decode_macros.sql").read_text(encoding="utf-8"))
+        run(sql_text("decode_macros"))
         self._connection.register("records", self._chunk)
         # Planning takes 10-30 ms, as long as decoding 20,000 trades, so it is done only once.
-        run("PREPARE decode AS " + (FOLDER / f"decode_{format}.sql").read_text(encoding="utf-8"))
+        run(f"PREPARE decode AS {sql_text(FORMATS[format].sql)}")
 
     def decode(self, records: pa.Table, incarnation: int) -> Decoded:
         """Decode a chunk. No payload, whatever its bytes, makes this fail.

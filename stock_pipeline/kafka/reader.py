@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from stock_pipeline.kafka.clients import librdkafka_options
 from stock_pipeline.kafka.errors import KafkaUnavailableError, OffsetOutOfRangeError
 from stock_pipeline.kafka.refusals import access_problem, refused
-from stock_pipeline.lib.formats import RECORDS
+from stock_pipeline.lib.formats.arrow import RECORDS
 from stock_pipeline.settings import KafkaSettings
 
 if TYPE_CHECKING:

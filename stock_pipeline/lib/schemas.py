@@ -12,7 +12,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from stock_pipeline.lib.formats import TIMESTAMP
+from stock_pipeline.lib.formats.arrow import TIMESTAMP
 
 #: The last record that went into a silver row; the larger one wins when vendors correct a bar.
 LATEST_RECORD_COLUMNS = [
@@ -230,3 +230,6 @@ GOLD_TABLES = (
     DAILY_AVERAGE_PRICE_TABLE,
     SENTIMENT_DAILY_TABLE,
 )
+
+#: By name.
+TABLES = {table.name: table for table in (*SILVER_TABLES, *GOLD_TABLES)}

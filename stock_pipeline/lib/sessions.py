@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.formats import TIMESTAMP
+from stock_pipeline.lib.formats.arrow import TIMESTAMP
 
 ALWAYS_OPEN = "24/7"
 #: Of symbols that neither a rule nor their feed gives one.

@@ -20,7 +20,8 @@ FOLDER = Path(__file__).parent / "sql"
 
 
 @cache
-def _template(name: str) -> str:
+def sql_text(name: str) -> str:
+    """Text of `lib/sql/<name>.sql` as it is in the file."""
     return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
 
 
@@ -34,7 +35,7 @@ def render(name: str, **parameters: str) -> str:
     Raises:
         ValueError: A parameter is missing or unknown.
     """
-    text = _template(name)
+    text = sql_text(name)
     wanted = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
     if wanted != parameters.keys():
         raise ValueError(
@@ -52,7 +53,7 @@ def text_of(table: str) -> str:
     names = sorted(p.stem for p in FOLDER.glob("*.sql") if f"{p.stem}_".startswith(f"{table}_"))
     if not names:
         raise ValueError(f"Table {table} has no file in lib/sql.")
-    return "\n".join(_template(name) for name in names)
+    return "\n".join(sql_text(name) for name in names)
 
 
 def text_literal(value: str) -> str:

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated
 
 from pydantic import Field
 
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.settings.one_of import OneOf
 from stock_pipeline.settings.section import Section
-
-MessageFormat = Literal[
-    "trade",
-    "bar",
-    "alpha_vantage_intraday",
-    "index_daily",
-    "corporate_action",
-    "alpha_vantage_news",
-    "news",
-]
 
 
 class FeedSettings(Section):
@@ -26,7 +18,7 @@ class FeedSettings(Section):
         pattern=r"^[A-Za-z0-9._-]{1,249}$",
         description="letters, digits, '.', '_' and '-', as Kafka allows",
     )
-    format: MessageFormat
+    format: Annotated[str, OneOf(FORMATS)]
     #: Written to the `source` column of its bars.
     source: str = Field(
         pattern=r"^[^\s\p{C}]([^\p{C}]{0,62}[^\s\p{C}])?$",

@@ -13,6 +13,8 @@ from pydantic import (
     model_validator,
 )
 
+from stock_pipeline.lib.formats import formats_of
+from stock_pipeline.lib.formats.grains import TRADE
 from stock_pipeline.lib.words import did_you_mean
 from stock_pipeline.settings.aws import (
     AthenaSettings,
@@ -123,7 +125,8 @@ class Settings(Section):
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> Self:
-        trades = {f.source: name for name, f in self.feeds.items() if f.format == "trade"}
+        of_trades = formats_of(TRADE)
+        trades = {f.source: name for name, f in self.feeds.items() if f.format in of_trades}
         problems = [
             *feed_problems(self.feeds),
             *source_problems(self.sources),

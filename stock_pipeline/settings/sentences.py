@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from stock_pipeline.lib.words import did_you_mean
 from stock_pipeline.settings.errors import KeyPath
+from stock_pipeline.settings.one_of import OneOf
 
 #: Names of more settings than this are not listed in an error.
 MOST_NAMES_LISTED = 12
@@ -88,6 +89,9 @@ def _model_at(model: type[BaseModel], path: KeyPath) -> type[BaseModel] | None:
 def allowed(info: FieldInfo) -> str:
     """What a setting takes, in words: its type and its bounds."""
     annotation = _plain(info.annotation)
+    register = next((item for item in info.metadata if isinstance(item, OneOf)), None)
+    if register:
+        return f"one of {', '.join(register.known)}"
     if get_origin(annotation) is Literal:
         return f"one of {', '.join(map(str, get_args(annotation)))}"
     if get_origin(annotation) is tuple:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.formats import DAILY_BARS
+from stock_pipeline.lib.formats.arrow import DAILY_BARS
 from stock_pipeline.lib.schemas import (
     BARS_INTRADAY_TABLE,
     LATEST_RECORD_COLUMNS,

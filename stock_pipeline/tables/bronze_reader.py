@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS, TIMESTAMP
+from stock_pipeline.lib.formats.arrow import TIMESTAMP
+from stock_pipeline.lib.formats.spec import Grain
 from stock_pipeline.lib.intervals import Interval
 from stock_pipeline.tables.index_store import Input
 
@@ -34,7 +35,7 @@ class BronzeReader:
     def days(
         self,
         batches: Sequence[Input],
-        message_format: str,
+        grain: Grain,
         first: date,
         last: date,
         minutes: Sequence[Interval] = (),
@@ -42,13 +43,13 @@ class BronzeReader:
         """Rows of batches with a trade_date from `first` to `last`.
 
         Args:
-            batches: Batches of feeds of one format.
-            message_format: That format.
+            batches: Batches of feeds whose formats have one grain.
+            grain: That grain.
             first: First trade_date.
             last: Last trade_date, included.
             minutes: Of trades: half-open ranges of minutes since the epoch; all when empty.
         """
-        schema = BRONZE_SCHEMAS[message_format]
+        schema = grain.schema
         condition = (pc.field("trade_date") >= first) & (pc.field("trade_date") <= last)
         if minutes:
             times = pc.field("event_time")

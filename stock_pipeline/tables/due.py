@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from stock_pipeline.ingest.documents import Decision, TradeDateSpan
 from stock_pipeline.lake import layout
+from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -22,6 +23,7 @@ from stock_pipeline.lib.schemas import (
     DAILY_AVERAGE_PRICE_TABLE,
     NEWS_TABLE,
     SENTIMENT_DAILY_TABLE,
+    TABLES,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
@@ -47,14 +49,6 @@ BUILD_ORDER: tuple[TableSpec, ...] = (
 
 #: Years of daily bars that a year of volatility_daily reads: its own and those before.
 YEARS_READ = YEARS_BEFORE + 1
-
-#: Formats whose rows all belong to a year of one silver table.
-_YEARLY = {
-    "index_daily": BARS_DAILY_TABLE,
-    "corporate_action": CORPORATE_ACTIONS_TABLE,
-    "alpha_vantage_news": NEWS_TABLE,
-    "news": NEWS_TABLE,
-}
 
 
 @dataclass(frozen=True)
@@ -126,18 +120,19 @@ def touches_of(message_format: str, trade_dates: Mapping[str, TradeDateSpan]) ->
         message_format: Format of the batch's feed.
         trade_dates: Rows and minutes by ISO date, as its commit says.
     """
-    intraday: list[Touch] = []
-    daily: dict[str, int] = defaultdict(int)
-    yearly = _YEARLY.get(message_format)
+    tables = [TABLES[name] for name in FORMATS[message_format].grain.silver]
+    by_date = [table.name for table in tables if table.partition_column == "trade_date"]
+    by_year = [table.name for table in tables if table.partition_column == "year"]
+    days: list[Touch] = []
+    years: dict[str, int] = defaultdict(int)
     for day, span in trade_dates.items():
-        daily_rows = span.rows if yearly else span.daily_rows
+        daily_rows = span.daily_rows if by_date else span.rows
         if daily_rows:
-            daily[day[:4]] += daily_rows
+            years[day[:4]] += daily_rows
         if span.rows > daily_rows:
-            rows = span.rows - daily_rows
-            intraday.append(Touch(BARS_INTRADAY_TABLE.name, day, rows, merged(span.minutes)))
-    name = (yearly or BARS_DAILY_TABLE).name
-    return (*intraday, *(Touch(name, year, n) for year, n in daily.items()))
+            rows, minutes = span.rows - daily_rows, merged(span.minutes)
+            days += [Touch(name, day, rows, minutes) for name in by_date]
+    return (*days, *(Touch(name, year, n) for name in by_year for year, n in years.items()))
 
 
 def batch_of(

@@ -7,7 +7,7 @@ from functools import cache
 
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.intervals import Interval
 from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.tables.due import touches_of
@@ -65,8 +65,8 @@ class RemovedFeeds:
             names = self.lake.parquet_metadata(bronze).schema.to_arrow_schema().names
         except FileNotFoundError:
             names = []
-        alike = [name for name, schema in BRONZE_SCHEMAS.items() if schema.names == names]
-        return alike or list(BRONZE_SCHEMAS)
+        alike = [name for name, spec in FORMATS.items() if spec.schema.names == names]
+        return alike or list(FORMATS)
 
     def _forgotten(self, feed: str, seqs: Sequence[int], decided: frozenset[int]) -> bool:
         """Whether nothing tells any more what a batch held; an adoption has a plan and no batch."""

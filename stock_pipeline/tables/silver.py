@@ -14,7 +14,8 @@ from stock_pipeline.history import bars as history
 from stock_pipeline.history.store import LandedReader, is_landed
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-from stock_pipeline.lib.formats import BAR_FORMATS
+from stock_pipeline.lib.formats import formats_of
+from stock_pipeline.lib.formats.grains import BAR, DAILY_BAR, TRADE
 from stock_pipeline.lib.intervals import Interval, covers, merged, overlap
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
@@ -36,6 +37,9 @@ from stock_pipeline.tables.removed_feeds import RemovedFeeds
 #: Trades aggregated at once; a day with more is made in pieces.
 MOST_TRADES = 2_000_000
 PIECE_MINUTES = 30
+
+#: How bronze rows become vendors' daily bars, in the order in which they are absorbed.
+_DAILY_BARS_OF = ((DAILY_BAR, bars.daily_bars), (BAR, bars.daily_from_vendor_bars))
 
 
 @dataclass(frozen=True)
@@ -102,7 +106,7 @@ class SilverMaker:
         trade_date = date.fromisoformat(day)
         inputs, kept, fresh = self._split(BARS_INTRADAY_TABLE, day, want, current, full)
         table = kept
-        for source, feeds in self._feeds("trade"):
+        for source, feeds in self._feeds(formats_of(TRADE)):
             new = [i for i in fresh if i.feed in feeds]
             if not new:
                 continue
@@ -111,16 +115,16 @@ class SilverMaker:
             rows = sum(i.rows for i in ours if overlap(i.minutes, minutes))
             for piece in _pieces(minutes, rows):
                 reaching = [i for i in ours if overlap(i.minutes, piece)]
-                trades = self.reader.days(reaching, "trade", trade_date, trade_date, piece)
+                trades = self.reader.days(reaching, TRADE, trade_date, trade_date, piece)
                 sessions = self._sessions(trades, trade_date, self._default_calendar(feeds))
                 made = bars.bars_from_trades(trades, source, sessions)
                 table = bars.replace_minutes(table, made, piece, source)
-        for message_format in BAR_FORMATS:
-            for _, feeds in self._feeds(message_format):
+        for message_format in formats_of(BAR):
+            for _, feeds in self._feeds([message_format]):
                 new = [i for i in fresh if i.feed in feeds]
                 if not new:
                     continue
-                rows = self.reader.days(new, message_format, trade_date, trade_date)
+                rows = self.reader.days(new, BAR, trade_date, trade_date)
                 rows = rows.filter(pc.field("interval") != history.DAILY)
                 sessions = self._sessions(rows, trade_date, self._default_calendar(feeds))
                 made = bars.bars_from_vendor(rows, sessions)
@@ -142,18 +146,14 @@ class SilverMaker:
         # A rolled-up row counts its bars, a vendor's has none.
         vendor = kept and kept.filter(pc.field("bar_count").is_null())
         rolled = kept and kept.filter(pc.field("bar_count").is_valid())
-        for message_format in ("index_daily", *BAR_FORMATS):
-            for _, feeds in self._feeds(message_format):
+        for grain, bars_of in _DAILY_BARS_OF:
+            for _, feeds in (pair for f in formats_of(grain) for pair in self._feeds([f])):
                 new = [i for i in fresh if i.feed in feeds]
                 if not new:
                     continue
-                rows = self.reader.days(new, message_format, first, last)
+                rows = self.reader.days(new, grain, first, last)
                 yearly = self._sessions_per_year(rows, self._default_calendar(feeds))
-                if message_format == "index_daily":
-                    made = bars.daily_bars(rows, yearly)
-                else:
-                    made = bars.daily_from_vendor_bars(rows, yearly)
-                vendor = bars.merge_latest(vendor, made, BARS_DAILY_TABLE.key)
+                vendor = bars.merge_latest(vendor, bars_of(rows, yearly), BARS_DAILY_TABLE.key)
         was = dict(current.made_from.etags) if current and kept is not None else {}
         landed, landed_etags = self.landed.new(want.etags, was, first, last)
         for source, rows in landed:
@@ -235,11 +235,11 @@ class SilverMaker:
             definition=want.definition,
         )
 
-    def _feeds(self, message_format: str) -> Iterator[tuple[str, list[str]]]:
-        """Feeds of a format by the source that they write: trades of one source make one bar."""
+    def _feeds(self, formats: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+        """Feeds of formats by the source that they write: trades of one source make one bar."""
         sources: dict[str, list[str]] = {}
         for name, feed in self.settings.feeds.items():
-            if feed.format == message_format:
+            if feed.format in formats:
                 sources.setdefault(feed.source, []).append(name)
         yield from sources.items()
 

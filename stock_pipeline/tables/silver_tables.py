@@ -7,6 +7,9 @@ from datetime import date
 
 import pyarrow as pa
 
+from stock_pipeline.lib.formats import formats_of
+from stock_pipeline.lib.formats.grains import ACTION, ARTICLE
+from stock_pipeline.lib.formats.spec import Grain
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -23,10 +26,10 @@ from stock_pipeline.tables.silver import Current, Draft, SilverMaker
 #: Rows read at once: vendors send a whole document again, so a year has many times its articles.
 PIECE_ROWS = 200_000
 
-#: By table the formats of its feeds, and how their bronze rows become its rows.
-_LATEST: dict[str, tuple[tuple[str, ...], Callable[[pa.Table], pa.Table]]] = {
-    CORPORATE_ACTIONS_TABLE.name: (("corporate_action",), silver_actions),
-    NEWS_TABLE.name: (("alpha_vantage_news", "news"), silver_news),
+#: By table what its bronze rows are, and how these become its rows.
+_LATEST: dict[str, tuple[Grain, Callable[[pa.Table], pa.Table]]] = {
+    CORPORATE_ACTIONS_TABLE.name: (ACTION, silver_actions),
+    NEWS_TABLE.name: (ARTICLE, silver_news),
 }
 
 
@@ -60,12 +63,12 @@ class SilverTables(SilverMaker):
     ) -> Draft:
         """Rows of a year, one a key: the latest record wins."""
         first, last = date(int(year), 1, 1), date(int(year), 12, 31)
-        formats, made_of = _LATEST[table.name]
+        grain, made_of = _LATEST[table.name]
         _, rows, fresh = self._split(table, year, want, current, full)
-        for message_format in formats:
-            feeds = {feed for _, names in self._feeds(message_format) for feed in names}
+        for message_format in formats_of(grain):
+            feeds = {feed for _, names in self._feeds([message_format]) for feed in names}
             for piece in _pieces([i for i in fresh if i.feed in feeds]):
-                made = made_of(self.reader.days(piece, message_format, first, last))
+                made = made_of(self.reader.days(piece, grain, first, last))
                 rows = merge_latest(rows, made, table.key)
         made_from = self._made_from(want, current, {})
         return Draft(table.schema.empty_table() if rows is None else rows, made_from)

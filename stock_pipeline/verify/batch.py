@@ -14,11 +14,12 @@ from stock_pipeline.ingest.documents import Commit, Decision
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import UNREADABLE, Lake, ObjectNotFoundError
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.arrow import QUARANTINE
 from stock_pipeline.verify.log_checker import differing_fields
 from stock_pipeline.verify.objects import Body, Listed, body
 from stock_pipeline.verify.report import Finding, Kind
-from stock_pipeline.verify.rows import DOCUMENT_FORMATS, Tally, doubled, miscounted
+from stock_pipeline.verify.rows import Tally, doubled, miscounted
 
 PIECE_ROWS = 131_072
 
@@ -125,7 +126,7 @@ class BatchVerifier:
                     return None
                 wanted = ["trade_date", "kafka_partition", "kafka_offset", "incarnation"]
                 wanted += ["event_time", "bar_start", "interval"]
-                if not self._counted(result, key, file, BRONZE_SCHEMAS[self.format], wanted):
+                if not self._counted(result, key, file, FORMATS[self.format].schema, wanted):
                     return None
                 footer = (file.metadata.metadata or {}).get(FOOTER_KEY)
         except ObjectNotFoundError:
@@ -224,7 +225,8 @@ class BatchVerifier:
         commit, key = result.commit.decision, result.commit.decision.object_key
         seq = commit.plan.seq
         twice = doubled(footer, result.bronze, self.format)
-        if twice is None and self.format in DOCUMENT_FORMATS and result.bronze.rows > footer.rows:
+        document = FORMATS[self.format].document
+        if twice is None and document and result.bronze.rows > footer.rows:
             twice = (
                 f"Batch {seq} decided {footer.rows} rows and its object holds {result.bronze.rows}."
             )

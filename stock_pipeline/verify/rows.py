@@ -13,9 +13,7 @@ import pyarrow.compute as pc
 
 from stock_pipeline.ingest.documents import Decision, PartitionCount, TradeDateSpan
 from stock_pipeline.ingest.spans import merge_spans, trade_date_spans
-
-#: Formats whose message may hold many rows.
-DOCUMENT_FORMATS = ("alpha_vantage_intraday", "alpha_vantage_news")
+from stock_pipeline.lib.formats import FORMATS
 
 Offsets = npt.NDArray[np.int64]
 _NONE: Offsets = np.array([], np.int64)
@@ -60,7 +58,7 @@ def doubled(decision: Decision, tally: Tally, message_format: str) -> str | None
 
     Of a document, whose bars share an offset, rows beyond those that were decided.
     """
-    if message_format in DOCUMENT_FORMATS:
+    if FORMATS[message_format].document:
         return None
     for partition in sorted(tally.offsets):
         offsets = tally.of(partition)
@@ -99,7 +97,7 @@ def miscounted(
         yield f"Batch {seq} has rows of partition {partition}, which it did not read."
     for partition, count in sorted(decision.partitions.items()):
         yield from _partition(seq, partition, count, bronze, rejects)
-    if message_format not in DOCUMENT_FORMATS and bronze.rows != sum(
+    if not FORMATS[message_format].document and bronze.rows != sum(
         c.accepted for c in decision.partitions.values()
     ):
         yield f"Batch {seq} does not have one row for each accepted offset."

@@ -7,7 +7,7 @@ from stock_pipeline.catalogue.crawlers import CatalogueError
 from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats import TRADES
+from stock_pipeline.lib.formats.arrow import TRADES
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE
 from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.publish import parquet

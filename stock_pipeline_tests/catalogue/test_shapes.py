@@ -10,7 +10,8 @@ from stock_pipeline.catalogue.shapes import (
     missing,
     stale,
 )
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.arrow import QUARANTINE
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
 
 
@@ -106,7 +107,7 @@ def test_an_arrow_type_has_one_glue_type(arrow, glue):
 
 def test_every_table_of_the_lake_has_glue_types():
     specs = [table.schema for table in (*SILVER_TABLES, *GOLD_TABLES)]
-    for schema in (*BRONZE_SCHEMAS.values(), QUARANTINE, *specs):
+    for schema in (*(f.schema for f in FORMATS.values()), QUARANTINE, *specs):
         assert len(glue_columns(schema)) == len(schema)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline_tests.fuzz.campaign import Campaign, Result
 
 
@@ -18,14 +18,14 @@ def main() -> int:
         prog="python -m stock_pipeline_tests.fuzz", description=__doc__
     )
     parser.add_argument("--payloads", type=int, default=1_000_000, help="over all formats")
-    parser.add_argument("--format", choices=sorted(BRONZE_SCHEMAS), action="append")
+    parser.add_argument("--format", choices=sorted(FORMATS), action="append")
     parser.add_argument("--seed", type=int, default=0, help="the first seed; a batch takes one")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch", type=int, default=400, help="payloads in one batch")
     given = parser.parse_args()
     campaign = Campaign(
         payloads=given.payloads,
-        formats=tuple(given.format or sorted(BRONZE_SCHEMAS)),
+        formats=tuple(given.format or sorted(FORMATS)),
         first_seed=given.seed,
         batch=given.batch,
         workers=given.workers,

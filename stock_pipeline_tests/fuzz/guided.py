@@ -22,10 +22,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline_tests.fuzz.corpus import FOREIGN, KEYS, SEEDS, VALUES
 
-TARGETS = (*sorted(BRONZE_SCHEMAS), "settings", "replay")
+TARGETS = (*sorted(FORMATS), "settings", "replay")
 _ROOT = Path(__file__).parents[2]
 
 

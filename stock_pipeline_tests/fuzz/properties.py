@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stock_pipeline.ingest.decode import Decoded, Decoder
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.arrow import QUARANTINE
 from stock_pipeline_tests.fuzz import reading
 from stock_pipeline_tests.support.records import records
 
@@ -137,7 +138,7 @@ def _rejects_keep_their_bytes(payloads: Sequence[bytes | None], decoded: Decoded
 
 def _values_are_within_bounds(format_: str, decoded: Decoded) -> None:
     rows = decoded.rows
-    if not rows.schema.equals(BRONZE_SCHEMAS[format_]):
+    if not rows.schema.equals(FORMATS[format_].schema):
         raise BrokenError(f"Rows have the schema {rows.schema}.")
     if not decoded.rejects.schema.equals(QUARANTINE):
         raise BrokenError(f"Rejects have the schema {decoded.rejects.schema}.")

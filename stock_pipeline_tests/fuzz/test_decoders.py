@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_pipeline.ingest.decode import Decoded
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline_tests.fuzz.campaign import Campaign
 from stock_pipeline_tests.fuzz.mutate import Mutator
 from stock_pipeline_tests.fuzz.properties import BrokenError, Subject
 from stock_pipeline_tests.support.records import VALID, article, document, news_document, records
 
-ANY_FORMAT = pytest.mark.parametrize("format_", sorted(BRONZE_SCHEMAS))
+ANY_FORMAT = pytest.mark.parametrize("format_", sorted(FORMATS))
 SHORT_FORM = 16_000
 
 
@@ -30,7 +30,7 @@ def subject(format_: str) -> Subject:
 def test_no_mutated_payload_is_lost_doubled_or_costs_a_neighbour(
     at_the_end: Callable[[str], None],
 ) -> None:
-    result = Campaign(SHORT_FORM, tuple(sorted(BRONZE_SCHEMAS)), workers=0).run()
+    result = Campaign(SHORT_FORM, tuple(sorted(FORMATS)), workers=0).run()
     at_the_end(f"{result.summary()}; long form: make fuzz")
     assert result.failures == []
     assert (result.payloads, result.lost, result.crashes) == (SHORT_FORM, 0, 0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stock_pipeline.history import bars as history
 from stock_pipeline.lake.layout import Landed, landed_of_key, landing_key
-from stock_pipeline.lib.formats import BARS
+from stock_pipeline.lib.formats.arrow import BARS
 from stock_pipeline_tests.fuzz.names import ACCEPTED
 
 YEAR = Landed("yahoo", "AAA", "1d", date(2024, 1, 1), date(2025, 1, 1))

@@ -23,7 +23,7 @@ from stock_pipeline.ingest.documents import Plan
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake.layout import LANDING_PREFIX, Landed, commit_key
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats import BARS
+from stock_pipeline.lib.formats.arrow import BARS
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.crawl import CrawlOptions, group

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from stock_pipeline.ingest.decode import Decoder
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.arrow import QUARANTINE
 from stock_pipeline_tests.support.decoding import decode, reason, row
 from stock_pipeline_tests.support.records import (
     TRADE,
@@ -17,7 +18,7 @@ from stock_pipeline_tests.support.records import (
     records,
 )
 
-ANY_FORMAT = pytest.mark.parametrize("format_", sorted(BRONZE_SCHEMAS))
+ANY_FORMAT = pytest.mark.parametrize("format_", sorted(FORMATS))
 
 
 @ANY_FORMAT
@@ -31,7 +32,7 @@ def test_a_valid_message_becomes_a_row_with_its_coordinates(format_: str) -> Non
 def test_rows_and_rejects_have_exactly_the_declared_schemas(format_: str) -> None:
     for payloads in ([], [VALID[format_]], [b"x"], [VALID[format_], b"x"]):
         decoded = decode(format_, *payloads)
-        assert decoded.rows.schema.equals(BRONZE_SCHEMAS[format_])
+        assert decoded.rows.schema.equals(FORMATS[format_].schema)
         assert decoded.rejects.schema.equals(QUARANTINE)
 
 

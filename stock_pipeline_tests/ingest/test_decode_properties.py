@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stock_pipeline.ingest.decode import Decoded, Decoder
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline_tests.support.records import VALID, records
 
-ANY_FORMAT = pytest.mark.parametrize("format_", sorted(BRONZE_SCHEMAS))
+ANY_FORMAT = pytest.mark.parametrize("format_", sorted(FORMATS))
 SCALARS = (
     st.none()
     | st.booleans()

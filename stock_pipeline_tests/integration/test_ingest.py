@@ -19,7 +19,7 @@ from stock_pipeline.ingest.where import locate
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats import TRADES
+from stock_pipeline.lib.formats.arrow import TRADES
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 from stock_pipeline_tests.support.waiting import until, wait_for_transactions

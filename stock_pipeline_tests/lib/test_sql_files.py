@@ -7,7 +7,7 @@ import sqlglot
 import trino_sql_validator
 
 from stock_pipeline.lib import sql_files
-from stock_pipeline.lib.formats import CORPORATE_ACTIONS, NEWS
+from stock_pipeline.lib.formats.arrow import CORPORATE_ACTIONS, NEWS
 from stock_pipeline.lib.schemas import (
     CORPORATE_ACTIONS_TABLE,
     GOLD_TABLES,

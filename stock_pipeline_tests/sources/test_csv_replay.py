@@ -8,7 +8,7 @@ import pytest
 
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.sources.files.csv_replay import (
     ReplayError,
     count_lines,
@@ -120,7 +120,7 @@ def test_the_packaged_prices_are_real_days_that_decode() -> None:
     assert set(decoded.rows["symbol"].to_pylist()) == {"AAPL"}
 
 
-@pytest.mark.parametrize("format_", sorted(BRONZE_SCHEMAS))
+@pytest.mark.parametrize("format_", sorted(FORMATS))
 def test_a_damaged_message_of_any_format_is_a_reject(format_: str) -> None:
     messages = [Message(b"IBM", VALID[format_])] * 200
     damaged = list(with_malformed(messages, 1.0, seed=1))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stock_pipeline.lib.formats import BARS, DAILY_BARS, TRADES
+from stock_pipeline.lib.formats.arrow import BARS, DAILY_BARS, TRADES
 from stock_pipeline.lib.schemas import SILVER_BARS_DAILY, SILVER_BARS_INTRADAY
 
 DAY = date(2024, 3, 1)

@@ -16,7 +16,7 @@ from stock_pipeline.ingest.spans import trade_date_spans
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS
+from stock_pipeline.lib.formats import FORMATS
 
 NOW = datetime(2024, 6, 3, 12, 0)
 
@@ -73,7 +73,7 @@ def decide(
     replay_of: tuple[int, ...] = (),
 ) -> Commit:
     """Write a batch of these rows, as one partition's next offsets; a row may set any column."""
-    schema = BRONZE_SCHEMAS[message_format]
+    schema = FORMATS[message_format].schema
     start = seq * 1_000_000
     placed = [
         dict.fromkeys(schema.names)

@@ -23,7 +23,7 @@ from stock_pipeline.lake.store import (
     ObjectNotFoundError,
     PreconditionFailedError,
 )
-from stock_pipeline.lib.formats import RECORDS
+from stock_pipeline.lib.formats.arrow import RECORDS
 
 BASE_TIMESTAMP = 1_767_225_600_000  # 2026-01-01 00:00 UTC
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stock_pipeline.lib.formats import TIMESTAMP
+from stock_pipeline.lib.formats.arrow import TIMESTAMP
 from stock_pipeline.lib.schemas import SILVER_BARS_DAILY, SILVER_BARS_INTRADAY
 from stock_pipeline.lib.sessions import dates_of, session_of
 from stock_pipeline.quality.checks import Context, quality_findings

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stock_pipeline.lib.formats import RECORDS
+from stock_pipeline.lib.formats.arrow import RECORDS
 
 KAFKA_TIME = datetime(2026, 11, 21)
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats import QUARANTINE, TRADES
+from stock_pipeline.lib.formats.arrow import QUARANTINE, TRADES
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,

@@ -6,7 +6,7 @@ from datetime import date, datetime
 import pyarrow as pa
 import pytest
 
-from stock_pipeline.lib.formats import CORPORATE_ACTIONS
+from stock_pipeline.lib.formats.arrow import CORPORATE_ACTIONS
 from stock_pipeline.lib.schemas import SILVER_CORPORATE_ACTIONS
 from stock_pipeline.tables.news import silver_actions
 from stock_pipeline.tables.volatility import volatility_daily

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.formats.grains import ARTICLE
 from stock_pipeline.lib.schemas import NEWS_TABLE
 from stock_pipeline.tables import silver_tables
 from stock_pipeline.tables.news import silver_news
@@ -51,9 +52,7 @@ def test_a_year_that_came_again_and_again_is_made_anew_in_bounded_pieces(
         return silver_news(rows)
 
     monkeypatch.setattr(silver_tables, "PIECE_ROWS", most, raising=False)
-    monkeypatch.setitem(
-        silver_tables._LATEST, NEWS_TABLE.name, (("alpha_vantage_news", "news"), counted)
-    )
+    monkeypatch.setitem(silver_tables._LATEST, NEWS_TABLE.name, (ARTICLE, counted))
     built = TableBuilder(settings, lake, "run").build(NEWS_TABLE, "2024", full=True)
     assert looked_at == pieces
     assert built.content["url"].to_pylist() == [f"u:{n}" for n in range(ARTICLES)]

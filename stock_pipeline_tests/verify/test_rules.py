@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, PartitionCount, Plan
-from stock_pipeline.lib.formats import TRADES
+from stock_pipeline.lib.formats.arrow import TRADES
 from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.verify.log_checker import LogChecker, miscounts
 from stock_pipeline.verify.report import Kind

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
+from stock_pipeline.defs.shared.columns import table_schema
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, topic_key
-from stock_pipeline.defs.tables.columns import DESCRIPTIONS
 from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.rejects.replays import outcome
 from stock_pipeline.ingest.run import ingest_what_waits, run_batch
 from stock_pipeline.ingest.topics.losses import loss_sentences
-from stock_pipeline.lib.formats import BRONZE_SCHEMAS, QUARANTINE
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.records import QUARANTINE_COLUMNS
 from stock_pipeline.settings import FeedSettings, get_settings
 
 if TYPE_CHECKING:
@@ -28,34 +29,6 @@ REJECT_SHARE_TO_WARN = 0.05
 
 #: On a run that found another topic than the one that was read: how it told.
 TOPIC_CHANGED_TAG = "stock_pipeline/topic_changed"
-
-GRAIN = {
-    "trade": "one trade",
-    "bar": "one bar",
-    "alpha_vantage_intraday": "one bar of a vendor document",
-    "index_daily": "one daily bar",
-    "corporate_action": "one split or dividend",
-    "alpha_vantage_news": "one article and ticker of a vendor document",
-    "news": "one article and symbol",
-}
-
-#: Columns that only bronze and quarantine have, or that mean something else there.
-COLUMNS = {
-    "event_time": "When the trade happened, by its source, UTC.",
-    "price": "Price of the trade, in the currency of the listing.",
-    "size": "Units traded.",
-    "trade_id": "The source's id of the trade; the same id counts once.",
-    "venue": "Where it traded, as the source writes it.",
-    "kafka_partition": "Partition of the record.",
-    "kafka_offset": "Offset of the record.",
-    "kafka_timestamp": "Kafka's time of the record, UTC.",
-    "incarnation": "Life of the topic: 1, and one more each time a new one was adopted.",
-    "kafka_key": "Key of the record, as it came.",
-    "payload": "Value of the record, byte for byte; NULL for a tombstone.",
-    "reason": "Why it was rejected: one of eight codes.",
-    "detail": "Why it was rejected, in a sentence.",
-    "partial": "Whether the rest of the document was accepted.",
-}
 
 
 class BatchConfig(dg.Config):
@@ -68,20 +41,6 @@ class BatchConfig(dg.Config):
 def op_name(feed: str) -> str:
     """Name of the feed's ingest op: Dagster allows no '-' in it."""
     return f"batch_of_{feed.replace('-', '_')}"
-
-
-def _columns(schema: Any) -> dg.TableSchema:
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                f.name,
-                str(f.type),
-                description=COLUMNS.get(f.name) or DESCRIPTIONS.get(f.name),
-                constraints=dg.TableColumnConstraints(nullable=f.nullable),
-            )
-            for f in schema
-        ]
-    )
 
 
 def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
@@ -98,11 +57,13 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
                 kinds={"parquet", "s3"},
                 owners=OWNERS,
                 description=(
-                    f"Grain: {GRAIN[feed.format]}, as it arrived and typed. Source: topic "
+                    f"Grain: {FORMATS[feed.format].row}, as it arrived and typed. Source: topic "
                     f"`{feed.topic}`, each offset exactly once. One batch is one immutable object. "
                     "Consumer: silver bars."
                 ),
-                metadata={"dagster/column_schema": _columns(BRONZE_SCHEMAS[feed.format])},
+                metadata={
+                    "dagster/column_schema": table_schema(FORMATS[feed.format].grain.columns)
+                },
             ),
             dg.AssetSpec(
                 quarantine,
@@ -115,7 +76,7 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
                     "with its bytes, coordinates and reason. Consumer: people, and the replay "
                     "after a decoder was mended."
                 ),
-                metadata={"dagster/column_schema": _columns(QUARANTINE)},
+                metadata={"dagster/column_schema": table_schema(QUARANTINE_COLUMNS)},
             ),
         ],
         check_specs=[

@@ -6,6 +6,8 @@ import dagster as dg
 
 from stock_pipeline.defs.landing.assets import landing_deps
 from stock_pipeline.defs.tables.factory import table_asset
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.grains import ACTION, ARTICLE, BAR, DAILY_BAR, TRADE
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -17,22 +19,19 @@ from stock_pipeline.settings import get_settings
 INTRADAY = dg.AssetKey(["silver", "bars_intraday"])
 
 _FEEDS = get_settings().feeds
-_BY_FORMAT = {
-    name: [dg.AssetKey(["bronze", feed]) for feed, f in _FEEDS.items() if f.format in formats]
-    for name, formats in {
-        "trades": ("trade",),
-        "bars": ("bar", "alpha_vantage_intraday"),
-        "vendor": ("bar",),
-        "daily": ("index_daily",),
-        "actions": ("corporate_action",),
-        "news": ("alpha_vantage_news", "news"),
-    }.items()
+_OF = {
+    grain.name: [
+        dg.AssetKey(["bronze", name])
+        for name, feed in _FEEDS.items()
+        if FORMATS[feed.format].grain is grain
+    ]
+    for grain in (TRADE, BAR, DAILY_BAR, ACTION, ARTICLE)
 }
 _SAME = ("symbol", "open", "high", "low", "close", "volume")
 
 bars_intraday = table_asset(
     BARS_INTRADAY_TABLE,
-    deps=[*_BY_FORMAT["trades"], *_BY_FORMAT["bars"], *landing_deps(daily=False)],
+    deps=[*_OF["trade"], *_OF["bar"], *landing_deps(daily=False)],
     description=(
         "Grain: one bar of a symbol, interval, start and source; one partition a session date. "
         "Source: 1-minute bars of trades, each trade counted once however often or late it came, "
@@ -40,10 +39,10 @@ bars_intraday = table_asset(
         "Consumer: silver bars_daily and gold volatility_intraday."
     ),
     lineage={
-        **{c: [(k, c) for k in _BY_FORMAT["bars"]] for c in _SAME},
+        **{c: [(k, c) for k in _OF["bar"]] for c in _SAME},
         "bar_start": [
-            *((k, "event_time") for k in _BY_FORMAT["trades"]),
-            *((k, "bar_start") for k in _BY_FORMAT["bars"]),
+            *((k, "event_time") for k in _OF["trade"]),
+            *((k, "bar_start") for k in _OF["bar"]),
         ],
     },
     warns_of_gaps=True,
@@ -51,15 +50,15 @@ bars_intraday = table_asset(
 
 bars_daily = table_asset(
     BARS_DAILY_TABLE,
-    deps=[INTRADAY, *_BY_FORMAT["daily"], *_BY_FORMAT["vendor"], *landing_deps(daily=True)],
+    deps=[INTRADAY, *_OF["daily_bar"], *_OF["bar"], *landing_deps(daily=True)],
     description=(
         "Grain: one session of a symbol and source; one partition a year. Source: vendors' daily "
         "bars, live and from history, as they were last corrected, and the roll-up of intraday "
         "bars over the regular session. Consumer: gold volatility_daily and daily_average_price."
     ),
     lineage={
-        **{c: [(INTRADAY, c), *((k, c) for k in _BY_FORMAT["daily"])] for c in _SAME},
-        "adjusted_close": [(k, "adjusted_close") for k in _BY_FORMAT["daily"]],
+        **{c: [(INTRADAY, c), *((k, c) for k in _OF["daily_bar"])] for c in _SAME},
+        "adjusted_close": [(k, "adjusted_close") for k in _OF["daily_bar"]],
         "mean_price": [(INTRADAY, "mean_price")],
         "trade_count": [(INTRADAY, "trade_count")],
         "mean_close": [(INTRADAY, "close")],
@@ -69,39 +68,39 @@ bars_daily = table_asset(
 
 corporate_actions = table_asset(
     CORPORATE_ACTIONS_TABLE,
-    deps=_BY_FORMAT["actions"],
+    deps=_OF["action"],
     description=(
         "Grain: one split or dividend of a symbol, ex-date and source; one partition a year of the "
         "ex-date. Source: what vendors told last. Consumer: gold volatility_daily, whose returns "
         "they adjust: a split that arrives today makes the years due that read it."
     ),
     lineage={
-        "ex_date": [(k, "trade_date") for k in _BY_FORMAT["actions"]],
+        "ex_date": [(k, "trade_date") for k in _OF["action"]],
         **{
-            c: [(k, c) for k in _BY_FORMAT["actions"]]
+            c: [(k, c) for k in _OF["action"]]
             for c in ("symbol", "kind", "source", "ratio", "amount", "currency")
         },
     },
     every_session=False,
 )
 
-_TEXT = [(k, c) for k in _BY_FORMAT["news"] for c in ("title", "summary")]
-_SCORES = [(k, c) for k in _BY_FORMAT["news"] for c in ("ticker_sentiment", "overall_sentiment")]
+_TEXT = [(k, c) for k in _OF["article"] for c in ("title", "summary")]
+_SCORES = [(k, c) for k in _OF["article"] for c in ("ticker_sentiment", "overall_sentiment")]
 
 news = table_asset(
     NEWS_TABLE,
-    deps=_BY_FORMAT["news"],
+    deps=_OF["article"],
     description=(
         "Grain: one article and symbol; one partition a year of the session that holds its "
         "publication. Source: vendors' news as it was last sent; text without a vendor's score is "
         "scored by VADER, and `score_from` says so. Consumer: gold sentiment_daily."
     ),
     lineage={
-        "published_at": [(k, "event_time") for k in _BY_FORMAT["news"]],
+        "published_at": [(k, "event_time") for k in _OF["article"]],
         "sentiment": [*_SCORES, *_TEXT],
         "score_from": _SCORES,
         **{
-            c: [(k, c) for k in _BY_FORMAT["news"]]
+            c: [(k, c) for k in _OF["article"]]
             for c in ("symbol", "url", "trade_date", "title", "summary", "publisher", "relevance")
         },
     },

@@ -15,7 +15,7 @@ from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.rejects.replays import replayed_offsets
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats import QUARANTINE, RECORDS
+from stock_pipeline.lib.formats.arrow import QUARANTINE, RECORDS
 
 #: Rejects in one chunk. Each may be as large as the largest message of its topic.
 CHUNK_RECORDS = 1_000

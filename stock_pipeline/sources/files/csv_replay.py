@@ -12,28 +12,14 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from stock_pipeline.errors import UsageError
 from stock_pipeline.kafka.messages import Message
+from stock_pipeline.lib.formats import FORMATS
 
-#: Per message format: the columns that a file must have; the first one is the message's key.
-REQUIRED_COLUMNS: dict[str, tuple[str, ...]] = {
-    "index_daily": ("Index", "Date", "Open", "High", "Low", "Close", "Volume"),
-    "trade": ("symbol", "time", "price", "size"),
-    "bar": ("symbol", "start", "interval", "open", "high", "low", "close", "volume"),
-    "corporate_action": ("symbol", "ex_date", "kind"),
-    "news": ("symbol", "time", "url", "title"),
-}
-#: Formats whose files hold whole documents of a vendor.
-DOCUMENT_FORMATS = ("alpha_vantage_intraday", "alpha_vantage_news")
-#: Columns that stay text although they may look like numbers.
-TEXT_COLUMNS = frozenset(
-    {"Index", "Date", "symbol", "start", "interval", "source", "trade_id", "venue"}
-    | {"ex_date", "kind", "currency", "url", "title", "summary", "publisher"}
-)
 #: A longer cell means an unclosed quote, which would swallow the rows after it.
 MOST_CELL_CHARACTERS = 16 * 1024 * 1024
 
@@ -60,14 +46,15 @@ def file_messages(path: Path, message_format: str) -> Iterator[Message]:
         ReplayError: The file cannot be read, lacks a column or has one twice, or its quotes do not
             show where a row ends. The messages of the rows before were yielded.
     """
-    if message_format in DOCUMENT_FORMATS:
+    if FORMATS[message_format].document:
         yield from _documents(path)
         return
+    text = FORMATS[message_format].csv_text
     with _open(path) as file:
         rows = _rows(path, file)
         columns = _header(path, next(rows, []), message_format)
         for row in rows:
-            yield _message(columns, row)
+            yield _message(columns, row, text)
 
 
 def sampled_messages(path: Path, message_format: str, seed: int | None = None) -> Iterator[Message]:
@@ -78,8 +65,9 @@ def sampled_messages(path: Path, message_format: str, seed: int | None = None) -
     Raises:
         ReplayError: As for `file_messages`, or the file has no row.
     """
-    if message_format not in REQUIRED_COLUMNS:
+    if not FORMATS[message_format].csv_columns:
         raise ReplayError(f"{path}: only rows of CSV files can be sampled.")
+    text = FORMATS[message_format].csv_text
     rng = random.Random(seed)  # noqa: S311 - not for secrets
     with _open(path) as file:
         places: list[int] = []
@@ -92,7 +80,7 @@ def sampled_messages(path: Path, message_format: str, seed: int | None = None) -
             raise ReplayError(f"{path}: has no row; nothing was sent.")
         while True:
             file.seek(rng.choice(places))
-            yield _message(columns, next(_rows(path, file)))
+            yield _message(columns, next(_rows(path, file)), text)
 
 
 def columns_of(path: Path) -> list[str]:
@@ -172,7 +160,7 @@ def _header(path: Path, columns: Sequence[str], message_format: str) -> list[str
             f"{path}, line 1: the names of the columns are not text in UTF-8; nothing was sent."
         )
     shown = ", ".join(names)[:500] or "none"
-    missing = [c for c in REQUIRED_COLUMNS[message_format] if c not in names]
+    missing = [c for c in FORMATS[message_format].csv_columns if c not in names]
     if missing:
         raise ReplayError(
             f"{path}: has no column {', '.join(missing)}, which messages of format"
@@ -184,12 +172,12 @@ def _header(path: Path, columns: Sequence[str], message_format: str) -> list[str
     return names
 
 
-def _message(columns: Sequence[str], row: Sequence[str]) -> Message:
-    """A row as a message: empty cells are left out, numbers become JSON numbers."""
+def _message(columns: Sequence[str], row: Sequence[str], text: Collection[str]) -> Message:
+    """A row as a message: empty cells are left out, numbers become JSON numbers but for `text`."""
     if len(row) != len(columns):
         return Message(b"", _json(row))
     fields = {
-        name: cell if name in TEXT_COLUMNS else _number(cell)
+        name: cell if name in text else _number(cell)
         for name, cell in zip(columns, row, strict=True)
         if cell != ""
     }

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.messages import Message
+from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.files.csv_replay import (
-    REQUIRED_COLUMNS,
     ReplayError,
     columns_of,
     file_messages,
@@ -82,10 +82,10 @@ def _format_of(path: Path) -> str:
         ReplayError: The file cannot be read.
     """
     if path.suffix in {".json", ".jsonl"}:
-        return "alpha_vantage_intraday"
+        return next(name for name, spec in FORMATS.items() if spec.document)
     columns = set(columns_of(path))
-    for name, needed in REQUIRED_COLUMNS.items():
-        if columns.issuperset(needed):
+    for name, spec in FORMATS.items():
+        if spec.csv_columns and columns.issuperset(spec.csv_columns):
             return name
     raise RequestError(
         f"{path}: its columns are those of no known format; nothing was sent."
