@@ -1,1 +1,1 @@
-"""Sessions, roles and the words for what AWS refuses."""
+"""Credentials, roles and policies of AWS, and sentences for what it refuses."""

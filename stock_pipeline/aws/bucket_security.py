@@ -1,4 +1,4 @@
-"""A bucket that encrypts, is not public and answers over TLS only: made so, and looked at."""
+"""Makes and checks a bucket that encrypts, is not public and answers over TLS only."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from botocore.exceptions import ClientError
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.settings import AwsSettings
 
-#: Answers of a store that does not know the request; MinIO and SeaweedFS lack some of the three.
+#: Error codes of a store that lacks the request. MinIO and SeaweedFS lack some of the three.
 NOT_KNOWN = frozenset({"NotImplemented", "MethodNotAllowed", "501", "405"})
-#: Answers of a store where nothing was set.
+#: Error codes of a bucket for which nothing was set.
 NOT_SET = frozenset(
     {
         "NoSuchBucketPolicy",
@@ -32,21 +32,21 @@ _BLOCKS = {
 
 
 def has_tls(aws: AwsSettings) -> bool:
-    """Whether requests travel encrypted: always to AWS, else as the endpoint says."""
+    """Whether requests are encrypted: always to AWS, else if the endpoint is https."""
     return urlsplit(aws.endpoint_url or "https://").scheme == "https"
 
 
 def secure_bucket(aws: AwsSettings) -> None:
-    """Encrypt, block the public, refuse plain HTTP; other statements of its policy stay.
+    """Encrypt, block public access, refuse plain HTTP; other statements of its policy stay.
 
-    What the store does not know is left out; `insecurities` tells.
+    A setting that the store does not support is left out; `insecurities` names it.
 
     Raises:
         botocore.exceptions.ClientError: S3 refused.
     """
     client, bucket = aws_client("s3", aws), aws.bucket
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
-    # A key of one's own (SSE-KMS) stays.
+    # Encryption with a key of the user's own (SSE-KMS) stays.
     if not _asked(client.get_bucket_encryption, bucket):
         _tried(
             client.put_bucket_encryption,
@@ -64,7 +64,7 @@ def secure_bucket(aws: AwsSettings) -> None:
 
 
 def insecurities(aws: AwsSettings) -> Iterator[str]:
-    """One sentence for each of the three that is not so.
+    """One sentence for each of the three settings that the bucket lacks.
 
     Raises:
         botocore.exceptions.ClientError: The settings of the bucket may not be read.
@@ -84,7 +84,7 @@ def insecurities(aws: AwsSettings) -> Iterator[str]:
 
 
 def _asked(ask: Any, bucket: str) -> dict[str, Any]:
-    """The answer; empty where nothing is set or the store does not know the question."""
+    """The answer; empty where nothing is set or the store does not know the request."""
     try:
         answer: dict[str, Any] = ask(Bucket=bucket)
     except ClientError as error:

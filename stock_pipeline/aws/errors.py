@@ -1,4 +1,4 @@
-"""What AWS refused, in one sentence: the action, the resource, whom, and what to do about it."""
+"""What AWS refused, in one sentence: the action, the resource, the caller, and what to do."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from botocore.exceptions import (
 
 from stock_pipeline.aws.session import refused_credentials
 
-#: Whatever a client of AWS raises.
+#: All that a client of AWS raises.
 AWS_ERRORS = (BotoCoreError, ClientError)
 
 _DENIED = {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "Forbidden"}
@@ -35,7 +35,7 @@ _PERMISSIONS = {
 
 
 def aws_sentence(error: Exception, consequence: str) -> str:
-    """One paragraph of what went wrong, what became of the data and what to do.
+    """One paragraph: what went wrong, what happened to the data, and what to do.
 
     Args:
         error: Of `AWS_ERRORS`, or an OSError of a file system.

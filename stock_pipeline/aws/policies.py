@@ -1,4 +1,4 @@
-"""IAM policies: documents with names left open, and the names put in."""
+"""IAM policies: documents with placeholders for names, and how these are filled in."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def render(document: str, names: Mapping[str, str]) -> dict[str, Any]:
-    """A policy with its names put in.
+    """Fill in the names of a policy.
 
     Args:
         document: JSON with `${Bucket}` and the like inside its strings.

@@ -1,9 +1,9 @@
 """AWS clients: whose credentials they use, how these are renewed, and what an error is about.
 
 Credentials come from the settings' keys, else from AWS's default chain (environment, profile, web
-identity, container, instance); with `aws.role_arn` they then assume that role. A request that is
-refused since they have expired or were replaced is signed once more with renewed ones, so neither a
-long batch nor a process that lives for months needs a restart.
+identity, container, instance). With `aws.role_arn` they then assume that role. A request that was
+refused because they have expired or were replaced is signed once more with renewed ones. So neither
+a long batch nor a process that lives for months needs a restart.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from botocore.exceptions import NoCredentialsError
 
 from stock_pipeline.settings import AwsSettings, get_settings, load_settings
 
-#: Error codes of credentials that are no longer, or not yet again, the right ones.
+#: Error codes of credentials that have expired or were replaced.
 REFUSED_CREDENTIALS = frozenset(
     {
         "AuthFailure",
@@ -40,7 +40,7 @@ REFUSED_CREDENTIALS = frozenset(
         "UnrecognizedClientException",
     }
 )
-#: Answers to HEAD have no body that could hold a code.
+#: The answer to a HEAD has no body with a code, only a status.
 _UNEXPLAINED = frozenset({"400", "403"})
 _GENERATION = "stock_pipeline_credentials"
 _RESOURCE = "stock_pipeline_resource"
@@ -49,10 +49,10 @@ _lock = threading.RLock()
 
 
 class RenewableCredentials(Credentials):  # type: ignore[misc]
-    """Credentials that are found when first needed and can be found anew.
+    """Credentials that are looked up at first use and can be looked up again.
 
     Attributes:
-        generation: Grows when they are found anew.
+        generation: Grows each time they are looked up again.
     """
 
     def __init__(self, aws: AwsSettings) -> None:
@@ -62,7 +62,7 @@ class RenewableCredentials(Credentials):  # type: ignore[misc]
         self._found: Credentials | None = None
 
     def get_frozen_credentials(self) -> Any:
-        """Key, secret and token of this moment; an assumed role's are refreshed ahead of time.
+        """The current key, secret and token; those of an assumed role are refreshed ahead of time.
 
         Raises:
             NoCredentialsError: Neither the settings nor AWS's chain has any.
@@ -75,10 +75,10 @@ class RenewableCredentials(Credentials):  # type: ignore[misc]
         return found.get_frozen_credentials()
 
     def renew(self, refused: int) -> bool:
-        """Find them anew, unless that has been done since generation `refused`.
+        """Look them up again, unless that was done since generation `refused`.
 
         Returns:
-            Whether there are others now than those that were refused.
+            Whether they now differ from those that were refused.
         """
         with _lock:
             if refused != self.generation:
@@ -95,9 +95,9 @@ class RenewableCredentials(Credentials):  # type: ignore[misc]
 def aws_client(service: str, aws: AwsSettings) -> Any:
     """A client of an AWS service: the emulator where `endpoint_url` is set, else AWS.
 
-    Retries are botocore's, five attempts; a PUT that it repeats after a lost answer may meet its
-    own object, which callers of a conditional PUT read back to find out. The `Error` of a
-    ClientError's response has also `Service` and `Resource`, for `aws_errors`.
+    botocore retries, with five attempts in all. A PUT that it repeats after a lost answer may meet
+    its own object; callers of a conditional PUT read the object back to find out. The `Error` in a
+    ClientError's response also has `Service` and `Resource`, for `aws/errors.py`.
     """
     session, credentials = _session(aws)
     with _lock:
@@ -180,7 +180,7 @@ def _find(aws: AwsSettings) -> Credentials:
 
 
 def _renewed(aws: AwsSettings) -> AwsSettings:
-    """The same settings with the keys that .env or Secrets Manager hold by now."""
+    """The same settings with the keys that .env or Secrets Manager hold now."""
     if not aws.access_key_id or get_settings().aws != aws:
         return aws
     now = load_settings().aws
