@@ -1,4 +1,4 @@
-# `make dev` runs the pipeline on this machine, `make test` runs every check. Both make .venv first.
+# `make dev` runs the pipeline on this machine, `make test` tests it. Both make .venv first.
 
 RUNNABLE_PYTHON := $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
@@ -11,33 +11,48 @@ REQUIREMENTS := pyproject.toml requirements.lock
 # Every package has to have the hash that requirements.lock names.
 INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
+# Tests wait for brokers and for Dagster: a worker more than cores. Each has a stack of its own.
+WORKERS ?= 3
+# Modules that share what they started stay on one worker, as their group says.
+GROUPED = $(BIN)/pytest -q -n $(WORKERS) --dist=loadgroup
+ANY_ORDER = $(BIN)/pytest -q -n $(WORKERS) --dist=worksteal
+
 .DEFAULT_GOAL := help
-.PHONY: help dev test unit integration apache bench fuzz fuzz-guided soak soak-faults screenshots lint format lock sbom clean
+.PHONY: help dev check lint unit test test-apache test-faults test-nightly bench soak soak-faults \
+	fuzz fuzz-guided screenshots format lock sbom clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^## / {printf "\n%s\n", substr($$0, 4)} \
+		/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-dev: $(VENV)/.local ## Run the whole pipeline on this machine, until Ctrl-C (BROKER=apache)
+## Run
+
+dev: $(VENV)/.local ## The whole pipeline on this machine, until Ctrl-C (BROKER=apache)
 	@exec $(BIN)/stock-pipeline dev $(if $(BROKER),--broker $(BROKER))
 
-test: lint unit integration apache ## Lint, types and all tests, on ports and in folders of their own
+## Check: docs/testing.md says what each proves and how long it takes
 
-unit: $(VENV)/.dev ## Unit and property tests
-	@echo "== Unit and property tests"
-	@$(BIN)/pytest -q -n 2 -m "not integration and not faults and not browser"
+check: lint unit ## Format, lint, types, unit and property tests
 
-integration: $(VENV)/.dev ## Tests on a real broker, AWS emulator and browser
-	@echo "== Integration tests"
-	@$(BIN)/pytest -q -m "(integration or faults or browser) and not apache"
+test: check ## The above and all tests on the embedded broker and the AWS emulator
+	@echo "== Tests on the embedded broker and the AWS emulator, one in the browser, some faults"
+	@$(ANY_ORDER) -m tier_test
 
-# Of the tests of the broker, those that only need a filled lake; `make apache ON_APACHE=` runs them too.
-ON_APACHE ?= -k "not test_catalogue and not test_verify"
-
-apache: $(VENV)/.dev ## Tests on Apache Kafka, and those of the broker once more on it (needs Java, Maven)
+test-apache: $(VENV)/.dev ## What judges Kafka's semantics, on Apache Kafka (needs Java, Maven)
 	@echo "== Tests on Apache Kafka"
-	@$(BIN)/pytest -q -m apache
-	@echo "== Integration tests once more, on Apache Kafka"
-	@STOCK_PIPELINE_TEST_BROKER=apache $(BIN)/pytest -q -m "broker and not apache and not faults" $(ON_APACHE)
+	@STOCK_PIPELINE_TEST_BROKER=apache $(GROUPED) -m tier_apache
+
+test-faults: $(VENV)/.dev ## Everything killed, paused, cancelled and deleted; browser; short fuzz
+	@echo "== Faults, browser, fuzz"
+	@$(GROUPED) -m tier_faults
+
+test-nightly: fuzz soak soak-faults ## The long forms: soaks, million payloads, ten million records
+	@echo "== All steps of a run cancelled, ten million records, random histories"
+	@STOCK_PIPELINE_CANCEL_STEPS=all STOCK_PIPELINE_BACKLOG=10000000 STOCK_PIPELINE_KILLS=1000 \
+		$(BIN)/pytest -q --timeout=3300 -m tier_faults stock_pipeline_tests/faults
+	@STOCK_PIPELINE_APACHE_HISTORIES=100 $(BIN)/pytest -q --timeout=3300 \
+		stock_pipeline_tests/integration/apache/test_exactly_once_on_apache.py
+	@$(BIN)/pytest -q --hypothesis-profile=default -m tier_check
 
 lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy, scanners, lock files
 	@echo "== Lint, format and types"
@@ -49,9 +64,35 @@ lint: $(VENV)/.dev ## ruff check, ruff format --check, mypy, scanners, lock file
 	@$(BIN)/zizmor --offline --quiet .github/workflows
 	@$(BIN)/python .ci/lock --check
 
+unit: $(VENV)/.dev ## Unit and property tests
+	@echo "== Unit and property tests"
+	@$(ANY_ORDER) -m tier_check
+
 format: $(VENV)/.dev ## Sort imports and format
 	@$(BIN)/ruff check --select I --fix -q
 	@$(BIN)/ruff format
+
+## Measure
+
+bench: $(VENV)/.dev ## The README's numbers
+	@$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.dev ## The pipeline for an hour: memory, CPU and disk
+	@$(BIN)/python -m benchmarks.soak
+
+soak-faults: $(VENV)/.dev ## The pipeline killed and its store broken at random for an hour
+	@$(BIN)/python -m stock_pipeline_tests.faults.soak_faults
+
+fuzz: $(VENV)/.dev ## A million hostile payloads through every decoder
+	@$(BIN)/python -m stock_pipeline_tests.fuzz
+
+fuzz-guided: $(VENV)/.dev ## The coverage-guided fuzzer on decoders, settings and files
+	@$(BIN)/python -m stock_pipeline_tests.fuzz.guided
+
+screenshots: $(VENV)/.dev ## The README's pictures, of a `stock-pipeline dev` that it starts
+	@STOCK_PIPELINE_SCREENSHOTS=docs/images $(BIN)/pytest -q stock_pipeline_tests/browser
+
+## Release
 
 lock: $(VENV)/.dev ## Write the lock files anew from constraints.txt (needs uv)
 	@$(BIN)/python .ci/lock
@@ -61,23 +102,7 @@ sbom: $(VENV)/.dev ## Bill of materials of what is installed, as CycloneDX, in d
 	@$(BIN)/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml \
 		--output-reproducible --of JSON -o dist/stock_pipeline.cdx.json
 
-bench: $(VENV)/.dev ## Measure the README's numbers
-	@$(BIN)/python -m benchmarks
-
-fuzz: $(VENV)/.dev ## A million hostile payloads through every decoder
-	@$(BIN)/python -m stock_pipeline_tests.fuzz
-
-fuzz-guided: $(VENV)/.dev ## The coverage-guided fuzzer on decoders, settings and files
-	@$(BIN)/python -m stock_pipeline_tests.fuzz.guided
-
-soak: $(VENV)/.dev ## Run the pipeline for an hour and watch memory, CPU and disk
-	@$(BIN)/python -m benchmarks.soak
-
-soak-faults: $(VENV)/.dev ## Kill the pipeline and break its store at random for an hour
-	@$(BIN)/python -m stock_pipeline_tests.faults.soak_faults
-
-screenshots: $(VENV)/.dev ## Take the README's pictures of a `stock-pipeline dev` that it starts
-	@STOCK_PIPELINE_SCREENSHOTS=docs/images $(BIN)/pytest -q stock_pipeline_tests/browser
+## Tidy
 
 clean: ## Delete the environment, caches and all local data (.stock_pipeline)
 	rm -rf $(VENV) .stock_pipeline .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist \

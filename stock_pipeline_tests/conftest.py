@@ -30,28 +30,22 @@ from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
 from stock_pipeline_tests.support.apache_kafka import EAGER, NOT_ON_APACHE, Node, require_apache
 from stock_pipeline_tests.support.fresh import forget_planner
 from stock_pipeline_tests.support.stack import TEST_BROKER, Produce, SettingsFor
+from stock_pipeline_tests.support.tiers import COLLECTED, KINDS, kinds_of, tiers_of
 
 # Everywhere the examples that CI takes, the same in each run. What nobody has tried is for
 # `make fuzz` and `pytest --hypothesis-profile=default`.
 hypothesis.settings.load_profile("ci")
 
-STACK_FIXTURES = {"local_stack", "stack", "broker", "ministack_endpoint", "apache_broker"}
-APACHE_FIXTURES = {"apache_broker", "apache_cluster", "apache_node"}
 
-
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Whatever starts a part of the stack, or lies in integration/, is an integration test."""
+def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.Item]) -> None:
+    """Mark each test with what it needs, and with the tiers that run it."""
+    collected = config.stash.setdefault(COLLECTED, {})
     for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        if STACK_FIXTURES & fixtures or "integration" in item.path.parts:
-            item.add_marker(pytest.mark.integration)
-        if APACHE_FIXTURES & fixtures:
-            item.add_marker(pytest.mark.apache)
-            item.add_marker(pytest.mark.integration)
-        elif "broker" in fixtures:
-            item.add_marker(pytest.mark.broker)
-        if "faults" in item.path.parts:
-            item.add_marker(pytest.mark.faults)
+        kinds = kinds_of(item)
+        tiers = tiers_of(kinds)
+        for marker in (kinds & KINDS) | tiers:
+            item.add_marker(marker)
+        collected.setdefault(item.name.partition("[")[0], set()).update(tiers)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

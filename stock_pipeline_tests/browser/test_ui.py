@@ -32,7 +32,7 @@ from stock_pipeline_tests.browser.yahoo_history import yahoo_of_days
 from stock_pipeline_tests.sources.vendor_server import VendorServer
 from stock_pipeline_tests.support.waiting import until
 
-pytestmark = [pytest.mark.browser, pytest.mark.integration]
+pytestmark = pytest.mark.xdist_group("dev")
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -176,7 +176,8 @@ def settle(page: Any) -> None:
 
     Nothing asserts on what follows, and the UI polls for ever: there is no idle network to await.
     """
-    page.wait_for_timeout(2500)
+    if "STOCK_PIPELINE_SCREENSHOTS" in os.environ:
+        page.wait_for_timeout(2500)
 
 
 @pytest.fixture
@@ -218,6 +219,7 @@ def test_the_catalogue_equals_the_lake_and_athena_equals_duckdb(dev: Dev):
     assert {check: checks[check] for check in expected} == dict.fromkeys(expected, True)
 
 
+@pytest.mark.smoke
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the package chromium")
 @pytest.mark.timeout(1500)
 def test_a_materialization_started_in_the_browser_succeeds(

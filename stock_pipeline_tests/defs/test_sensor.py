@@ -26,7 +26,7 @@ from stock_pipeline_tests.support.waiting import until
 TWO_FEEDS = FEEDS | {"others": {"format": "trade", "source": "others", "calendar": "24/7"}}
 
 
-pytestmark = pytest.mark.usefixtures("fresh_planner")
+pytestmark = [pytest.mark.usefixtures("fresh_planner"), pytest.mark.broker_semantics]
 
 
 @pytest.fixture

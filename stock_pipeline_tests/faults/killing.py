@@ -234,14 +234,15 @@ class KillMatrix:
         """Points at which nothing was killed yet."""
         return self.known - self.done
 
-    def round(self, most_kills: int = 30) -> int:
+    def round(self, most_kills: int = 30, most_a_stage: int = 30) -> int:
         """Every stage until it ends by itself, killed meanwhile at points that are left; kills."""
         kills = 0
         for stage in STAGES:
             unreached: set[Point] = set()
+            before = kills
             while True:
                 todo = [p for p in self.left - unreached if p.stage == stage]
-                if not todo or kills >= most_kills:
+                if not todo or kills >= most_kills or kills - before >= most_a_stage:
                     break
                 point = self.chance.choice(sorted(todo, key=str))
                 if not self._killed_at(point):

@@ -43,6 +43,8 @@ ALL_STEPS = {
 #: After one request and before the next is the same place: the short form leaves these out.
 LONG = {"after-rejects", "before-showing", "after-showing"}
 ALL = os.environ.get("STOCK_PIPELINE_CANCEL_STEPS") == "all"
+#: Where the batch is decided already.
+DECIDED = list(ALL_STEPS)[list(ALL_STEPS).index("after-decision") :]
 STEPS = {name: step for name, step in ALL_STEPS.items() if ALL or name not in LONG}
 ENDED = ("refreshed", "deadline", "reloaded", "killed-server")
 FEED = {
@@ -52,9 +54,13 @@ FEED = {
     "max_wait_seconds": 0,
     "deadline_seconds": 120,
 }
-FEEDS = dict.fromkeys((*STEPS, *ENDED), FEED) | {"deadline": FEED | {"deadline_seconds": 10}}
+#: Of `make test`: one run, cancelled before its decision.
+SMOKE = "smoke"
+FEEDS = dict.fromkeys((SMOKE, *STEPS, *ENDED), FEED) | {"deadline": FEED | {"deadline_seconds": 10}}
 #: The first is a reject: it is in the first batch, however little of the rest has arrived by then.
 RECORDS = [b"{"] + [trade(n) for n in range(19)]
+
+pytestmark = pytest.mark.xdist_group("dagster_cancel")
 
 
 @pytest.fixture(scope="module")
@@ -89,24 +95,25 @@ def every_offset_is_seen_once(dagster: RunningDagster, feed: str, records: int) 
 
 
 @pytest.mark.timeout(1500)
+@pytest.mark.parametrize("feeds", [pytest.param([SMOKE], marks=pytest.mark.smoke), list(STEPS)])
 def test_a_run_cancelled_in_the_ui_at_any_step_shows_nothing_half_and_its_batch_comes_again(
-    dagster: RunningDagster, module_proxy: FaultProxy, produce
+    feeds: list[str], dagster: RunningDagster, module_proxy: FaultProxy, produce
 ):
-    holds = {feed: hold_at(module_proxy, feed) for feed in STEPS}
-    for feed in STEPS:
+    holds = {feed: hold_at(module_proxy, feed) for feed in feeds}
+    for feed in feeds:
         produce(dagster.settings.feeds[feed].topic, RECORDS)
     runs: dict[str, str] = {}
 
     def cancel_what_is_held() -> bool:
-        for feed in STEPS.keys() - runs.keys():
+        for feed in set(feeds) - runs.keys():
             if holds[feed].arrived.is_set():
                 runs[feed] = dagster.runs(feed=feed, batch="0")[0].dagster_run.run_id
                 dagster.terminate(runs[feed])
                 # What readers see: all of the batch once its object is there, nothing before.
-                decided = list(STEPS).index(feed) >= list(STEPS).index("after-decision")
+                decided = feed in DECIDED
                 assert bool(dagster.keys(f"bronze/{feed}/")) == decided
                 holds[feed].let_go.set()
-        return len(runs) == len(STEPS)
+        return len(runs) == len(feeds)
 
     patiently(cancel_what_is_held, "a run at each step")
     for feed, run in runs.items():

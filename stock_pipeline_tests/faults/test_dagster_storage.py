@@ -23,6 +23,8 @@ from stock_pipeline_tests.support.trades import trade
 FEED = {"format": "trade", "calendar": "24/7", "max_wait_seconds": 0, "deadline_seconds": 60}
 FEEDS = {"locked": FEED, "deleted": FEED}
 
+pytestmark = pytest.mark.xdist_group("dagster_storage")
+
 
 @pytest.fixture(scope="module")
 def dagster(

@@ -14,6 +14,7 @@ from stock_pipeline.history.store import tell_changed
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_workgroup
+from stock_pipeline_tests.faults.jobs import STAGES
 from stock_pipeline_tests.faults.killing import (
     FEEDS,
     KillMatrix,
@@ -34,8 +35,35 @@ from stock_pipeline_tests.support.stack import Produce
 
 SEED = 20261121
 RANDOM_KILLS = int(os.environ.get("STOCK_PIPELINE_KILLS", "200"))
+#: Of `make test`.
+FEW_KILLS = 10
 #: After so many rounds without a kill the points that are left cannot be reached.
 MOST_IDLE_ROUNDS = 3
+
+
+def produce_a_day(settings: Settings, lake: Lake, produce: Produce, day: int) -> None:
+    """Something to do for every stage."""
+    for partition in range(2):
+        produce(settings.feeds["trades"].topic, list(payloads(day, 100 * partition)), partition)
+    # Landed objects are listed only when they are said to have changed.
+    tell_changed(lake)
+
+
+@pytest.mark.smoke
+def test_killed_once_in_each_stage_it_loses_and_doubles_nothing(
+    settings: Settings, lake: Lake, proxy: FaultProxy, produce: Produce, tmp_path: Path
+):
+    """One point of the matrix a stage, for `make test`."""
+    matrix = KillMatrix(settings, tmp_path, proxy, random.Random(SEED))
+    for day in range(5):
+        produce_a_day(settings, lake, produce, day)
+        matrix.round(most_a_stage=1)
+        assert_every_offset_once(settings)
+        if {point.stage for point in matrix.done} == set(STAGES):
+            break
+    else:
+        pytest.fail(f"never killed in {set(STAGES) - {point.stage for point in matrix.done}}")
+    assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
 
 
 @pytest.mark.timeout(1200)
@@ -46,23 +74,21 @@ def test_killed_between_any_two_steps_it_loses_and_doubles_nothing(
     matrix = KillMatrix(settings, tmp_path, proxy, random.Random(SEED))
     idle = 0
     for day in count():
-        for partition in range(2):
-            produce(settings.feeds["trades"].topic, list(payloads(day, 100 * partition)), partition)
-        # Landed objects are listed only when they are said to have changed.
-        tell_changed(lake)
+        produce_a_day(settings, lake, produce, day)
         idle = 0 if matrix.round() else idle + 1
         assert_every_offset_once(settings)
         if idle and not matrix.left:
             break
         assert idle < MOST_IDLE_ROUNDS, f"never killed {', '.join(map(str, matrix.left))}"
     stages = {point.stage for point in matrix.done}
-    assert stages == {"plan", "ingest", "refresh", "catalogue", "parity"}
+    assert stages == set(STAGES)
     assert_equal_to_a_run_without_faults(settings, tmp_path / "undisturbed")
 
 
 @pytest.mark.timeout(1200 + 20 * RANDOM_KILLS)
+@pytest.mark.parametrize("kills", [pytest.param(FEW_KILLS, marks=pytest.mark.smoke), RANDOM_KILLS])
 def test_killed_at_random_under_load_it_loses_and_doubles_nothing(
-    settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path
+    kills: int, settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path
 ):
     killer = RandomKills(settings, tmp_path, proxy, random.Random(SEED))
     killed, topic = 0, settings.feeds["trades"].topic
@@ -76,7 +102,7 @@ def test_killed_at_random_under_load_it_loses_and_doubles_nothing(
             killed += killer.round()
             if rounds % 10 == 0:
                 assert_every_offset_once(settings, drained=False)
-            if killed >= RANDOM_KILLS:
+            if killed >= kills:
                 break
     run_all(settings, tmp_path, proxy)
     assert_lost_and_doubled_nothing(settings, tmp_path)

@@ -168,6 +168,7 @@ def test_faults_that_last_are_said_in_a_sentence_and_nothing_is_half_done(
     assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
+@pytest.mark.smoke
 @pytest.mark.timeout(300)
 def test_the_planner_says_what_the_store_refuses_and_goes_on_when_it_is_mended(
     settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path, monkeypatch

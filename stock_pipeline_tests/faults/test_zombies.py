@@ -139,6 +139,7 @@ def test_daemons_with_storages_of_their_own_plan_and_ingest_one_feed(
     assert_lost_and_doubled_nothing(settings, tmp_path)
 
 
+@pytest.mark.smoke
 @pytest.mark.timeout(600)
 def test_an_old_batch_run_again_during_a_new_one_changes_nothing(
     settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path

@@ -24,6 +24,8 @@ from stock_pipeline.settings import KafkaSettings
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 from stock_pipeline_tests.support.waiting import until, wait_for_transactions
 
+pytestmark = pytest.mark.broker_semantics
+
 
 def test_what_a_person_asks_for_ends_while_records_keep_arriving(
     settings_for, lake, broker, produce

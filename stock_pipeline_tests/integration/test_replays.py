@@ -20,7 +20,7 @@ from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import TableBuilder
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.broker_semantics
 
 STRICT = {"trades": FEEDS["trades"] | {"max_message_bytes": 150}}
 LONG = {"venue": "X" * 200}

@@ -9,6 +9,8 @@ from stock_pipeline.kafka.publisher import Publisher, PublishError
 from stock_pipeline.settings import KafkaSettings
 from stock_pipeline.stack.ports import free_port
 
+pytestmark = pytest.mark.broker_semantics
+
 
 def stored(broker: str, topic: str, partitions: int) -> list[tuple[int, bytes, bytes | None]]:
     """(partition, key, value) of every record, in order."""

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from stock_pipeline.aws import bucket_security
 from stock_pipeline.aws.bucket_security import has_tls, insecurities
 from stock_pipeline.aws.session import aws_client
@@ -31,6 +33,7 @@ def test_provisioning_twice_makes_everything_once(broker, ministack_endpoint, se
     assert location == f"s3://{settings.aws.bucket}/_athena_results/"
 
 
+@pytest.mark.broker_semantics
 def test_a_changed_retention_reaches_an_existing_topic(broker, settings_for):
     from kafka import KafkaAdminClient
     from kafka.admin import ConfigResource, ConfigResourceType

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from stock_pipeline.ingest.documents import OffsetRange
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.planner import Planner
@@ -26,6 +28,7 @@ def test_what_a_batch_has_not_decided_stays():
     assert deletable_below(replace(STATE, pending=(plan,)))[0] == 3_000 - KEPT_RECORDS
 
 
+@pytest.mark.broker_semantics
 def test_trimming_deletes_decided_records_and_ingest_goes_on(
     settings_for, lake, broker, produce, monkeypatch
 ):

@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -132,22 +133,22 @@ class Cluster:
 
     def brokers(self) -> set[int]:
         """Brokers that the cluster believes to be alive."""
-        return set(self._metadata(lambda metadata: set(metadata.brokers)) or ())
+        return self._metadata(lambda metadata: set(metadata.brokers)) or set()
 
     def leader(self, topic: str, partition: int = 0) -> int | None:
         """The partition's leader, None while it has none."""
-        leader = self._metadata(
+        leader: int | None = self._metadata(
             lambda metadata: metadata.topics[topic].partitions[partition].leader
         )
         return None if leader is None or leader < 0 else leader
 
     def in_sync(self, topic: str, partition: int = 0) -> set[int]:
         """The partition's replicas that are in sync."""
-        return set(
-            self._metadata(lambda metadata: metadata.topics[topic].partitions[partition].isrs) or ()
-        )
+        isrs = self._metadata(lambda metadata: metadata.topics[topic].partitions[partition].isrs)
+        return set(isrs or ())
 
-    def _metadata(self, ask: Callable[..., object]) -> object:  # type: ignore[misc]
+    def _metadata(self, ask: Callable[[Any], Any]) -> Any:
+        """What is asked of the cluster's metadata, None while nobody answers."""
         from confluent_kafka import KafkaException
         from confluent_kafka.admin import AdminClient
 

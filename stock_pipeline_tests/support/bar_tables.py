@@ -92,10 +92,13 @@ def rows_of(table: pa.Table, *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in table.to_pylist()]
 
 
-def series(count, start=date(2024, 1, 2), seed=1, **same):
+def series(
+    count: int, start: date = date(2024, 1, 2), seed: int = 1, **same: Any
+) -> list[dict[str, Any]]:
     """Bars of consecutive days that wander about 100."""
     random = np.random.default_rng(seed)
-    rows, close = [], 100.0
+    rows: list[dict[str, Any]] = []
+    close = 100.0
     for day in range(count):
         opened = close * math.exp(random.normal(0, 0.01))
         close = opened * math.exp(random.normal(0, 0.02))

@@ -13,6 +13,7 @@ StartDev = Callable[..., subprocess.Popen[str]]
 
 
 def read_until(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout is not None
     seen = []
     for line in process.stdout:
         seen.append(line)

@@ -28,7 +28,8 @@ class OffsetLogMachine(OffsetLogHistory):
         assert not self.lake.overwritten
 
     def _accepted(self, decision: Decision) -> list[tuple[int, int]]:
-        return self.lake.coordinates(decision.object_key)
+        found: list[tuple[int, int]] = self.lake.coordinates(decision.object_key)
+        return found
 
     @invariant()
     def every_offset_of_a_decided_range_has_exactly_one_fate(self) -> None:

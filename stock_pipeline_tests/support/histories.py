@@ -294,4 +294,5 @@ class OffsetLogHistory(RuleBasedStateMachine):
             return []
         if key not in self.lake.objects:
             key = layout.attempt_key(FEED, decision.plan.seq, decision.attempt)
-        return self.lake.coordinates(key)
+        found: list[tuple[int, int]] = self.lake.coordinates(key)
+        return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from stock_pipeline.ingest.documents import Plan
 from stock_pipeline.ingest.log_state import LogState
@@ -26,7 +27,9 @@ def topic(*ends: int, beginning: int = 0, topic_id: str | None = "a") -> TopicOf
     )
 
 
-def planned(state: LogState, offsets: TopicOffsets, triggers: Triggers = TRIGGERS, **kw) -> Plan:
+def planned(
+    state: LogState, offsets: TopicOffsets, triggers: Triggers = TRIGGERS, **kw: Any
+) -> Plan:
     plan = plan_next(state, offsets, triggers, topic="t", decoder_version="1", **{"now": NOW} | kw)
     assert isinstance(plan, Plan)
     return plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any
@@ -24,8 +25,8 @@ DAY = date(2024, 6, 4)
 def context(**changes: Any) -> Context:
     """XNYS for all but SIM-* and *.T, the usual limits."""
     rules = (("SIM-*", "24/7"), ("*.T", "XTKS"))
-    usual = {"limits": Limits(), "rules": rules, "defaults": {}, "now": NOW}
-    return Context(**usual | {"precedence": ("yahoo", "massive")} | changes)
+    usual = Context(Limits(), rules, {}, ("yahoo", "massive"), NOW)
+    return replace(usual, **changes)
 
 
 def found(table: pa.Table, **changes: Any) -> list[Finding]:
@@ -36,7 +37,8 @@ def found(table: pa.Table, **changes: Any) -> list[Finding]:
 @cache
 def _all_sessions(calendar: str) -> list[date]:
     table = dates_of(calendar)
-    return table["trade_date"].filter(table["session_open"].is_valid()).to_pylist()
+    days: list[date] = table["trade_date"].filter(table["session_open"].is_valid()).to_pylist()
+    return days
 
 
 def sessions(count: int, first: date = date(2024, 1, 2), calendar: str = "XNYS") -> list[date]:

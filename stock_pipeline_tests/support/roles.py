@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.defs.ingest.assets import ingest_assets
-from stock_pipeline.settings import AwsSettings, get_settings
+from stock_pipeline.settings import AwsSettings, Settings, get_settings
 from stock_pipeline_tests.support.fresh import forget_planner
 
 client = cache(aws_client)
@@ -39,5 +39,5 @@ def refusal(aws: AwsSettings, service: str, operation: str, **arguments: Any) ->
 ROLE = "arn:aws:iam::000000000000:role/anybody"
 
 
-def ingest(settings, **options):
+def ingest(settings: Settings, **options: Any) -> dg.ExecuteInProcessResult:
     return dg.materialize([ingest_assets("trades", settings.feeds["trades"])], **options)

@@ -5,6 +5,7 @@ import os
 from functools import cache
 from pathlib import Path
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -36,7 +37,7 @@ def bars() -> pa.Table:
 
     frame = sp500.load()
     rows = zip(
-        frame.index.date,
+        pd.DatetimeIndex(frame.index).date,
         *(frame[name] for name in ("Open", "High", "Low", "Close", "Adj Close", "Volume")),
         strict=True,
     )

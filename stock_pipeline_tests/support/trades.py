@@ -28,7 +28,7 @@ def trade(number: int, **changes: Any) -> bytes:
 def ingest_all(settings: Settings, feed: str = "trades") -> list[Any]:
     """Plan and ingest what waits, as a person who materializes the asset does."""
     planner = Planner(settings)
-    done = []
+    done: list[Any] = []
     while True:
         offsets = planner.poll()[settings.feeds[feed].topic]
         tick = planner.tick(feed, offsets, lambda plan: [], force=True)

@@ -71,7 +71,8 @@ class VerifiedLake:
 
     def ingest(self, feed: str) -> list[Commit]:
         """Plan and ingest what waits."""
-        planner, done = Planner(self.settings, self.lake), []
+        planner = Planner(self.settings, self.lake)
+        done: list[Commit] = []
         while True:
             offsets = planner.poll()[self.settings.feeds[feed].topic]
             tick = planner.tick(feed, offsets, lambda plan: [], force=True)

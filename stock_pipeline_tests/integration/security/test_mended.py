@@ -28,7 +28,7 @@ from stock_pipeline_tests.integration.security.secure_broker import (
 from stock_pipeline_tests.support.secured import Configure, ingest_all, send, tick
 from stock_pipeline_tests.support.waiting import until
 
-pytestmark = pytest.mark.apache
+pytestmark = [pytest.mark.apache, pytest.mark.xdist_group("secure_broker")]
 
 
 def test_a_corrected_password_is_taken_without_a_restart(

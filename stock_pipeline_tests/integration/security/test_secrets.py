@@ -31,7 +31,7 @@ from stock_pipeline_tests.integration.security.secure_broker import (
 from stock_pipeline_tests.support.secured import Configure, ingest_all, send
 from stock_pipeline_tests.support.waiting import until
 
-pytestmark = pytest.mark.apache
+pytestmark = [pytest.mark.apache, pytest.mark.xdist_group("secure_broker")]
 
 #: Each as itself and as base64, also behind what SASL PLAIN puts before it.
 PLANTED = [
