@@ -123,6 +123,6 @@ def parquet_schema(lake: Lake, key: str) -> pa.Schema:
     """Arrow schema of an object, by its footer.
 
     Raises:
-        FileNotFoundError: Nothing is there.
+        ObjectNotFoundError: Nothing is there.
     """
     return lake.parquet_metadata(key).schema.to_arrow_schema()

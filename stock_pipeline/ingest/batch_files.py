@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from stock_pipeline.errors import InternalError
 from stock_pipeline.ingest.decode import DECODER_VERSION, Decoded, Decoder
 from stock_pipeline.ingest.digest import RecordDigest
 from stock_pipeline.ingest.documents import (
@@ -179,7 +180,7 @@ class BatchFiles:
         """What the footer will say.
 
         Raises:
-            RuntimeError: An offset is not accounted for (I6); nothing is written then.
+            InternalError: An offset is not accounted for (I6); nothing is written then.
         """
         decision = Decision(
             plan=self.plan,
@@ -200,7 +201,7 @@ class BatchFiles:
             anchors=self.anchors,
         )
         if not decision.balanced or any(c.holes < 0 for c in decision.partitions.values()):
-            raise RuntimeError(
+            raise InternalError(
                 f"Batch {self.plan.seq} of feed {self.plan.feed} does not account for every offset "
                 f"({decision.partitions}); nothing was written. This is a bug: please report it."
             )

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from stock_pipeline.errors import InternalError
 from stock_pipeline.ingest.documents import Commit, Decision
+from stock_pipeline.ingest.log_state import DamagedLogError
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
+from stock_pipeline.lake.store import ObjectNotFoundError
 
 
 def read_decision(log: OffsetLog, key: str) -> Decision | None:
     """The decision in the footer of a batch's bronze object; None while the batch is undecided."""
     try:
         footer = log.lake.read_footer(key)
-    except FileNotFoundError:
+    except ObjectNotFoundError:
         return None
     if footer is None:
-        raise ValueError(
+        raise DamagedLogError(
             f"{log.lake.uri(key)} has no {FOOTER_KEY.decode()} entry in its footer, so it was not "
             "written by this pipeline: move it away; its batch will be written again."
         )
@@ -30,7 +33,7 @@ def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
     publish_rejects(log, decision)
     entry = log.lake.head(decision.object_key)
     if entry is None:
-        raise RuntimeError(f"{log.lake.uri(decision.object_key)} of batch {seq} is gone.")
+        raise InternalError(f"{log.lake.uri(decision.object_key)} of batch {seq} is gone.")
     log.put_commit(
         Commit(
             decision=decision,
@@ -41,7 +44,9 @@ def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
     )
     commit = log.commit_of(seq)
     if commit is None:
-        raise RuntimeError(f"The commit of batch {seq} of feed {log.feed} was written and is gone.")
+        raise InternalError(
+            f"The commit of batch {seq} of feed {log.feed} was written and is gone."
+        )
     return commit
 
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stock_pipeline.errors import UserError
+from stock_pipeline.errors import InternalError, UserError
 from stock_pipeline.ingest.anchors import verify_topic
 from stock_pipeline.ingest.batch_files import BatchFiles
 from stock_pipeline.ingest.commit import commit_decision, read_decision
@@ -137,7 +137,7 @@ def ingest(
     # that was sent again, meets its own object.
     decided = read_decision(log, key)
     if decided is None:
-        raise RuntimeError(
+        raise InternalError(
             f"{log.lake.uri(key)} was written and is gone: does the store honour put-if-absent?"
         )
     return Ingested(

@@ -6,7 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.documents import Anchor, Checkpoint, Commit, Plan, Replay
+
+
+class DamagedLogError(UserError):
+    """An object of the offset log is missing or is not as we write it: somebody has to restore it.
+
+    Nothing of its feed is planned until then; other feeds go on.
+    """
 
 
 @dataclass(frozen=True)
@@ -67,7 +75,7 @@ def fold(
         commits: Commits above the checkpoint, by sequence number.
 
     Raises:
-        ValueError: A sequence number is missing: somebody deleted from the log.
+        DamagedLogError: A sequence number is missing: somebody deleted from the log.
     """
     state = _state_at(feed, checkpoint) if checkpoint else LogState(feed)
     next_seq, incarnation, topic_id = state.next_seq, state.incarnation, state.topic_id
@@ -78,7 +86,7 @@ def fold(
     replays = list(state.replays)
     for plan in plans:
         if plan.seq != next_seq:
-            raise ValueError(
+            raise DamagedLogError(
                 f"The offset log of feed {feed} has no plan {next_seq}, but has {plan.seq}: "
                 "restore the missing object; nothing is planned until then."
             )

@@ -10,7 +10,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from stock_pipeline.ingest.documents import Checkpoint, Commit, Document, Plan
-from stock_pipeline.ingest.log_state import LogState, checkpoint_of, fold
+from stock_pipeline.ingest.log_state import DamagedLogError, LogState, checkpoint_of, fold
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
 
@@ -41,7 +41,7 @@ class OffsetLog:
         """The log as it is now, folded.
 
         Raises:
-            ValueError: A plan is missing from the sequence.
+            DamagedLogError: A plan is missing from the sequence, or a document is none of ours.
         """
         # Read once: a checkpoint that a rival writes later only repeats what plans and commits say.
         if not self._looked_for_checkpoint:
@@ -162,7 +162,7 @@ class OffsetLog:
         try:
             return kind.model_validate_json(body)
         except ValidationError as error:
-            raise ValueError(
+            raise DamagedLogError(
                 f"{self.lake.uri(key)} is no {kind.__name__.lower()} ({error.errors()[0]['msg']}): "
                 f"restore an earlier version of it. Nothing of feed {self.feed} is planned until "
                 "then; other feeds go on."

@@ -111,7 +111,7 @@ def _complete(lake: Lake, key: str, upload_id: str, part_etag: str) -> None:
         )
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] in REFUSED:
-            raise PreconditionFailedError(key) from error
+            raise PreconditionFailedError(lake.uri(key)) from error
         raise
 
 

@@ -34,9 +34,18 @@ UNREADABLE = (pa.ArrowException, OSError, ValueError)
 class PreconditionFailedError(TemporaryError):
     """Another writer was first: the object exists, or has another version than was read."""
 
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"Another writer was first at {uri}; what it wrote stands.")
+
 
 class ObjectNotFoundError(InternalError):
-    """There is no object at that key."""
+    """There is no object at that key.
+
+    Whoever expects that catches it: it ends a run or a command only where one must be there.
+    """
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"There is no object {uri}.")
 
 
 class DamagedObjectError(UserError):
@@ -112,7 +121,7 @@ class Lake:
                 # 404: the object of an If-Match no longer exists.
                 status = error.response["ResponseMetadata"]["HTTPStatusCode"]
                 if status == 412 or error.response["Error"]["Code"] == "NoSuchKey":
-                    raise PreconditionFailedError(key) from error
+                    raise PreconditionFailedError(self.uri(key)) from error
                 # 409: another conditional write was under way. It may have failed, so only a second
                 # try tells whether there is an object.
                 if status != 409 or pause is None:
@@ -150,9 +159,9 @@ class Lake:
             return self.client.get_object(Bucket=self.bucket, Key=key, **condition)
         except ClientError as error:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 412:
-                raise PreconditionFailedError(key) from error
+                raise PreconditionFailedError(self.uri(key)) from error
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-                raise ObjectNotFoundError(key) from error
+                raise ObjectNotFoundError(self.uri(key)) from error
             raise
 
     def head(self, key: str) -> ObjectEntry | None:
@@ -186,7 +195,7 @@ class Lake:
             )
         except ClientError as error:
             if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-                raise ObjectNotFoundError(source) from error
+                raise ObjectNotFoundError(self.uri(source)) from error
             raise
 
     def delete(self, key: str) -> None:
@@ -210,16 +219,19 @@ class Lake:
         """A file-like object that reads ranges as they are asked for.
 
         Raises:
-            FileNotFoundError: Nothing is there.
+            ObjectNotFoundError: Nothing is there.
         """
-        file: IO[bytes] = self.filesystem.open_input_file(f"{self.bucket}/{key}")
+        try:
+            file: IO[bytes] = self.filesystem.open_input_file(f"{self.bucket}/{key}")
+        except FileNotFoundError as error:
+            raise ObjectNotFoundError(self.uri(key)) from error
         return file
 
     def read_footer(self, key: str) -> bytes | None:
         """The value under our key in a Parquet object's footer.
 
         Raises:
-            FileNotFoundError: Nothing is there.
+            ObjectNotFoundError: Nothing is there.
             DamagedObjectError: What is there cannot be read.
         """
         value = (self.parquet_metadata(key).metadata or {}).get(FOOTER_KEY)
@@ -231,15 +243,13 @@ class Lake:
         A file system would ask for the size first, and could then read the end of another version.
 
         Raises:
-            FileNotFoundError: Nothing is there.
+            ObjectNotFoundError: Nothing is there.
             DamagedObjectError: What is there cannot be read.
         """
         length, condition = FOOTER_BYTES, dict[str, str]()
         while True:
             try:
                 tail, etag = self.get(key, Range=f"bytes=-{length}", **condition)
-            except ObjectNotFoundError as error:
-                raise FileNotFoundError(self.uri(key)) from error
             except PreconditionFailedError:
                 length, condition = FOOTER_BYTES, {}
                 continue

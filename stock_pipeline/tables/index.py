@@ -251,7 +251,7 @@ class TableIndex:
     def _footer(self, entry: ObjectEntry) -> MadeFrom | None:
         try:
             footer = self.lake.read_footer(entry.key)
-        except FileNotFoundError:
+        except ObjectNotFoundError:
             return None
         except DamagedObjectError:
             # Making it fails and says so; the other partitions must not wait for that.

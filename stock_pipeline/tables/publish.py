@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stock_pipeline.errors import TemporaryError
+from stock_pipeline.errors import TemporaryError, UserError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
@@ -155,7 +155,7 @@ class TableBuilder:
             self.index.catch_up()
             want = self.index.want(table, partition)
             if not self.index.knows(current.made_from):
-                raise RuntimeError(
+                raise UserError(
                     f"{table.name} {partition} was made from batches whose commits are missing "
                     "from the offset log; the object stays as it is. Restore _offset_log/."
                 )

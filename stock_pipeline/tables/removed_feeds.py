@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.lake.store import Lake
+from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.intervals import Interval
 from stock_pipeline.lib.schemas import TableSpec
@@ -63,7 +63,7 @@ class RemovedFeeds:
         """Formats that a bronze object may be of; every one where it cannot be told."""
         try:
             names = self.lake.parquet_metadata(bronze).schema.to_arrow_schema().names
-        except FileNotFoundError:
+        except ObjectNotFoundError:
             names = []
         alike = [name for name, spec in FORMATS.items() if spec.schema.names == names]
         return alike or list(FORMATS)

@@ -10,6 +10,7 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.errors import UserError
 from stock_pipeline.history import bars as history
 from stock_pipeline.history.store import LandedReader, is_landed
 from stock_pipeline.lake import layout
@@ -215,7 +216,7 @@ class SilverMaker:
             or any(is_landed(k) and want.etags.get(k) != e for k, e in made_from.etags.items())
         )
         if anew and (removed := self._removed.of(table, partition, examined)):
-            raise ValueError(
+            raise UserError(
                 f"A partition must be made anew, but feed {', '.join(removed)}, which it was made "
                 "from, is not in the settings: its bars would be lost. The old object stays; put "
                 "the feed back into config/app_config.yaml."

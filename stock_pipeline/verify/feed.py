@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from stock_pipeline.ingest.documents import Commit, Plan
-from stock_pipeline.ingest.log_state import LogState
+from stock_pipeline.ingest.log_state import DamagedLogError, LogState
 from stock_pipeline.kafka.control import RangeReader
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lake import layout
@@ -262,6 +262,6 @@ class FeedVerifier:
 def _folded(log: LogSnapshot) -> LogState | None:
     try:
         return log.log.state()
-    except ValueError:
+    except DamagedLogError:
         # A plan is missing or no document, which is among the findings.
         return None

@@ -84,7 +84,7 @@ def body(lake: Lake, key: str) -> Iterator[Body]:
         answer = lake.client.get_object(Bucket=lake.bucket, Key=key)
     except ClientError as error:
         if error.response["Error"]["Code"] in {"NoSuchKey", "404"}:
-            raise ObjectNotFoundError(key) from error
+            raise ObjectNotFoundError(lake.uri(key)) from error
         raise
     digest, size = hashlib.md5(usedforsecurity=False), 0
     with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES) as file:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stock_pipeline.catalogue.compare import RELATIVE_TOLERANCE, compare
+from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
@@ -146,7 +147,7 @@ class TableVerifier:
                 return 0
             try:
                 draft = self._again(table, partition, want, was)
-            except (ObjectNotFoundError, DamagedObjectError, *UNREADABLE) as error:
+            except (ObjectNotFoundError, UserError, *UNREADABLE) as error:
                 sentence = f"It was not compared: what it is made from cannot be read ({error})."
                 action = "Mend that object first."
                 self._find(Kind.NOT_COMPARED, table, partition, sentence, action)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from stock_pipeline.catalogue.crawlers import TABLE_LEVEL, crawler_definitions
+from stock_pipeline.errors import UserError
 from stock_pipeline.history import bars as history
 from stock_pipeline.history.store import (
     Kept,
@@ -204,7 +205,7 @@ def test_history_is_taken_over_after_a_feed_without_bars_of_the_day_left_the_set
     world.settings = settings_for(FEEDS)
     world.land(21.0, AFTER, MONTH)
     if seq:
-        with pytest.raises(ValueError, match="feed demo, which it was made from, is not in"):
+        with pytest.raises(UserError, match="feed demo, which it was made from, is not in"):
             world.make()
     else:
         world.make()
@@ -221,7 +222,7 @@ def test_a_removed_feed_whose_commits_are_gone_may_have_had_any_bar(
     world.settings = settings_for(FEEDS)
     world.lake.delete(commit_key("demo", 0))
     world.land(21.0, AFTER, MONTH)
-    with pytest.raises(ValueError, match="feed demo"):
+    with pytest.raises(UserError, match="feed demo"):
         world.make()
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from stock_pipeline.ingest.documents import OffsetRange, Plan
-from stock_pipeline.ingest.log_state import LogState, checkpoint_of, fold
+from stock_pipeline.ingest.log_state import DamagedLogError, LogState, checkpoint_of, fold
 
 NOW = datetime(2026, 11, 20, 15, 0)
 KNOWN = LogState(
@@ -25,7 +25,7 @@ PLAN = Plan(
 
 
 def test_a_missing_plan_stops_the_fold():
-    with pytest.raises(ValueError, match="has no plan 0, but has 7"):
+    with pytest.raises(DamagedLogError, match="has no plan 0, but has 7"):
         fold("f", None, [PLAN.model_copy(update={"seq": 7})], {})
 
 

@@ -128,5 +128,5 @@ def test_an_object_that_is_no_parquet_says_so(lake):
     lake.put("object", b"x" * 100)
     with pytest.raises(DamagedObjectError, match="magic bytes"):
         lake.read_footer("object")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ObjectNotFoundError):
         lake.read_footer("nothing")

@@ -106,7 +106,7 @@ class ModelLake:
 
     def read_footer(self, key: str) -> bytes | None:
         if key not in self.objects:
-            raise FileNotFoundError(key)
+            raise ObjectNotFoundError(key)
         metadata = pq.read_metadata(io.BytesIO(self.objects[key])).metadata or {}
         return metadata.get(FOOTER_KEY)
 

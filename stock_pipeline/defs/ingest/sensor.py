@@ -13,9 +13,9 @@ from stock_pipeline.defs.ingest.assets import op_name
 from stock_pipeline.defs.ingest.attempts import ATTEMPT_TAG, FEED_TAG, SEQ_TAG, BatchRuns
 from stock_pipeline.defs.ingest.jobs import ingest_jobs, job_name
 from stock_pipeline.defs.kafka.events import topic_events
+from stock_pipeline.errors import TemporaryError, UserError
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.topics.watch import TopicWatch
-from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.settings import Settings, get_settings
 
@@ -59,7 +59,7 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         if problems:
             return dg.SensorResult(skip_reason=f"Nothing is planned: {' '.join(problems)}")
         polled = _planner().poll()
-    except KafkaUnavailableError as error:
+    except (UserError, TemporaryError) as error:
         return dg.SensorResult(skip_reason=str(error))
     except AWS_ERRORS as error:
         return dg.SensorResult(skip_reason=storage_sentence(error))
@@ -78,7 +78,7 @@ def plan_batches(context: dg.SensorEvaluationContext) -> dg.SensorResult:
             events += topic_events(_watch(), log, feed, tick, changed, known)
         except AWS_ERRORS as error:
             sentences.append(f"{name}: {storage_sentence(error)}")
-        except (KafkaUnavailableError, ValueError) as error:
+        except (UserError, TemporaryError) as error:
             sentences.append(f"{name}: {error}")
         except Exception as error:
             # Whatever it is, it is this feed's: the others must not wait for its cure.

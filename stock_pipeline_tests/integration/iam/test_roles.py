@@ -16,7 +16,7 @@ from stock_pipeline.defs.landing.assets import landing_asset
 from stock_pipeline.defs.maintenance.jobs import write_checkpoints
 from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.probe import probe_conditional_writes
-from stock_pipeline.lake.store import Lake
+from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
 from stock_pipeline.stack.crawler import CrawlerDouble
 from stock_pipeline.verify.run import Scope, verify
@@ -226,7 +226,7 @@ def test_bronze_and_the_log_may_be_written_on_aws_only_where_nothing_is(roles):
 def test_a_missing_object_is_told_from_a_forbidden_one(roles):
     lake = Lake(roles.become("ingest").aws)
     assert lake.head("bronze/trades/not-there.parquet") is None
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(ObjectNotFoundError):
         lake.read_footer("bronze/trades/not-there.parquet")
     with pytest.raises(ClientError, match="403"):
         lake.head(GOLD)
