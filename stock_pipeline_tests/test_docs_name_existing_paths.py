@@ -125,6 +125,18 @@ def test_the_page_on_architecture_has_the_layers_that_lint_holds():
     assert f"```\n{shown}\n```" in page
 
 
+@pytest.mark.parametrize("page", OF_TODAY, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_make_target_that_a_page_names_exists(page):
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    text = page.read_text(encoding="utf-8")
+    named = {
+        target
+        for words in re.findall(r"(?:`|^)make ([a-z -]+?)(?:[^a-z -]|$)", text, re.MULTILINE)
+        for target in words.split()
+    }
+    assert sorted(named - targets) == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
