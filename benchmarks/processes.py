@@ -13,7 +13,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 #: A process belongs to the first group whose word its command line holds, else to its parent's.
 GROUP_WORDS = (
     ("noida-db", "broker"),
-    ("ministack", "aws"),
+    ("stack.emulator", "aws"),
     ("stack.crawler", "crawler"),
     ("watchdog.py", "supervisor"),
     ("simulate", "simulator"),

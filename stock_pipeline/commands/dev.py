@@ -15,6 +15,7 @@ from stock_pipeline.errors import StoppedError, UsageError, UserError
 from stock_pipeline.ingest.topics.status import feed_statuses
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.settings import get_settings
+from stock_pipeline.settings.emulator_keys import ensure_emulator_keys
 from stock_pipeline.stack import children
 from stock_pipeline.stack.apache import kafka_classpath
 from stock_pipeline.stack.apache_jars import KAFKA_VERSION, cache_folder
@@ -29,7 +30,7 @@ from stock_pipeline.stack.streams import missing_key, stream_process
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stock_pipeline.settings import Settings
+    from stock_pipeline.settings import AwsSettings, Settings
 
 STATUS_SECONDS = 15.0
 #: How long the watchdog of a killed `dev` may take to stop what that one had started.
@@ -84,6 +85,7 @@ def dev(
         # A flag: an exception out of a signal handler could lose a child just started.
         with stop_on_signals() as stop, HomeLock(settings.home.resolve()) as lock:
             await_ports(settings, dagster, ABANDONED_SECONDS if lock.was_abandoned else 0.0)
+            settings = settings.model_copy(update={"aws": aws_with_keys(settings)})
             if not streams:
                 settings = settings.model_copy(update={"streams": {}})
             run(settings, console, stop, simulator=simulator, dagster=dagster)
@@ -92,6 +94,14 @@ def dev(
     except KeyboardInterrupt:
         console.print("Not waiting any longer; a watchdog stops what still runs.")
         raise typer.Exit(1) from None
+
+
+def aws_with_keys(settings: Settings) -> AwsSettings:
+    """Settings of the emulator with keys that it takes, made at the first start in a home."""
+    ensure_emulator_keys(settings.home)
+    # The settings were read before the keys were made; those of .env or a variable stay.
+    get_settings.cache_clear()
+    return get_settings().aws
 
 
 def await_ports(settings: Settings, dagster: bool, patience_seconds: float) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stock_pipeline.settings.emulator_keys import FILE_NAME, emulator_keys
 from stock_pipeline.stack.children import ui_address
 from stock_pipeline.stack.streams import described, process_name
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from stock_pipeline.ingest.topics.status import FeedStatus
+    from stock_pipeline.settings import Settings
     from stock_pipeline.stack.local import LocalStack
 
 
@@ -43,6 +46,8 @@ def show_overview(console: Console, stack: LocalStack, *, simulator: bool, dagst
     table.add_row("In a terminal", f"{command_line()} status, ... query --help")
     table.add_row("To stop", "Ctrl-C; the data is kept")
     console.print(table)
+    # Below the table, which would break the line where it ends: it is there to be copied.
+    console.print(f"AWS's own tools: {aws_command_line(settings)}", markup=False, soft_wrap=True)
 
 
 def status_line(feeds: Sequence[FeedStatus]) -> str:
@@ -69,6 +74,18 @@ def stream_line(stack: LocalStack) -> str:
         return ""
     line = f" | {len(names) - len(down)} of {len(names)} streams run"
     return f"{line}, not {', '.join(down)}" if down else line
+
+
+def aws_command_line(settings: Settings) -> str:
+    """How to ask the emulator with the `aws` command; names the file of the keys, never a key."""
+    file, aws = settings.home.resolve() / FILE_NAME, settings.aws
+    where = f"--region {aws.region} --endpoint-url {aws.endpoint_url}"
+    ask = f"{where} s3 ls s3://{aws.bucket}/"
+    key = aws.access_key_id.get_secret_value() if aws.access_key_id else ""
+    if key != emulator_keys(settings.home).access_key_id:
+        return f"aws {ask}, with the keys of your settings"
+    # With a profile that is named, keys in the environment do not count.
+    return f"AWS_SHARED_CREDENTIALS_FILE={shlex.quote(str(file))} aws --profile default {ask}"
 
 
 def ui_url(stack: LocalStack) -> str:

@@ -16,7 +16,7 @@ class AwsSettings(Section):
     """S3, Glue and Athena. Without `endpoint_url` and keys: AWS, by its default credentials.
 
     In the local profile an absent `endpoint_url` is 127.0.0.1 and `ports.aws`, and absent keys are
-    `local`; `Settings` fills them in.
+    those of its emulator, in the home folder; `Settings` fills them in.
     """
 
     endpoint_url: str | None = Field(

@@ -22,6 +22,7 @@ from stock_pipeline.settings.aws import (
     CatalogSettings,
     SecretsSettings,
 )
+from stock_pipeline.settings.emulator_keys import emulator_keys
 from stock_pipeline.settings.errors import Problem, broken
 from stock_pipeline.settings.feeds import FeedSettings
 from stock_pipeline.settings.kafka import KafkaSettings
@@ -114,12 +115,13 @@ class Settings(Section):
             )
         if profile != "local":
             return aws
-        local = SecretStr("local")
+        keys_here = emulator_keys(home())
         return aws.model_copy(
             update={
                 "endpoint_url": aws.endpoint_url or f"http://127.0.0.1:{info.data['ports'].aws}",
-                "access_key_id": aws.access_key_id or local,
-                "secret_access_key": aws.secret_access_key or local,
+                "access_key_id": aws.access_key_id or SecretStr(keys_here.access_key_id),
+                "secret_access_key": aws.secret_access_key
+                or SecretStr(keys_here.secret_access_key),
             }
         )
 

@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from stock_pipeline.settings.aws import NAME_OR_ARN, AwsSettings
+from stock_pipeline.settings.emulator_keys import emulator_keys
 from stock_pipeline.settings.errors import SettingsError
 from stock_pipeline.settings.local import PortSettings
+from stock_pipeline.settings.places import home
 from stock_pipeline.settings.variables import Variable
 
 
@@ -85,7 +87,11 @@ def _client_options(settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     names = ("access_key_id", "secret_access_key", "session_token")
     keys = {f"aws_{name}": str(aws[name]) for name in names if aws.get(name)}
     if local:
-        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"} | keys
+        found = emulator_keys(home())
+        keys = {
+            "aws_access_key_id": found.access_key_id,
+            "aws_secret_access_key": found.secret_access_key,
+        } | keys
     region = aws.get("region", AwsSettings().region)
     return aws.get("profile"), {"region_name": region, "endpoint_url": endpoint_url, **keys}
 

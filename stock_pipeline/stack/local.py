@@ -10,32 +10,43 @@ from types import TracebackType
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from stock_pipeline.settings import Settings
-from stock_pipeline.stack import aws
+from stock_pipeline.settings import AwsSettings, Settings
+from stock_pipeline.settings.emulator_keys import EmulatorKeys, ensure_emulator_keys
 from stock_pipeline.stack.apache import apache_process
 from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.broker import broker_process
 from stock_pipeline.stack.ports import LOOPBACK
 from stock_pipeline.stack.processes import Child, ProcessError, ProcessSpec
-from stock_pipeline.stack.provision import provision, provision_aws
+from stock_pipeline.stack.provision import ensure_crawler_role, provision, provision_aws
 from stock_pipeline.stack.supervisor import Supervisor
 
 CRAWLER_MODULE = "stock_pipeline.stack.crawler"
 
 
-def stack_environment(kafka_port: int, aws_port: int, home: Path) -> dict[str, str]:
-    """Environment variables with which the settings of a process point at this stack."""
+def stack_environment(
+    kafka_port: int, aws_port: int, home: Path, keys: EmulatorKeys | None = None
+) -> dict[str, str]:
+    """Environment variables with which the settings of a process point at this stack.
+
+    Args:
+        kafka_port: Of the broker.
+        aws_port: Of the AWS emulator.
+        home: Folder of the stack's state.
+        keys: The emulator's; those of the home without, which are made if missing.
+    """
+    keys = keys or ensure_emulator_keys(home)
     return {
         "STOCK_PIPELINE_HOME": str(home),
         "STOCK_PIPELINE__PORTS__KAFKA": str(kafka_port),
         "STOCK_PIPELINE__PORTS__AWS": str(aws_port),
         "STOCK_PIPELINE__KAFKA__BOOTSTRAP_SERVERS": f"{LOOPBACK}:{kafka_port}",
         "STOCK_PIPELINE__AWS__ENDPOINT_URL": f"http://{LOOPBACK}:{aws_port}",
-        "STOCK_PIPELINE__AWS__ACCESS_KEY_ID": aws.ACCESS_KEY_ID,
-        "STOCK_PIPELINE__AWS__SECRET_ACCESS_KEY": aws.SECRET_ACCESS_KEY,
+        "STOCK_PIPELINE__AWS__ACCESS_KEY_ID": keys.access_key_id,
+        "STOCK_PIPELINE__AWS__SECRET_ACCESS_KEY": keys.secret_access_key,
         # Never let a person's own AWS keys, profile or instance role near the emulator.
-        "AWS_ACCESS_KEY_ID": aws.ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": aws.SECRET_ACCESS_KEY,
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+        "AWS_SESSION_TOKEN": "",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
@@ -43,7 +54,8 @@ def stack_environment(kafka_port: int, aws_port: int, home: Path) -> dict[str, s
 class LocalStack:
     """What `stock-pipeline dev` and the tests run on. Also a context manager: everything, stopped.
 
-    The settings' ports say where the parts listen; nothing is read from the environment.
+    The settings say where the parts listen and what the emulator's keys are; nothing is read from
+    the environment.
     """
 
     def __init__(
@@ -56,7 +68,7 @@ class LocalStack:
         """Describe a stack; nothing starts yet.
 
         Args:
-            settings: Where to listen and what to provision.
+            settings: Where to listen, the emulator's keys, and what to provision.
             home: Folder of all its state and logs.
             notify: Receives one sentence whenever a process ends or is started again.
             cancelled: Asked while something starts; True gives up.
@@ -64,8 +76,9 @@ class LocalStack:
         self.settings = settings
         self.home = home.resolve()
         self.supervisor = Supervisor(self.home / "logs", notify, cancelled)
+        self._keys = _keys_of(settings.aws)
         self.environment = {
-            **stack_environment(settings.ports.kafka, settings.ports.aws, self.home),
+            **stack_environment(settings.ports.kafka, settings.ports.aws, self.home, self._keys),
             "STOCK_PIPELINE__BROKER": settings.broker,
         }
 
@@ -100,9 +113,11 @@ class LocalStack:
         return self.supervisor.start(make(self.home, self.settings.ports.kafka))
 
     def start_aws(self) -> Child:
-        """Start the AWS emulator and wait for it."""
-        spec = aws_process(self.home, self.settings.ports.aws)
-        return self.supervisor.start(replace(spec, restored=self._restore_aws))
+        """Start the AWS emulator, wait for it, and make the role that Glue asks for."""
+        spec = aws_process(self.home, self.settings.ports.aws, self._keys)
+        child = self.supervisor.start(replace(spec, restored=self._restore_aws))
+        ensure_crawler_role(self.settings)
+        return child
 
     def start_crawler(self) -> Child:
         """Start the crawler double, which does what Glue's crawlers do; the emulator's do not."""
@@ -117,6 +132,7 @@ class LocalStack:
 
     def _restore_aws(self) -> None:
         try:
+            ensure_crawler_role(self.settings)
             provision_aws(self.settings)
         except (BotoCoreError, ClientError) as error:
             raise ProcessError(
@@ -139,3 +155,12 @@ class LocalStack:
         traceback: TracebackType | None,
     ) -> None:
         self.stop()
+
+
+def _keys_of(aws: AwsSettings) -> EmulatorKeys:
+    # In the local profile they are never missing.
+    if aws.access_key_id is None or aws.secret_access_key is None:
+        raise ValueError("The AWS emulator needs keys.")
+    return EmulatorKeys(
+        aws.access_key_id.get_secret_value(), aws.secret_access_key.get_secret_value()
+    )

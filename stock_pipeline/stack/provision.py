@@ -5,6 +5,7 @@ Everything is made if missing and brought up to date if there, so it may run at 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -109,6 +110,29 @@ def ensure_bucket(aws: AwsSettings) -> None:
         if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
             raise
     secure_bucket(aws)
+
+
+def ensure_crawler_role(settings: Settings) -> None:
+    """Create the role that the crawlers are given, which has to be there.
+
+    It may do nothing: the local crawler double works with the keys of the home.
+
+    Raises:
+        botocore.exceptions.ClientError: IAM refused.
+    """
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "glue.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    try:
+        aws_client("iam", settings.aws).create_role(
+            RoleName=settings.catalog.crawler_role.rsplit("/", 1)[-1],
+            AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        )
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "EntityAlreadyExists":
+            raise
 
 
 def ensure_workgroup(settings: Settings) -> None:

@@ -17,6 +17,7 @@ from stock_pipeline.doctor.diagnose import diagnose
 from stock_pipeline.doctor.finding import Finding
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings, get_settings
+from stock_pipeline.settings.emulator_keys import emulator_keys
 from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.local import LocalStack
 from stock_pipeline.stack.ports import free_port
@@ -47,13 +48,13 @@ def provisioned(settings_for: SettingsFor, broker: str, ministack_endpoint: str)
 
 
 @pytest.fixture
-def start_aws(tmp_path: Path) -> Iterator[Callable[..., str]]:
-    """`start_aws(AUTH="true")`: an emulator of its own with these variables; its URL."""
+def start_aws(tmp_path: Path, local_stack: LocalStack) -> Iterator[Callable[..., str]]:
+    """`start_aws(SERVICES="s3")`: an emulator of its own with these variables; its URL."""
     children: list[Child] = []
 
     def start(**variables: str) -> str:
         port = free_port()
-        spec = aws_process(tmp_path, port)
+        spec = aws_process(tmp_path, port, emulator_keys(local_stack.home))
         spec = dataclasses.replace(spec, environment={**spec.environment, **variables})
         children.append(Child(spec, tmp_path / "aws.log"))
         children[-1].start()
@@ -173,7 +174,7 @@ def test_wrong_keys_are_named_and_not_shown(
     start_aws: Callable[..., str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", start_aws(AUTH="true"))
+    monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", start_aws())
     monkeypatch.setenv("STOCK_PIPELINE__AWS__ACCESS_KEY_ID", "AKIA" + SECRET)
     monkeypatch.setenv("STOCK_PIPELINE__AWS__SECRET_ACCESS_KEY", SECRET)
     settings_for()

@@ -28,8 +28,8 @@ def client(lake: Lake, proxy: FaultProxy):
     return boto3.client(
         "s3",
         endpoint_url=proxy.url,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
+        aws_access_key_id=lake.aws.access_key_id.get_secret_value(),
+        aws_secret_access_key=lake.aws.secret_access_key.get_secret_value(),
         region_name="us-east-1",
         config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
     )

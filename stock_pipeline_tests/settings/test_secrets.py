@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from stock_pipeline.settings import Settings, SettingsError, load_settings
+from stock_pipeline.settings.emulator_keys import emulator_keys
+from stock_pipeline.stack.local import LocalStack
 from stock_pipeline.stack.ports import free_port
 
 SECRET = "hunter2-from-secrets-manager"
@@ -35,16 +37,17 @@ def load(tmp_path: Path) -> Callable[..., Settings]:
 
 
 @pytest.fixture
-def secret(ministack_endpoint: str) -> Callable[[str], str]:
+def secret(ministack_endpoint: str, local_stack: LocalStack) -> Callable[[str], str]:
     """`secret(text)`: a new secret in the emulator; its id."""
     import botocore.session
 
+    keys = emulator_keys(local_stack.home)
     client = botocore.session.Session().create_client(
         "secretsmanager",
         endpoint_url=ministack_endpoint,
         region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
+        aws_access_key_id=keys.access_key_id,
+        aws_secret_access_key=keys.secret_access_key,
     )
 
     def make(text: str) -> str:

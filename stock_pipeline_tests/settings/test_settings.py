@@ -93,7 +93,8 @@ def test_the_shipped_file_names_every_setting_of_what_there_may_be_many_of(secti
     assert {name for name in open_settings if not re.search(rf"\b{name}\b", text)} == set()
 
 
-def test_changing_a_port_is_one_setting(tmp_path: Path) -> None:
+def test_changing_a_port_is_one_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
     found = load(tmp_path, FEED, PORTS__KAFKA="19092", PORTS__AWS="4566")
     assert found.kafka.bootstrap_servers == "127.0.0.1:19092"
     assert found.aws.endpoint_url == "http://127.0.0.1:4566"

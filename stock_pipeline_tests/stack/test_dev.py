@@ -15,7 +15,8 @@ from stock_pipeline.aws.session import aws_client
 from stock_pipeline.commands.dev_overview import status_line
 from stock_pipeline.ingest.topics.status import FeedStatus
 from stock_pipeline.settings import AwsSettings, load_settings
-from stock_pipeline.stack.aws import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from stock_pipeline.settings.emulator_keys import emulator_keys
+from stock_pipeline.stack.aws import EMULATOR_MODULE
 from stock_pipeline.stack.broker import is_ready
 from stock_pipeline.stack.ports import LOOPBACK, is_free
 from stock_pipeline_tests.support.dev import read_until
@@ -60,19 +61,20 @@ def test_topics_outlive_a_stop_and_a_dead_broker_is_started_again(start_dev, por
 
 
 @pytest.mark.integration
-def test_what_a_killed_aws_emulator_forgets_is_made_again(start_dev, ports):
+def test_what_a_killed_aws_emulator_forgets_is_made_again(start_dev, ports, home):
     dev = start_dev("--no-dagster", "--no-simulator")
     read_until(dev, "is up")
     children = subprocess.run(
-        ["pgrep", "-P", str(dev.pid), "-f", "ministack"], capture_output=True, text=True
+        ["pgrep", "-P", str(dev.pid), "-f", EMULATOR_MODULE], capture_output=True, text=True
     )
     os.kill(int(children.stdout), signal.SIGKILL)
     read_until(dev, "aws was started again")
 
+    keys = emulator_keys(home)
     aws = AwsSettings(
         endpoint_url=f"http://{LOOPBACK}:{ports['aws']}",
-        access_key_id=SecretStr(ACCESS_KEY_ID),
-        secret_access_key=SecretStr(SECRET_ACCESS_KEY),
+        access_key_id=SecretStr(keys.access_key_id),
+        secret_access_key=SecretStr(keys.secret_access_key),
     )
 
     def has_workgroup() -> bool:

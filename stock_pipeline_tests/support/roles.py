@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
@@ -37,6 +38,20 @@ def refusal(aws: AwsSettings, service: str, operation: str, **arguments: Any) ->
 
 
 ROLE = "arn:aws:iam::000000000000:role/anybody"
+
+
+def make_anybody(aws: AwsSettings) -> None:
+    """Make `ROLE`, which everybody may assume and which may do everything."""
+    iam = client("iam", aws)
+    everybody = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    trust, policy = (
+        json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        for statement in (everybody, everything)
+    )
+    if not any(r["Arn"] == ROLE for r in iam.list_roles()["Roles"]):
+        iam.create_role(RoleName="anybody", AssumeRolePolicyDocument=trust)
+    iam.put_role_policy(RoleName="anybody", PolicyName="everything", PolicyDocument=policy)
 
 
 def ingest(settings: Settings, **options: Any) -> dg.ExecuteInProcessResult:

@@ -1,4 +1,4 @@
-"""An AWS emulator that enforces IAM, and the roles of infra/iam in it."""
+"""The roles of infra/iam in the AWS emulator, which enforces them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.commands.iam import policy
 from stock_pipeline.settings import Settings, get_settings
+from stock_pipeline.settings.emulator_keys import emulator_keys
 from stock_pipeline.stack.aws import aws_process
+from stock_pipeline.stack.local import LocalStack
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.processes import Child
 from stock_pipeline.stack.provision import provision
@@ -25,12 +27,12 @@ BY_WORKGROUP = ("athena:GetWorkGroup", "athena:StartQueryExecution")
 
 
 @pytest.fixture(scope="session")
-def enforcing_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An emulator with AUTH=true; its URL."""
-    home = tmp_path_factory.mktemp("enforcing")
-    port = free_port()
-    spec = aws_process(home, port, enforce=True)
-    child = Child(spec, home / "aws.log")
+def own_endpoint(
+    tmp_path_factory: pytest.TempPathFactory, local_stack: LocalStack
+) -> Iterator[str]:
+    """An emulator of its own, since crawlers have the same names in every test; its URL."""
+    home, port = tmp_path_factory.mktemp("roles"), free_port()
+    child = Child(aws_process(home, port, emulator_keys(local_stack.home)), home / "aws.log")
     child.start()
     child.wait_until_ready()
     yield f"http://127.0.0.1:{port}"
@@ -38,7 +40,7 @@ def enforcing_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
 
 
 class Roles:
-    """One lake on the enforcing emulator, and each part's role."""
+    """One lake on the emulator, and each part's role."""
 
     def __init__(self, admin: Settings, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
         self.admin = admin
@@ -131,14 +133,14 @@ def role_arn(role: str, suffix: str) -> str:
 @pytest.fixture
 def roles(
     broker: str,
-    enforcing_endpoint: str,
+    own_endpoint: str,
     settings_for: SettingsFor,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Roles]:
     """A provisioned lake and its roles."""
     monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", enforcing_endpoint)
+    monkeypatch.setenv("STOCK_PIPELINE__AWS__ENDPOINT_URL", own_endpoint)
     suffix = uuid.uuid4().hex[:8]
     monkeypatch.setenv("STOCK_PIPELINE__CATALOG__CRAWLER_ROLE", role_arn("crawler", suffix))
     admin = settings_for(

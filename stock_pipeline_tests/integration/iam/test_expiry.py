@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 
 import pyarrow as pa
@@ -15,7 +14,7 @@ from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake
 from stock_pipeline_tests.support.fault_kinds import answer
 from stock_pipeline_tests.support.proxy import FaultProxy
-from stock_pipeline_tests.support.roles import ROLE
+from stock_pipeline_tests.support.roles import ROLE, make_anybody
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 
 
@@ -23,11 +22,7 @@ from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 def expiring(ministack_endpoint, settings_for):
     """Settings of an assumed role behind a proxy, the proxy, and access keys that are no more."""
     settings = settings_for(FEEDS)
-    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-    iam = aws_client("iam", settings.aws)
-    if not any(r["Arn"] == ROLE for r in iam.list_roles()["Roles"]):
-        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        iam.create_role(RoleName="anybody", AssumeRolePolicyDocument=document)
+    make_anybody(settings.aws)
     expired: set[str] = set()
     with FaultProxy(ministack_endpoint) as proxy:
         proxy.add(

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import urllib.request
+from dataclasses import replace
 from urllib.parse import quote
 
 import dagster as dg
@@ -20,10 +21,13 @@ from stock_pipeline.defs.ingest.sensor import plan_batches
 from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings, load, project_root
+from stock_pipeline.settings.emulator_keys import EmulatorKeys
+from stock_pipeline.stack.aws import aws_process
 from stock_pipeline.stack.children import ui_is_ready
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.processes import Child, ProcessSpec
-from stock_pipeline_tests.support.roles import FEEDS, ROLE, forget, ingest
+from stock_pipeline.stack.provision import ensure_bucket
+from stock_pipeline_tests.support.roles import FEEDS, ROLE, forget, ingest, make_anybody
 from stock_pipeline_tests.support.trades import trade
 
 PLANTED = {
@@ -32,6 +36,7 @@ PLANTED = {
     "Secrets Manager": "planted+external/id&value-03",
     "Kafka": "planted+kafka/password&value-04",
 }
+KEY_ID = "PLANTED"
 PREFIX = "STOCK_PIPELINE__"
 RUNS = """{ runsOrError { ... on Runs { results { runId runConfigYaml tags { key value }
   eventConnection { events { __typename ... on MessageEvent { message level }
@@ -50,25 +55,38 @@ OTHERS = [
 
 
 @pytest.fixture
-def plant(broker, ministack_endpoint, settings_for, monkeypatch, tmp_path):
+def planted_endpoint(tmp_path_factory):
+    """An emulator that knows whoever has the planted secrets; its URL."""
+    home, port = tmp_path_factory.mktemp("planted"), free_port()
+    spec = aws_process(home, port, EmulatorKeys(KEY_ID, PLANTED["environment"]))
+    environment = {**spec.environment, "AWS_SESSION_TOKEN": PLANTED[".env"]}
+    child = Child(replace(spec, environment=environment), home / "aws.log")
+    child.start()
+    child.wait_until_ready()
+    yield f"http://127.0.0.1:{port}"
+    child.stop()
+
+
+@pytest.fixture
+def plant(broker, planted_endpoint, settings_for, monkeypatch, tmp_path):
     """Settings whose secrets come from the environment, .env and Secrets Manager."""
-    admin = settings_for(
-        FEEDS, catalog={"method": "partitions"}, kafka={"request_timeout_seconds": 3}
-    )
-    secrets = aws_client("secretsmanager", admin.aws)
+    monkeypatch.setenv(f"{PREFIX}AWS__ENDPOINT_URL", planted_endpoint)
+    monkeypatch.setenv(f"{PREFIX}AWS__ACCESS_KEY_ID", KEY_ID)
+    monkeypatch.setenv(f"{PREFIX}AWS__SECRET_ACCESS_KEY", PLANTED["environment"])
+    with monkeypatch.context() as patch:
+        patch.setenv(f"{PREFIX}AWS__SESSION_TOKEN", PLANTED[".env"])
+        admin = settings_for(
+            FEEDS, catalog={"method": "partitions"}, kafka={"request_timeout_seconds": 3}
+        )
+    ensure_bucket(admin.aws)
     name = f"planted-{admin.aws.bucket}"
     text = json.dumps({"aws.role_external_id": PLANTED["Secrets Manager"]})
-    secrets.create_secret(Name=name, SecretString=text)
-    iam = aws_client("iam", admin.aws)
-    if not any(r["Arn"] == ROLE for r in iam.list_roles()["Roles"]):
-        trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-        iam.create_role(RoleName="anybody", AssumeRolePolicyDocument=document)
+    aws_client("secretsmanager", admin.aws).create_secret(Name=name, SecretString=text)
+    make_anybody(admin.aws)
     monkeypatch.setattr(load, "project_root", lambda: tmp_path)
     env_file = tmp_path / ".env"
     env_file.write_text(f"{PREFIX}AWS__SESSION_TOKEN='{PLANTED['.env']}'\n")
     monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv(f"{PREFIX}AWS__SECRET_ACCESS_KEY", PLANTED["environment"])
     monkeypatch.setenv(f"{PREFIX}AWS__ROLE_ARN", ROLE)
     monkeypatch.setenv(f"{PREFIX}SECRETS__SECRET_ID", name)
     forget()
