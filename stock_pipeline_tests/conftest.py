@@ -28,7 +28,7 @@ from stock_pipeline.stack.local import LocalStack, stack_environment
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
 from stock_pipeline_tests.support.apache_kafka import EAGER, NOT_ON_APACHE, Node, require_apache
-from stock_pipeline_tests.support.fresh import forget_planner
+from stock_pipeline_tests.support.location import forget_location
 from stock_pipeline_tests.support.stack import TEST_BROKER, Produce, SettingsFor
 from stock_pipeline_tests.support.tiers import COLLECTED, KINDS, kinds_of, tiers_of
 
@@ -158,6 +158,7 @@ def settings_for(
 
     yield make
     get_settings.cache_clear()
+    forget_location()
 
 
 @pytest.fixture
@@ -165,14 +166,6 @@ def lake(ministack_endpoint: str, settings_for: SettingsFor) -> Lake:
     """A lake with a new bucket. Tests that call `settings_for` share the bucket's name with it."""
     # A feed of another name than any test's: its topic must not exist before the test makes it.
     return Lake(settings_for({"unused": {"format": "trade"}}).aws)
-
-
-@pytest.fixture
-def fresh_planner() -> Iterator[None]:
-    """The planning sensor keeps its connections for its life: not from test to test."""
-    forget_planner()
-    yield
-    forget_planner()
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from stock_pipeline.catalogue.query import query
 from stock_pipeline.defs.connections import Connections, Kept
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.settings import AwsSettings, KafkaSecurity, KafkaSettings, Settings
 from stock_pipeline.settings.aws import AthenaSettings, CatalogSettings
 from stock_pipeline.settings.completed import completed
@@ -53,13 +54,14 @@ class SecretsResource(SecretsManagerResource):
     def _is_dagster_maintained(cls) -> bool:
         return False
 
-    def settings(self) -> Settings:
-        """All settings with their secrets; Secrets Manager is asked once a process.
+    def settings(self, settings: Settings) -> Settings:
+        """These settings with the values that they lack; Secrets Manager is asked once a process.
 
         Raises:
             SettingsError: The secret is missing, may not be read, or does not fit.
         """
-        return self.connections.settings()
+        graph, whole = self.connections.built_from, self.connections.settings()
+        return completed(settings, graph, whole)
 
     def get_client(self) -> Any:
         """A client of Secrets Manager, with the credentials that the secret itself is read with."""
@@ -125,9 +127,13 @@ class KafkaResource(dg.ConfigurableResource[Any]):
         # Now that all parts are there, they must fit together.
         return KafkaSettings.model_validate(mine.model_dump())
 
-    def control(self) -> KafkaControl:
-        """A connection to ask for offsets and topics; whoever took it closes it."""
-        return KafkaControl(self.settings())
+    def control(self, clock: Clock = system_clock) -> KafkaControl:
+        """A connection to ask for offsets and topics; whoever took it closes it.
+
+        Args:
+            clock: Says how old records are.
+        """
+        return KafkaControl(self.settings(), clock)
 
 
 class LakeS3Resource(S3Resource):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from stock_pipeline.errors import InternalError
 from stock_pipeline.ingest.documents import Commit, Decision
 from stock_pipeline.ingest.log_state import DamagedLogError
@@ -11,6 +9,7 @@ from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import ObjectNotFoundError
+from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 
 
 def read_decision(log: OffsetLog, key: str) -> Decision | None:
@@ -27,7 +26,7 @@ def read_decision(log: OffsetLog, key: str) -> Decision | None:
     return Decision.model_validate_json(footer)
 
 
-def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
+def commit_decision(log: OffsetLog, decision: Decision, clock: Clock = system_clock) -> Commit:
     """Show the rejects of a decided batch and write, or find, its index entry."""
     seq = decision.plan.seq
     publish_rejects(log, decision)
@@ -39,7 +38,7 @@ def commit_decision(log: OffsetLog, decision: Decision) -> Commit:
             decision=decision,
             object_bytes=entry.size,
             object_etag=entry.etag,
-            committed_at=datetime.now(UTC).replace(tzinfo=None),
+            committed_at=naive_utc(clock),
         )
     )
     commit = log.commit_of(seq)

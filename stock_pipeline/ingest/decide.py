@@ -34,6 +34,7 @@ from stock_pipeline.ingest.reading import OffsetPoll, Reader
 from stock_pipeline.kafka.control import OffsetOutOfRangeError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import PreconditionFailedError
+from stock_pipeline.lib.clock import Clock, system_clock
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -73,6 +74,7 @@ def ingest(
     *,
     attempt: str,
     run_id: str,
+    clock: Clock = system_clock,
 ) -> Ingested:
     """Bring a planned batch to its decision and commit; idempotent, harmless when late.
 
@@ -86,6 +88,7 @@ def ingest(
         message_format: Format of the feed.
         attempt: Label of this attempt, unique to the run; part of the quarantine key.
         run_id: Dagster's run.
+        clock: Dates the commit.
 
     Raises:
         TopicChangedError: The topic was truncated or recreated; nothing was written.
@@ -98,7 +101,7 @@ def ingest(
     key = layout.bronze_key(plan.feed, plan.seq, plan.arrival_date)
     found = read_decision(log, key)
     if found:
-        commit = commit_decision(log, found)
+        commit = commit_decision(log, found, clock)
         replay = "" if abandoned or from_quarantine else compare_with_topic(found, reader)
         return Ingested(commit, decided_here=False, replay=replay)
 
@@ -141,7 +144,7 @@ def ingest(
             f"{log.lake.uri(key)} was written and is gone: does the store honour put-if-absent?"
         )
     return Ingested(
-        commit_decision(log, decided),
+        commit_decision(log, decided, clock),
         decided_here or decided.run_id == run_id,
         preview=batch.preview,
         rejects_preview=batch.rejects_preview,

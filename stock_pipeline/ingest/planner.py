@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.documents import OffsetRange, Plan
@@ -20,6 +20,7 @@ from stock_pipeline.ingest.offsets import Triggers, lag, lost, plan_next
 from stock_pipeline.kafka.control import KafkaControl, PolledTopics
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 from stock_pipeline.settings import FeedSettings, Settings
 
 logger = logging.getLogger(__name__)
@@ -118,10 +119,25 @@ def triggers_of(feed: FeedSettings) -> Triggers:
 class Planner:
     """Plans batches; keeps connections, and what it has read of the logs, from tick to tick."""
 
-    def __init__(self, settings: Settings, lake: Lake | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        lake: Lake | None = None,
+        kafka: KafkaControl | None = None,
+        clock: Clock = system_clock,
+    ) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            settings: Name the feeds.
+            lake: Holds the offset logs; that of the settings when left out.
+            kafka: Asks the brokers; those of the settings when left out.
+            clock: Dates plans, and says which are late.
+        """
         self.settings = settings
         self.lake = lake or Lake(settings.aws)
-        self.kafka = KafkaControl(settings.kafka)
+        self.kafka = kafka or KafkaControl(settings.kafka, clock)
+        self.clock = clock
         self.logs = {name: OffsetLog(self.lake, name) for name in settings.feeds}
 
     def poll(self) -> PolledTopics:
@@ -149,7 +165,7 @@ class Planner:
             force: Plan what waits, whatever the triggers say.
         """
         feed, log = self.settings.feeds[name], self.logs[name]
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = naive_utc(self.clock)
         tick = FeedTick(name, offsets=offsets)
         state = tick.state = log.state()
         sentences = self._ask_again(tick, log, state, feed, attempts_of, now)

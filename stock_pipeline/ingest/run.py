@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
+from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.decide import ingest
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.ingest.rejects.quarantine import QuarantineReader
@@ -23,6 +22,33 @@ if TYPE_CHECKING:
     from stock_pipeline.ingest.planner import Planner
     from stock_pipeline.ingest.reading import Reader
     from stock_pipeline.kafka.offsets import TopicOffsets
+
+
+class RejectsGoneError(UserError):
+    """The rejects that a batch replays are no longer in the lake; it stays planned."""
+
+
+class FeedStandsStillError(UserError):
+    """A feed's topic is missing or another one; nothing is planned until somebody acts."""
+
+
+class NoSuchPlanError(UserError):
+    """A batch was asked for that no plan describes; nothing was read."""
+
+
+def planned(log: OffsetLog, seq: int) -> Plan:
+    """The plan of a batch.
+
+    Raises:
+        NoSuchPlanError: There is none of that number.
+    """
+    plan = log.plan_of(seq)
+    if plan is None:
+        raise NoSuchPlanError(
+            f"Feed {log.feed} has no plan {seq}: nothing was read. The offset log lists the "
+            "batches: stock-pipeline status"
+        )
+    return plan
 
 
 def run_batch(
@@ -41,7 +67,7 @@ def run_batch(
         TopicChangedError: The topic was truncated or recreated; nothing was written.
         KafkaUnavailableError: The brokers broke off, or the topic is gone; nothing was decided.
         DiskFullError: No room for the temporary files; nothing was decided.
-        dg.Failure: The rejects that were to come back are gone from quarantine.
+        RejectsGoneError: The rejects that were to come back are gone from quarantine.
     """
     feed = planner.settings.feeds[name]
     started = time.perf_counter()
@@ -75,6 +101,7 @@ def run_batch(
             feed.format,
             attempt=f"{attempt}-{run_id[:8]}",
             run_id=run_id,
+            clock=planner.clock,
         )
     return done, time.perf_counter() - started
 
@@ -85,11 +112,10 @@ def _reader(planner: Planner, log: OffsetLog, plan: Plan) -> Iterator[Reader]:
     if plan.offsets is not None:
         old = log.commit_of(plan.replay_of[0])
         if old is None or old.decision.quarantine_key is None:
-            raise dg.Failure(
+            raise RejectsGoneError(
                 f"Batch {plan.seq} of feed {plan.feed} replays rejects of batch "
                 f"{plan.replay_of[0]}, whose commit or quarantine object is gone: restore it, the "
-                "batch is asked for again.",
-                allow_retries=False,
+                "batch is asked for again."
             )
         yield QuarantineReader(log.lake, old.decision.quarantine_key, plan.offsets)
         return
@@ -104,7 +130,7 @@ def ingest_what_waits(planner: Planner, name: str, run_id: str) -> Iterator[tupl
     second, this would never end.
 
     Raises:
-        dg.Failure: The feed stands still until somebody acts.
+        FeedStandsStillError: Nothing is planned until somebody acts.
     """
     feed, log = planner.settings.feeds[name], planner.logs[name]
     ends: dict[int, int] | None = None
@@ -119,7 +145,7 @@ def ingest_what_waits(planner: Planner, name: str, run_id: str) -> Iterator[tupl
             force=True,
         )
         if tick.problem:
-            raise dg.Failure(tick.problem, allow_retries=False)
+            raise FeedStandsStillError(tick.problem)
         if not tick.requests:
             return
         for request in tick.requests:

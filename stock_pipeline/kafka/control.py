@@ -7,7 +7,6 @@ Bulk reads use another client, see `kafka/reader.py`. Both take their options fr
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,6 +21,7 @@ from stock_pipeline.kafka.errors import (
 from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.kafka.reader import RangeReader, payload_digest
 from stock_pipeline.kafka.refusals import access_problem, refused
+from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,8 @@ class PolledTopics(dict[str, TopicOffsets | None]):
 class KafkaControl:
     """Offsets, topics and their configuration; keeps one connection for its lifetime."""
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, clock: Clock = system_clock) -> None:
+        self.clock = clock
         self.settings = self._given = settings
         self._admin: Any = None
         self._was_refused = False
@@ -154,7 +155,7 @@ class KafkaControl:
         """
         from kafka import TopicPartition
 
-        now = time.time()
+        now = self.clock().timestamp()
         low = dict.fromkeys(waiting, now - 2 * retention_seconds)
         high = dict.fromkeys(waiting, now)
         with _Translated(self):

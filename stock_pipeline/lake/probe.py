@@ -25,6 +25,26 @@ NOT_SUPPORTED = {"NotImplemented", "InvalidArgument", "InvalidRequest", "MethodN
 REFUSED = {409, 412}
 
 
+class StoreProbe:
+    """Whether the store may be written to; a store that failed is asked again at the next call."""
+
+    def __init__(self, lake: Lake) -> None:
+        self.lake = lake
+        self._passed = False
+
+    def problems(self) -> list[str]:
+        """One sentence for each promise that the store does not keep; a good answer is final.
+
+        Raises:
+            botocore.exceptions.ClientError: As by `probe_conditional_writes`.
+        """
+        if self._passed:
+            return []
+        found = probe_conditional_writes(self.lake)
+        self._passed = not found
+        return found
+
+
 def probe_conditional_writes(lake: Lake) -> list[str]:
     """Try every conditional write that we rely on, alone and racing; clean up afterwards.
 

@@ -7,16 +7,16 @@ from stock_pipeline.defs.athena.assets import (
     VALID,
     ParityConfig,
     athena_asset,
-    athena_first_parity,
     athena_key,
+    first_parity_sensor,
 )
-from stock_pipeline.defs.catalog.assets import shared_catalogue
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline.tables.due import key_of
 from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.publish import parquet
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.small_lake import put_silver_and_gold
 
 
@@ -24,9 +24,7 @@ from stock_pipeline_tests.support.small_lake import put_silver_and_gold
 def settings(ministack_endpoint, settings_for):
     made = settings_for(catalog={"method": "partitions"})
     ensure_workgroup(made)
-    shared_catalogue.cache_clear()
-    yield made
-    shared_catalogue.cache_clear()
+    return made
 
 
 @pytest.fixture
@@ -39,8 +37,9 @@ def lake(settings):
 
 def run(table=VOLATILITY_DAILY_TABLE, **config):
     name = "__".join(athena_key(table).path)
-    return dg.materialize(
-        [athena_asset(table)],
+    here = location()
+    return here.materialize(
+        [athena_asset(here.settings, table)],
         raise_on_error=False,
         run_config=dg.RunConfig(ops={name: ParityConfig(**config)}),
     )
@@ -120,8 +119,8 @@ def test_a_table_without_partitions_has_nothing_that_could_differ(settings):
 
 
 def tick(instance, cursor=None):
-    context = dg.build_sensor_context(instance=instance, cursor=cursor)
-    return athena_first_parity(context), context.cursor
+    here = location()
+    return here.tick(first_parity_sensor(here.settings), instance, cursor)
 
 
 def test_the_first_comparison_waits_for_the_catalogue_and_is_asked_for_once(settings):

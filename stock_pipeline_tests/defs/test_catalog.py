@@ -1,16 +1,17 @@
 import dagster as dg
 import pytest
 
+from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.defs.catalog.assets import (
     ASK_AGAIN_SECONDS,
     CATALOG_KEY,
     MOST_GROWING_SECONDS,
-    catalog_sensor,
+    catalogue_asset,
+    catalogue_sensor,
     decide,
-    lake_catalogue,
-    shared_catalogue,
 )
 from stock_pipeline.lake.store import Lake
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.small_lake import put_silver_and_gold
 
 ONE, TWO = {"gold_a": ["A lacks x."]}, {"gold_a": ["A lacks x."], "gold_b": ["B lacks y."]}
@@ -63,16 +64,17 @@ def test_a_new_difference_after_a_crawl_is_crawled_for():
 
 @pytest.fixture
 def settings(ministack_endpoint, settings_for):
-    made = settings_for(catalog={"method": "partitions"})
-    shared_catalogue.cache_clear()
-    yield made
-    shared_catalogue.cache_clear()
+    return settings_for(catalog={"method": "partitions"})
 
 
 def tick(instance, cursor=None):
-    context = dg.build_sensor_context(instance=instance, cursor=cursor)
-    result = catalog_sensor(context)
-    return result, context.cursor
+    here = location()
+    return here.tick(catalogue_sensor(here.settings), instance, cursor)
+
+
+def crawl(**options):
+    here = location()
+    return here.materialize([catalogue_asset(here.settings)], **options)
 
 
 def test_the_sensor_asks_for_a_crawl_and_is_content_after_it(settings):
@@ -83,7 +85,7 @@ def test_the_sensor_asks_for_a_crawl_and_is_content_after_it(settings):
         assert "still growing" in first.skip_message
         assert isinstance(second, dg.RunRequest)
 
-        result = dg.materialize([lake_catalogue], instance=instance)
+        result = crawl(instance=instance)
 
         assert result.success
         third, _ = tick(instance, cursor)
@@ -97,12 +99,10 @@ def test_the_sensor_asks_for_a_crawl_and_is_content_after_it(settings):
 
 
 def test_an_unreachable_catalogue_is_a_sentence_and_keeps_the_cursor(settings, monkeypatch):
-    glue = shared_catalogue()
-
-    def refuse():
+    def refuse(_):
         raise OSError("no route")
 
-    monkeypatch.setattr(glue, "new", refuse)
+    monkeypatch.setattr(Catalogue, "new", refuse)
     with dg.instance_for_test() as instance:
         result, cursor = tick(instance, "{}")
     assert "does not answer (no route)" in result.skip_message
@@ -111,6 +111,6 @@ def test_an_unreachable_catalogue_is_a_sentence_and_keeps_the_cursor(settings, m
 
 def test_a_second_crawl_starts_nothing(settings):
     put_silver_and_gold(settings, Lake(settings.aws))
-    dg.materialize([lake_catalogue])
-    (event,) = dg.materialize([lake_catalogue]).asset_materializations_for_node("catalog__lake")
+    crawl()
+    (event,) = crawl().asset_materializations_for_node("catalog__lake")
     assert event.metadata["how"].value == "nothing new: nothing was started"

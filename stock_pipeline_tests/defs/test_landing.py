@@ -19,6 +19,7 @@ from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, VOLATILITY_DAILY_TABLE
 from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, VendorServer, vendor
+from stock_pipeline_tests.support.location import location
 
 SYMBOLS = ("AAA", "BBB", "BRK.B")
 YEARS = ("2020", "2021", "2022", "2023", "2024")
@@ -119,8 +120,8 @@ def backfill(instance, symbol: str, first: str, last: str, *, daily: bool = True
     from stock_pipeline.defs.landing.assets import landing_asset
     from stock_pipeline.settings import get_settings
 
-    asset = landing_asset("massive", get_settings().history["massive"], daily=daily)
-    return dg.materialize(
+    asset = landing_asset(get_settings(), "massive", daily=daily)
+    return location().materialize(
         [asset],
         instance=instance,
         raise_on_error=False,
@@ -244,8 +245,8 @@ def test_an_unknown_symbol_fails_with_a_sentence_and_the_others_land(settings_fo
         from stock_pipeline.defs.landing.assets import landing_asset
         from stock_pipeline.settings import get_settings
 
-        asset = landing_asset("massive", get_settings().history["massive"], daily=True)
-        result = dg.materialize(
+        asset = landing_asset(get_settings(), "massive", daily=True)
+        result = location().materialize(
             [asset],
             instance=instance,
             raise_on_error=False,
@@ -391,8 +392,8 @@ def backfill_of_2024(instance):
         "dagster/asset_partition_range_start": "2024|AAA",
         "dagster/asset_partition_range_end": "2024|BRK.B",
     }
-    asset = landing_asset("massive", get_settings().history["massive"], daily=True)
-    return dg.materialize([asset], instance=instance, raise_on_error=False, tags=tags)
+    asset = landing_asset(get_settings(), "massive", daily=True)
+    return location().materialize([asset], instance=instance, raise_on_error=False, tags=tags)
 
 
 def materialized(instance) -> list[str]:

@@ -20,6 +20,7 @@ from stock_pipeline.settings.sources import PollSettings
 from stock_pipeline_tests.commands.producing import alpha_vantage_at, stored
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.stack import SettingsFor
 
 FEEDS = {"documents": {"format": "alpha_vantage_intraday"}}
@@ -62,8 +63,15 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def fetch_now(instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
     """What a click on Materialize does."""
     run_config = {"ops": {"polls__us": {"config": config}}} if config else None
-    asset = poll_asset("us", get_settings().polls["us"])
-    return dg.materialize([asset], instance=instance, run_config=run_config, raise_on_error=False)
+    here = location()
+    asset = poll_asset(here.settings, "us")
+    return here.materialize([asset], instance=instance, run_config=run_config, raise_on_error=False)
+
+
+def skipped(instance: dg.DagsterInstance, at: datetime) -> str | None:
+    """Why a tick asks for no round."""
+    here = location()
+    return skipped_because(here.settings, "us", here.resources["secrets"], instance, at)
 
 
 def now() -> datetime:
@@ -153,7 +161,7 @@ def test_what_ends_a_round_is_one_sentence_and_what_came_before_is_kept_and_not_
     assert metadata["acknowledged"] == 1
     assert [r.key for r in stored(settings, "documents")] == [b"IBM"]
     asked = len(server.asked)
-    assert sentence in (skipped_because("us", instance, now()) or "")
+    assert sentence in (skipped(instance, now()) or "")
     assert len(server.asked) == asked
 
 
@@ -179,16 +187,17 @@ def test_brokers_that_are_away_are_one_sentence(
 def test_the_schedule_asks_in_market_hours_only_and_says_when_the_next_begin(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:
-    schedule = poll_schedule("us", settings.polls["us"])
+    schedule = poll_schedule(settings, "us")
     assert (schedule.name, schedule.cron_schedule) == ("poll_us", "*/5 * * * *")
     assert schedule.default_status is dg.DefaultScheduleStatus.RUNNING
 
     def tick(at: datetime) -> Any:
-        return schedule(
-            dg.build_schedule_context(
-                instance=instance, scheduled_execution_time=at.replace(tzinfo=UTC)
-            )
-        )
+        with dg.build_schedule_context(
+            instance=instance,
+            scheduled_execution_time=at.replace(tzinfo=UTC),
+            resources=location().resources,
+        ) as context:
+            return schedule(context)
 
     assert tick(OPEN).run_key == "2026-11-25T15:00:00"
     closed = tick(CLOSED)
@@ -222,21 +231,23 @@ def test_extended_hours_are_those_of_the_settings_by_calendar(
         quality={"extended_hours": given} if given else {},
     )
     saturday = datetime(2026, 11, 28, 12)
-    assert f"opens {opens} UTC" in (skipped_because("us", instance, saturday) or "")
+    assert f"opens {opens} UTC" in (skipped(instance, saturday) or "")
 
 
 def test_a_round_that_is_under_way_is_waited_for(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:
-    schedule = poll_schedule("us", settings.polls["us"])
+    schedule = poll_schedule(settings, "us")
     run = instance.create_run_for_job(
         dg.Definitions(
-            assets=[poll_asset("us", settings.polls["us"])], schedules=[schedule]
+            assets=[poll_asset(settings, "us")],
+            schedules=[schedule],
+            resources=location().resources,
         ).resolve_job_def("fetch_us"),
         status=dg.DagsterRunStatus.STARTED,
         tags={POLL_TAG: "us"},
     )
-    assert f"run {run.run_id}) is not over" in (skipped_because("us", instance, OPEN) or "")
+    assert f"run {run.run_id}) is not over" in (skipped(instance, OPEN) or "")
 
 
 def test_a_missing_key_asks_nobody_and_says_where_to_put_it(
@@ -247,7 +258,7 @@ def test_a_missing_key_asks_nobody_and_says_where_to_put_it(
 ) -> None:
     monkeypatch.delenv(KEY)
     get_settings.cache_clear()
-    assert f"Set {KEY} in .env" in (skipped_because("us", instance, OPEN) or "")
+    assert f"Set {KEY} in .env" in (skipped(instance, OPEN) or "")
     said, _ = failed_with(fetch_now(instance))
     assert f"Set {KEY} in .env" in said
     assert server.asked == []
@@ -262,10 +273,10 @@ def test_a_refusal_is_asked_again_a_day_later_or_after_a_click_that_goes_well(
 ) -> None:
     server.script = [Reply(payloads.PREMIUM_ENDPOINT)]
     fetch_now(instance)
-    assert "paying customers only" in (skipped_because("us", instance, now()) or "")
-    assert skipped_because("us", instance, now() + timedelta(days=1)) is None
+    assert "paying customers only" in (skipped(instance, now()) or "")
+    assert skipped(instance, now() + timedelta(days=1)) is None
     assert shown(fetch_now(instance))["sent"] == 2
-    assert skipped_because("us", instance, now()) is None
+    assert skipped(instance, now()) is None
 
 
 @pytest.mark.parametrize(
@@ -291,7 +302,7 @@ def test_what_cannot_be_polled_is_said_by_its_ticks(
 ) -> None:
     poll = POLL | {"feed": "live"} | changes
     settings_for({"live": {"format": "trade"}}, polls={"us": poll})
-    assert sentence in (skipped_because("us", instance, OPEN) or "")
+    assert sentence in (skipped(instance, OPEN) or "")
 
 
 @pytest.mark.parametrize(
@@ -304,5 +315,5 @@ def test_ticks_come_every_so_many_minutes(every: Any, cron: str, minutes: int) -
 
 
 def test_the_topic_depends_on_its_polls(settings: Settings) -> None:
-    spec = topic_spec("documents", settings.feeds["documents"])
+    spec = topic_spec(settings, "documents")
     assert [dep.asset_key for dep in spec.deps] == [poll_key("us")]

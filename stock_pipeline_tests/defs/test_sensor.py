@@ -14,19 +14,20 @@ from dagster._core.remote_origin import (
     RemoteRepositoryOrigin,
 )
 
-from stock_pipeline.defs.ingest import sensor
+from stock_pipeline.defs.ingest.attempts import ATTEMPT_TAG, FEED_TAG, SEQ_TAG, BatchRuns
 from stock_pipeline.ingest.documents import Plan
 from stock_pipeline.ingest.planner import next_attempt
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.ports import free_port
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.trades import FEEDS, trade
 from stock_pipeline_tests.support.waiting import until
 
 TWO_FEEDS = FEEDS | {"others": {"format": "trade", "source": "others", "calendar": "24/7"}}
 
 
-pytestmark = [pytest.mark.usefixtures("fresh_planner"), pytest.mark.broker_semantics]
+pytestmark = pytest.mark.broker_semantics
 
 
 @pytest.fixture
@@ -36,9 +37,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def tick(instance: dg.DagsterInstance, cursor: str | None = None) -> dg.SensorResult:
-    result = sensor.plan_batches(dg.build_sensor_context(instance=instance, cursor=cursor))
-    assert isinstance(result, dg.SensorResult)
-    return result
+    return location().plan_batches(instance, cursor)
 
 
 def said(result: dg.SensorResult) -> str:
@@ -95,7 +94,7 @@ def test_a_tick_reads_no_object_that_it_wrote_or_read_and_lists_a_log_once(
         "max_batches_in_flight": 3,
     }
     settings = settings_for({"trades": feed})
-    planner = sensor._planner()
+    planner = location().planning.planner
     first = tick(instance)
     asked: list[str] = []
     planner.lake.client.meta.events.register(
@@ -143,7 +142,7 @@ def test_an_unreachable_broker_is_one_sentence_and_the_next_tick_goes_on(
     settings = settings_for(FEEDS)
     produce(settings.feeds["trades"].topic, [trade(0)])
     nowhere = f"127.0.0.1:{free_port()}"
-    planner = sensor._planner()
+    planner = location().planning.planner
     here = planner.kafka.settings
     planner.kafka.settings = planner.kafka.settings.model_copy(
         update={"bootstrap_servers": nowhere, "request_timeout_seconds": 1.0}
@@ -193,16 +192,16 @@ def test_a_queued_run_cannot_have_died_and_a_cancelled_one_is_over(settings_for,
         decoder_version="1",
         ranges={},
     )
-    tags = {sensor.FEED_TAG: "trades", sensor.SEQ_TAG: "3", sensor.ATTEMPT_TAG: "1"}
-    location = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("anywhere"), "__repository__")
+    tags = {FEED_TAG: "trades", SEQ_TAG: "3", ATTEMPT_TAG: "1"}
+    repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("anywhere"), "__repository__")
     run = instance.create_run_for_job(
         nothing,
         tags=tags,
         status=dg.DagsterRunStatus.QUEUED,
-        remote_job_origin=RemoteJobOrigin(location, "nothing"),
+        remote_job_origin=RemoteJobOrigin(repository, "nothing"),
         job_code_origin=dg.reconstructable(nothing).get_python_origin(),
     )
-    runs = sensor.BatchRuns(instance)
+    runs = BatchRuns(instance)
     (first,), (later,) = runs.attempts(plan), runs.attempts(plan)
     assert first.started_at < later.started_at
     assert next_attempt([later], 600, later.started_at) == "attempt 1 is running"

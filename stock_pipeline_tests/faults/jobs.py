@@ -93,16 +93,14 @@ def daemon(settings: Settings, folder: Path, ticks: int) -> list[str]:
 
     get_settings.cache_clear()
     from stock_pipeline.defs.ingest.attempts import ATTEMPT_TAG, FEED_TAG, SEQ_TAG
-    from stock_pipeline.defs.ingest.sensor import plan_batches
+    from stock_pipeline_tests.support.location import location
 
     planner = Planner(settings)
     cursor: str | None = None
     said: list[str] = []
     with dg.instance_for_test() as instance:
         for _ in range(ticks):
-            context = dg.build_sensor_context(instance=instance, cursor=cursor)
-            result = plan_batches(context)
-            assert isinstance(result, dg.SensorResult)
+            result = location().plan_batches(instance, cursor)
             cursor = result.cursor or cursor
             said.append(getattr(result.skip_reason, "skip_message", result.skip_reason) or "")
             for request in result.run_requests or []:

@@ -40,7 +40,7 @@ FEEDS = {
 
 
 @pytest.fixture
-def ticks(tmp_path: Path, fresh_planner: None) -> Iterator[Ticks]:
+def ticks(tmp_path: Path) -> Iterator[Ticks]:
     with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
         yield Ticks(instance)
 

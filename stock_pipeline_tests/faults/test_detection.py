@@ -32,7 +32,7 @@ ADOPT = "stock-pipeline feed adopt trades"
 
 
 @pytest.fixture
-def ticks(fresh_planner: None) -> Iterator[Ticks]:
+def ticks() -> Iterator[Ticks]:
     with dg.DagsterInstance.ephemeral() as instance:
         yield Ticks(instance)
 

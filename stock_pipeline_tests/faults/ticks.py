@@ -15,9 +15,9 @@ from typing import Any
 
 import dagster as dg
 
-from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.defs.ingest.assets import ingest_assets
+from stock_pipeline.defs.ingest.attempts import FEED_TAG
 from stock_pipeline.settings import get_settings, project_root
+from stock_pipeline_tests.support.location import location
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,7 @@ class Ticks:
 
     def tick(self) -> list[dg.RunRequest]:
         """One tick."""
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
-        result = sensor.plan_batches(context)
-        assert isinstance(result, dg.SensorResult)
+        result = location().plan_batches(self.instance, self.cursor)
         self.cursor = result.cursor
         self.sentence = str(result.skip_reason.skip_message) if result.skip_reason else ""
         for event in result.asset_events:
@@ -57,9 +55,9 @@ class Ticks:
 
     def run(self, request: dg.RunRequest) -> Any:
         """The run of a request."""
-        name = request.tags[sensor.FEED_TAG]
-        return dg.materialize(
-            [ingest_assets(name, get_settings().feeds[name])],
+        name = request.tags[FEED_TAG]
+        return location().ingest(
+            name,
             instance=self.instance,
             run_config=request.run_config,
             tags=request.tags,
@@ -96,11 +94,11 @@ class Ticks:
 def main(order: Path) -> int:
     """One run; 0 when it succeeded."""
     what = json.loads(order.read_text(encoding="utf-8"))
-    name = what["tags"][sensor.FEED_TAG]
+    name = what["tags"][FEED_TAG]
     (order.with_suffix(".pid")).write_text(str(os.getpid()), encoding="utf-8")
     with dg.DagsterInstance.local_temp(what["home"]) as instance:
-        result = dg.materialize(
-            [ingest_assets(name, get_settings().feeds[name])],
+        result = location().ingest(
+            name,
             instance=instance,
             run_config=what["config"],
             tags=what["tags"],

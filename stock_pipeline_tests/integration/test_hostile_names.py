@@ -13,13 +13,13 @@ from typer.testing import CliRunner
 from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.catalogue.query import query
 from stock_pipeline.defs.athena.assets import ParityConfig, athena_asset, athena_key
-from stock_pipeline.defs.catalog.assets import shared_catalogue
 from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.ingest.where import locate
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline_tests.fuzz.names import ACCEPTED, REJECTED
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.records import INDEX_ROW, as_json
 from stock_pipeline_tests.support.trades import ingest_all
 
@@ -52,7 +52,6 @@ def test_hostile_symbols_go_the_whole_way_as_text(
         volatility={"windows": [5]},
     )
     ensure_workgroup(settings)
-    shared_catalogue.cache_clear()
     symbols = (*ACCEPTED, *REJECTED)
     produce(settings.feeds["trades"].topic, [_trade(s, m) for s in symbols for m in range(3)])
     produce(
@@ -80,14 +79,13 @@ def test_hostile_symbols_go_the_whole_way_as_text(
 
     Catalogue(settings, lake).sync()
     name = "__".join(athena_key(VOLATILITY_DAILY_TABLE).path)
-    result = dg.materialize(
-        [athena_asset(VOLATILITY_DAILY_TABLE)],
+    result = location().materialize(
+        [athena_asset(settings, VOLATILITY_DAILY_TABLE)],
         run_config=dg.RunConfig(ops={name: ParityConfig(partitions=["2025"])}),
     )
     checks = {c.check_name: c.passed for c in result.get_asset_check_evaluations()}
     assert checks
     assert all(checks.values()), checks
-    shared_catalogue.cache_clear()
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from stock_pipeline.defs.ingest.assets import BatchConfig, ingest_assets, op_name
+from stock_pipeline.defs.ingest.assets import BatchConfig, op_name
 from stock_pipeline.ingest.decide import DiskFullError
 from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.planner import Planner
@@ -21,6 +21,7 @@ from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.formats.arrow import TRADES
 from stock_pipeline.settings import KafkaSettings
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 from stock_pipeline_tests.support.waiting import until, wait_for_transactions
 
@@ -85,8 +86,7 @@ def test_messages_of_many_schema_versions_share_one_object_and_one_schema(
 def test_materializing_without_config_ingests_what_waits(settings_for, lake, broker, produce):
     settings = settings_for(FEEDS)
     produce(settings.feeds["trades"].topic, [trade(n) for n in range(100)])
-    asset = ingest_assets("trades", settings.feeds["trades"])
-    result = dg.materialize([asset])
+    result = location().ingest()
     assert result.success
     (event,) = [
         e for e in result.get_asset_materialization_events() if e.asset_key.path[0] == "bronze"
@@ -232,9 +232,8 @@ def test_a_batch_that_nobody_decided_is_decided_by_the_next_attempt(
     (request,) = first.requests
     again = planner.tick("trades", planner.poll()[topic], lambda plan: [])
     assert [r.plan.seq for r in again.requests] == [request.plan.seq]
-    asset = ingest_assets("trades", settings.feeds["trades"])
     config = {op_name("trades"): BatchConfig(seq=request.plan.seq, attempt=2)}
-    result = dg.materialize([asset], run_config=dg.RunConfig(ops=config))
+    result = location().ingest(run_config=dg.RunConfig(ops=config))
     assert result.success
     assert planner.logs["trades"].state().pending == ()
 

@@ -28,8 +28,8 @@ def test_of_a_sources_history_one_run_goes_at_a_time_and_nothing_else_waits_for_
     from stock_pipeline.defs.landing.assets import landing_asset
     from stock_pipeline.defs.tables.refresh import refresh
 
-    landing = landing_asset("yahoo", settings.history["yahoo"], daily=True)
-    ingest = ingest_assets("live", settings.feeds["live"])
+    landing = landing_asset(settings, "yahoo", daily=True)
+    ingest = ingest_assets(settings, "live")
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         pools = instance.get_concurrency_config().pool_config
         assert (pools.default_pool_limit, str(pools.pool_granularity)) == (1, "PoolGranularity.RUN")

@@ -10,9 +10,8 @@ import dagster as dg
 from botocore.exceptions import ClientError
 
 from stock_pipeline.aws.session import aws_client
-from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.settings import AwsSettings, Settings, get_settings
-from stock_pipeline_tests.support.fresh import forget_planner
+from stock_pipeline_tests.support.location import Location, forget_location
 
 client = cache(aws_client)
 
@@ -21,11 +20,8 @@ FEEDS = {"trades": {"format": "trade", "source": "trades", "calendar": "24/7", "
 
 def forget() -> None:
     """Let this process see its settings for the first time."""
-    from stock_pipeline.defs.catalog.assets import shared_catalogue
-
     get_settings.cache_clear()
-    shared_catalogue.cache_clear()
-    forget_planner()
+    forget_location()
 
 
 def refusal(aws: AwsSettings, service: str, operation: str, **arguments: Any) -> str:
@@ -55,4 +51,4 @@ def make_anybody(aws: AwsSettings) -> None:
 
 
 def ingest(settings: Settings, **options: Any) -> dg.ExecuteInProcessResult:
-    return dg.materialize([ingest_assets("trades", settings.feeds["trades"])], **options)
+    return Location(settings).ingest("trades", **options)

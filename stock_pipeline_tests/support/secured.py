@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import dagster as dg
 
-from stock_pipeline.defs.ingest import sensor
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.kafka.publisher import Publisher
 from stock_pipeline.settings import Settings
+from stock_pipeline_tests.support.location import location
 
 
 def send(settings: Settings, count: int, feed: str = "trades") -> None:
@@ -35,9 +35,7 @@ def ingest_all(planner: Planner, feed: str = "trades") -> int:
 
 
 def tick(instance: dg.DagsterInstance) -> dg.SensorResult:
-    result = sensor.plan_batches(dg.build_sensor_context(instance=instance))
-    assert isinstance(result, dg.SensorResult)
-    return result
+    return location().plan_batches(instance)
 
 
 Configure = Callable[..., Settings]

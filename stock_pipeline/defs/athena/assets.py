@@ -7,26 +7,25 @@ import dagster as dg
 from pydantic import Field
 
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-from stock_pipeline.catalogue.athena import AthenaRunner
+from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.catalogue.parity import GoldParity, largest_difference
 from stock_pipeline.catalogue.shapes import glue_name
-from stock_pipeline.defs.catalog.assets import CATALOG_KEY, shared_catalogue
+from stock_pipeline.defs.catalog.assets import CATALOG_KEY
+from stock_pipeline.defs.resources import AthenaResource, CatalogueResource
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.defs.shared.pictures import markdown_table
 from stock_pipeline.defs.shared.runs import in_progress
 from stock_pipeline.defs.shared.schedules import schedule
-from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
     DAILY_AVERAGE_PRICE_TABLE,
-    GOLD_TABLES,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
     TableSpec,
 )
-from stock_pipeline.settings import get_settings
+from stock_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from stock_pipeline.catalogue.parity import PartitionParity
@@ -54,7 +53,7 @@ def athena_key(table: TableSpec) -> dg.AssetKey:
     return dg.AssetKey(["athena", table.name])
 
 
-def athena_asset(table: TableSpec) -> dg.AssetsDefinition:
+def athena_asset(settings: Settings, table: TableSpec) -> dg.AssetsDefinition:
     """The asset that runs a gold table's SQL on Athena."""
     key = athena_key(table)
 
@@ -84,19 +83,24 @@ def athena_asset(table: TableSpec) -> dg.AssetsDefinition:
             "and compares all rows. Consumer: people who trust gold; what a query costs."
         ),
     )
-    def parity(context: dg.AssetExecutionContext, config: ParityConfig) -> Iterator[Any]:
+    def parity(
+        context: dg.AssetExecutionContext, config: ParityConfig, athena: AthenaResource
+    ) -> Iterator[Any]:
         with explained("nothing was compared, no table was changed"):
-            yield from _run(context, table, config.partitions)
+            yield from _run(context, _gold(settings, athena, table), config.partitions)
 
     return parity
 
 
-def _run(
-    context: dg.AssetExecutionContext, table: TableSpec, partitions: Sequence[str]
-) -> Iterator[Any]:
+def _gold(settings: Settings, athena: AthenaResource, table: TableSpec) -> GoldParity:
+    ours, lake = athena.settings(settings), athena.catalogue.lake.lake()
+    return GoldParity(ours, lake, table, athena.runner(settings))
 
-    settings = get_settings()
-    gold = GoldParity(settings, Lake(settings.aws), table, AthenaRunner(settings))
+
+def _run(
+    context: dg.AssetExecutionContext, gold: GoldParity, partitions: Sequence[str]
+) -> Iterator[Any]:
+    table = gold.table
     wanted = list(partitions) or gold.newest()
     broken = _broken(gold, wanted)
     yield dg.AssetCheckResult(
@@ -179,8 +183,6 @@ def _verdict(table: TableSpec, parities: Sequence["PartitionParity"]) -> dg.Asse
     )
 
 
-athena_assets = [athena_asset(table) for table in GOLD_TABLES]
-
 athena_job = dg.define_asset_job(
     "athena_parity",
     selection=dg.AssetSelection.groups("athena"),
@@ -196,32 +198,47 @@ athena_parity_hourly = schedule(
 )
 
 
-@dg.sensor(
-    name="athena_first_parity",
-    job=athena_job,
-    minimum_interval_seconds=60,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests the first comparison as soon as the catalogue knows the tables of bars.",
-)
-def athena_first_parity(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """One run, once; from then on the schedule asks."""
-    if context.cursor:
-        return dg.SkipReason("The first comparison was requested; the schedule asks hourly.")
-    if in_progress(context.instance, athena_job.name):
-        return dg.SkipReason("A comparison is under way.")
-    try:
-        lacking = _not_in_catalogue()
-    except (*AWS_ERRORS, OSError) as error:
-        sentence = aws_sentence(error, "no comparison is requested and the next tick asks again")
-        return dg.SkipReason(sentence)
-    if lacking:
-        return dg.SkipReason(f"The catalogue does not know {', '.join(lacking)} yet.")
-    context.update_cursor("requested")
-    return dg.RunRequest()
+def first_parity_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor `athena_first_parity`.
+
+    Args:
+        settings: Name the feeds.
+    """
+
+    @dg.sensor(
+        name="athena_first_parity",
+        job=athena_job,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Requests the first comparison as soon as the catalogue knows the tables of bars."
+        ),
+    )
+    def athena_first_parity(
+        context: dg.SensorEvaluationContext, catalogue: CatalogueResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        """One run, once; from then on the schedule asks."""
+        if context.cursor:
+            return dg.SkipReason("The first comparison was requested; the schedule asks hourly.")
+        if in_progress(context.instance, athena_job.name):
+            return dg.SkipReason("A comparison is under way.")
+        try:
+            lacking = _not_in_catalogue(catalogue.catalogue(settings))
+        except SettingsError as error:
+            return dg.SkipReason(str(error))
+        except (*AWS_ERRORS, OSError) as error:
+            sentence = aws_sentence(
+                error, "no comparison is requested and the next tick asks again"
+            )
+            return dg.SkipReason(sentence)
+        if lacking:
+            return dg.SkipReason(f"The catalogue does not know {', '.join(lacking)} yet.")
+        context.update_cursor("requested")
+        return dg.RunRequest()
+
+    return athena_first_parity
 
 
-def _not_in_catalogue() -> list[str]:
-
-    catalogue = shared_catalogue()
+def _not_in_catalogue(catalogue: Catalogue) -> list[str]:
     waited_for = {glue_name(t.layer, t.name) for t in OF_BARS} | catalogue.new().keys()
     return sorted(waited_for - catalogue.shapes().keys())

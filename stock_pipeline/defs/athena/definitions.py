@@ -1,13 +1,24 @@
-"""What this folder defines."""
+"""Gold by Athena, its job, its schedule, and the sensor that requests the first comparison."""
 
 from __future__ import annotations
 
 import dagster as dg
 
-from stock_pipeline.defs.athena import assets
+from stock_pipeline.defs.athena.assets import (
+    athena_asset,
+    athena_job,
+    athena_parity_hourly,
+    first_parity_sensor,
+)
+from stock_pipeline.lib.schemas import GOLD_TABLES
 from stock_pipeline.settings import Settings
 
 
-def definitions(settings: Settings) -> dg.Definitions:  # noqa: ARG001 - it will carry them
-    """Its assets, checks, jobs, schedules and sensors."""
-    return dg.load_definitions_from_modules([assets])
+def definitions(settings: Settings) -> dg.Definitions:
+    """What compares Athena with DuckDB."""
+    return dg.Definitions(
+        assets=[athena_asset(settings, table) for table in GOLD_TABLES],
+        jobs=[athena_job],
+        schedules=[athena_parity_hourly],
+        sensors=[first_parity_sensor(settings)],
+    )

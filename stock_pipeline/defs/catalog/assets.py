@@ -1,22 +1,21 @@
 """The Glue catalogue of the lake, and the sensor that has it brought up to date."""
 
 import json
-import time
 from collections.abc import Iterator
-from functools import cache
 from hashlib import sha256
 from typing import Any
 
 import dagster as dg
 
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
-from stock_pipeline.catalogue.glue import Catalogue
+from stock_pipeline.catalogue.glue import Synced
+from stock_pipeline.defs.resources import CatalogueResource
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.defs.shared.runs import in_progress
-from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
-from stock_pipeline.settings import get_settings
+from stock_pipeline.settings import Settings, SettingsError
 
 CATALOG_KEY = dg.AssetKey(["catalog", "lake"])
 CHECK = "catalog_equals_lake"
@@ -27,42 +26,60 @@ ASK_AGAIN_SECONDS = 3600.0
 MOST_GROWING_SECONDS = 180.0
 
 
-def _inputs() -> list[dg.AssetKey]:
-    feeds = get_settings().feeds
+def _inputs(settings: Settings) -> list[dg.AssetKey]:
+    feeds = settings.feeds
     batches = [dg.AssetKey([layer, feed]) for layer in ("bronze", "quarantine") for feed in feeds]
     return batches + [dg.AssetKey([t.layer, t.name]) for t in (*SILVER_TABLES, *GOLD_TABLES)]
 
 
-@dg.asset(
-    key=CATALOG_KEY,
-    deps=_inputs(),
-    group_name="catalog",
-    kinds={"glue"},
-    owners=OWNERS,
-    check_specs=[
-        dg.AssetCheckSpec(
-            CHECK,
-            asset=CATALOG_KEY,
-            description="The catalogue has every table, column, type and partition of the lake.",
-        )
-    ],
-    op_tags={"dagster/max_retries": "0"},
-    description=(
-        "Grain: one table of the lake in the Glue database, with columns and partitions. Source: "
-        "the layers' crawlers, started only for a new partition or a changed schema (a new file "
-        "in a known partition needs none), or, by `catalog.method: partitions`, our own calls. "
-        "Consumer: Athena and whatever else reads the Glue catalogue."
-    ),
-)
-def lake_catalogue(
-    context: dg.AssetExecutionContext,
+def catalogue_asset(settings: Settings) -> dg.AssetsDefinition:
+    """The asset that brings the Glue catalogue up to date.
+
+    Args:
+        settings: Name the feeds.
+    """
+
+    @dg.asset(
+        key=CATALOG_KEY,
+        deps=_inputs(settings),
+        group_name="catalog",
+        kinds={"glue"},
+        owners=OWNERS,
+        check_specs=[
+            dg.AssetCheckSpec(
+                CHECK,
+                asset=CATALOG_KEY,
+                description=(
+                    "The catalogue has every table, column, type and partition of the lake."
+                ),
+            )
+        ],
+        op_tags={"dagster/max_retries": "0"},
+        description=(
+            "Grain: one table of the lake in the Glue database, with columns and partitions. "
+            "Source: the layers' crawlers, started only for a new partition or a changed schema (a "
+            "new file in a known partition needs none), or, by `catalog.method: partitions`, our "
+            "own calls. Consumer: Athena and whatever else reads the Glue catalogue."
+        ),
+    )
+    def lake_catalogue(
+        context: dg.AssetExecutionContext, catalogue: CatalogueResource
+    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
+        """Compare lake and catalogue, crawl what is new, compare again."""
+        with explained(
+            "the lake is untouched, the catalogue may lack partitions until it is mended"
+        ):
+            synced = catalogue.catalogue(settings).sync()
+        for sentence in synced.found:
+            context.log.info(sentence)
+        yield from _results(synced, catalogue.database)
+
+    return lake_catalogue
+
+
+def _results(
+    synced: Synced, database: str
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
-    """Compare lake and catalogue, crawl what is new, compare again."""
-    settings = get_settings()
-    with explained("the lake is untouched, the catalogue may lack partitions until it is mended"):
-        synced = Catalogue(settings, Lake(settings.aws)).sync()
-    for sentence in synced.found:
-        context.log.info(sentence)
     how = f"crawled {', '.join(synced.crawled)}" if synced.crawled else "registered by ourselves"
     yield dg.MaterializeResult(
         metadata={
@@ -72,7 +89,7 @@ def lake_catalogue(
             "new": dg.MetadataValue.md(_list(synced.found)),
             "how": how if synced.found else "nothing new: nothing was started",
             "dropped_partitions": synced.dropped,
-            "database": settings.catalog.database,
+            "database": database,
         }
     )
     yield dg.AssetCheckResult(
@@ -100,13 +117,6 @@ catalog_job = dg.define_asset_job(
     description="Bring the Glue catalogue up to date with the lake.",
     tags={"dagster/max_retries": "0"},
 )
-
-
-@cache
-def shared_catalogue() -> "Catalogue":
-    """The catalogue of this code server process: its connections live on."""
-    settings = get_settings()
-    return Catalogue(settings, Lake(settings.aws))
 
 
 def decide(cursor: str | None, new: dict[str, list[str]], now: float) -> tuple[str | None, str]:
@@ -138,27 +148,41 @@ def decide(cursor: str | None, new: dict[str, list[str]], now: float) -> tuple[s
     return None, json.dumps({"digest": digest, "asked_for": digest, "asked": now})
 
 
-@dg.sensor(
-    name="catalog_sensor",
-    job=catalog_job,
-    minimum_interval_seconds=30,
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description=(
-        "Compares the partitions in the bucket, by listing folders, with those in the catalogue, "
-        "and requests a crawl when they differ and the lake has stopped growing."
-    ),
-)
-def catalog_sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    """Request a crawl for what is new, never two at a time."""
-    if in_progress(context.instance, catalog_job.name):
-        return dg.SkipReason("A crawl is under way.")
-    try:
-        new = shared_catalogue().new()
-    except (*AWS_ERRORS, OSError) as error:
-        # Not an answer: nothing is requested and the cursor stays.
-        return dg.SkipReason(
-            aws_sentence(error, "no crawl is requested and the next tick asks again")
-        )
-    reason, cursor = decide(context.cursor, new, time.time())
-    context.update_cursor(cursor)
-    return dg.SkipReason(reason) if reason else dg.RunRequest()
+def catalogue_sensor(settings: Settings, clock: Clock = system_clock) -> dg.SensorDefinition:
+    """The sensor `catalog_sensor`.
+
+    Args:
+        settings: Name the feeds.
+        clock: Says how long ago a crawl was requested.
+    """
+
+    @dg.sensor(
+        name="catalog_sensor",
+        job=catalog_job,
+        minimum_interval_seconds=30,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "Compares the partitions in the bucket, by listing folders, with those in the "
+            "catalogue, and requests a crawl when they differ and the lake has stopped growing."
+        ),
+    )
+    def catalog_sensor(
+        context: dg.SensorEvaluationContext, catalogue: CatalogueResource
+    ) -> dg.RunRequest | dg.SkipReason:
+        """Request a crawl for what is new, never two at a time."""
+        if in_progress(context.instance, catalog_job.name):
+            return dg.SkipReason("A crawl is under way.")
+        try:
+            new = catalogue.catalogue(settings).new()
+        except SettingsError as error:
+            return dg.SkipReason(str(error))
+        except (*AWS_ERRORS, OSError) as error:
+            # Not an answer: nothing is requested and the cursor stays.
+            return dg.SkipReason(
+                aws_sentence(error, "no crawl is requested and the next tick asks again")
+            )
+        reason, cursor = decide(context.cursor, new, clock().timestamp())
+        context.update_cursor(cursor)
+        return dg.SkipReason(reason) if reason else dg.RunRequest()
+
+    return catalog_sensor

@@ -4,22 +4,25 @@ Without postponed annotations: Dagster reads the config's type from the function
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
+from stock_pipeline.defs.planning import new_planning
+from stock_pipeline.defs.resources import KafkaResource, LakeResource
 from stock_pipeline.defs.shared.columns import table_schema
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, topic_key
 from stock_pipeline.ingest.identity import TopicChangedError
-from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.rejects.replays import outcome
-from stock_pipeline.ingest.run import ingest_what_waits, run_batch
+from stock_pipeline.ingest.run import ingest_what_waits, planned, run_batch
 from stock_pipeline.ingest.topics.losses import loss_sentences
+from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.formats.records import QUARANTINE_COLUMNS
-from stock_pipeline.settings import FeedSettings, get_settings
+from stock_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from stock_pipeline.ingest.decide import Ingested
@@ -43,8 +46,17 @@ def op_name(feed: str) -> str:
     return f"batch_of_{feed.replace('-', '_')}"
 
 
-def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
-    """The assets `bronze/<feed>` and `quarantine/<feed>`, made by one op."""
+def ingest_assets(
+    settings: Settings, name: str, clock: Clock = system_clock
+) -> dg.AssetsDefinition:
+    """The assets `bronze/<feed>` and `quarantine/<feed>`, made by one op.
+
+    Args:
+        settings: Hold the feed.
+        name: Of the feed.
+        clock: Dates plans and commits.
+    """
+    feed = settings.feeds[name]
     bronze, quarantine = dg.AssetKey(["bronze", name]), dg.AssetKey(["quarantine", name])
 
     @dg.multi_asset(
@@ -100,31 +112,30 @@ def ingest_assets(name: str, feed: FeedSettings) -> dg.AssetsDefinition:
         op_tags={"stock_pipeline/feed": name},
     )
     def ingest_feed(
-        context: dg.AssetExecutionContext, config: BatchConfig
+        context: dg.AssetExecutionContext,
+        config: BatchConfig,
+        kafka: KafkaResource,
+        lake: LakeResource,
     ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
 
-        with explained("a batch without decision stays planned and is asked for again by itself"):
-            planner = Planner(get_settings())
+        with (
+            explained("a batch without decision stays planned and is asked for again by itself"),
+            closing(new_planning(settings, kafka, lake, clock)) as planning,
+        ):
+            planner, run_id = planning.planner, context.run.run_id
             if config.seq is None:
-                results = list(ingest_what_waits(planner, name, context.run.run_id))
+                results = list(ingest_what_waits(planner, name, run_id))
                 if not results:
                     context.log.info("nothing waiting")
             else:
-                plan = planner.logs[name].plan_of(config.seq)
-                if plan is None:
-                    raise dg.Failure(
-                        f"Feed {name} has no plan {config.seq}: nothing was read. The offset log "
-                        "lists the batches: stock-pipeline status",
-                        allow_retries=False,
-                    )
+                plan = planned(planner.logs[name], config.seq)
                 try:
-                    results = [run_batch(planner, name, plan, config.attempt, context.run.run_id)]
+                    results = [run_batch(planner, name, plan, config.attempt, run_id)]
                 except TopicChangedError as error:
                     # The sensor turns the topic's check red by this: it reads no record itself.
-                    said = {TOPIC_CHANGED_TAG: str(error)}
-                    context.instance.add_run_tags(context.run.run_id, said)
+                    context.instance.add_run_tags(run_id, {TOPIC_CHANGED_TAG: str(error)})
                     raise
-        yield from _report(context, bronze, quarantine, results)
+        yield from _report(context, bronze, quarantine, lake.bucket, results)
 
     return ingest_feed
 
@@ -133,6 +144,7 @@ def _report(
     context: dg.AssetExecutionContext,
     bronze: dg.AssetKey,
     quarantine: dg.AssetKey,
+    bucket: str,
     results: list[tuple["Ingested", float]],
 ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
 
@@ -148,7 +160,7 @@ def _report(
     gone = [s for commit in commits for s in loss_sentences(commit)]
     records = sum(c.accepted + c.rejected for c in partitions)
     rejected = sum(c.rejected for c in partitions)
-    yield dg.MaterializeResult(asset_key=bronze, metadata=bronze_metadata(results))
+    yield dg.MaterializeResult(asset_key=bronze, metadata=bronze_metadata(bucket, results))
     yield dg.AssetCheckResult(
         asset_key=bronze,
         check_name="offsets_accounted_for",
@@ -161,7 +173,7 @@ def _report(
         passed=not gone,
         description="; ".join(gone) or None,
     )
-    yield dg.MaterializeResult(asset_key=quarantine, metadata=quarantine_metadata(results))
+    yield dg.MaterializeResult(asset_key=quarantine, metadata=quarantine_metadata(bucket, results))
     yield dg.AssetCheckResult(
         asset_key=quarantine,
         check_name="few_rejects",
@@ -169,6 +181,3 @@ def _report(
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{rejected:,} of {records:,} records rejected",
     )
-
-
-bronze_and_quarantine = [ingest_assets(name, feed) for name, feed in get_settings().feeds.items()]

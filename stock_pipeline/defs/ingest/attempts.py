@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import dagster as dg
 
 from stock_pipeline.defs.ingest.assets import TOPIC_CHANGED_TAG
 from stock_pipeline.ingest.planner import Attempt
+from stock_pipeline.lib.clock import Clock, system_clock
 
 if TYPE_CHECKING:
     from stock_pipeline.ingest.documents import Plan
@@ -24,8 +24,8 @@ FEED_TAG, SEQ_TAG, ATTEMPT_TAG = (
 class BatchRuns:
     """The runs of undecided batches, as Dagster's storage knows them."""
 
-    def __init__(self, instance: dg.DagsterInstance) -> None:
-        self._instance = instance
+    def __init__(self, instance: dg.DagsterInstance, clock: Clock = system_clock) -> None:
+        self._instance, self._clock = instance, clock
         self._changed: list[tuple[Plan, str]] = []
 
     def attempts(self, plan: Plan) -> list[Attempt]:
@@ -35,7 +35,8 @@ class BatchRuns:
         )
         sentences = (record.dagster_run.tags.get(TOPIC_CHANGED_TAG) for record in records)
         self._changed += [(plan, sentence) for sentence in sentences if sentence]
-        return [_attempt(record) for record in records]
+        now = self._clock().timestamp()
+        return [_attempt(record, now) for record in records]
 
     def topic_changed(self, incarnation: int) -> str:
         """What a run of a still undecided batch of this life of the topic said of it, or ""."""
@@ -43,9 +44,8 @@ class BatchRuns:
         return next(said, "")
 
 
-def _attempt(record: dg.RunRecord) -> Attempt:
-
-    now, run = time.time(), record.dagster_run
+def _attempt(record: dg.RunRecord, now: float) -> Attempt:
+    run = record.dagster_run
     created = record.create_timestamp.timestamp()
     # A queued run has not begun, however long others keep it waiting: it cannot have died.
     started = now if run.status is dg.DagsterRunStatus.QUEUED else created

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import dagster as dg
 
 from stock_pipeline.defs.ingest.attempts import FEED_TAG
-from stock_pipeline.settings import get_settings
 
 
 def job_name(feed: str) -> str:
@@ -13,16 +14,14 @@ def job_name(feed: str) -> str:
     return f"ingest_{feed.replace('-', '_')}"
 
 
-ingest_jobs = {
-    name: dg.define_asset_job(
+def ingest_job(name: str) -> Any:
+    """The asset job of a feed, of a type that Dagster does not export."""
+    bronze, quarantine = dg.AssetKey(["bronze", name]), dg.AssetKey(["quarantine", name])
+    return dg.define_asset_job(
         job_name(name),
-        selection=dg.AssetSelection.assets(["bronze", name], ["quarantine", name])
-        | dg.AssetSelection.checks_for_assets(
-            dg.AssetKey(["bronze", name]), dg.AssetKey(["quarantine", name])
-        ),
+        selection=dg.AssetSelection.assets(bronze, quarantine)
+        | dg.AssetSelection.checks_for_assets(bronze, quarantine),
         description=f"Ingest one planned batch of feed {name}.",
         # Attempts are ours: Dagster's own retries would repeat one beside the log.
         tags={"dagster/max_retries": "0", FEED_TAG: name},
     )
-    for name in get_settings().feeds
-}

@@ -8,13 +8,12 @@ import dagster as dg
 
 from stock_pipeline.defs.shared.pictures import markdown_table, shown
 from stock_pipeline.ingest.topics.losses import loss_sentences
-from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from stock_pipeline.ingest.decide import Ingested
 
 
-def bronze_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:
+def bronze_metadata(bucket: str, results: list[tuple[Ingested, float]]) -> dict[str, Any]:
     """Offsets, rows, rejects, holes, times, object and speed of the batches of a run."""
     if not results:
         return {"dagster/row_count": 0, "batches": "nothing was waiting"}
@@ -24,7 +23,6 @@ def bronze_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:
     records = sum(c.accepted + c.rejected for d in decisions for c in d.partitions.values())
     first = min((d.first_event_time for d in decisions if d.first_event_time), default=None)
     last = max((d.last_event_time for d in decisions if d.last_event_time), default=None)
-    bucket = get_settings().aws.bucket
     newest = results[-1][0].commit
     preview = next((done.preview for done, _ in results if done.preview is not None), None)
     metadata: dict[str, Any] = {
@@ -71,7 +69,7 @@ def bronze_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:
     return metadata
 
 
-def quarantine_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]:
+def quarantine_metadata(bucket: str, results: list[tuple[Ingested, float]]) -> dict[str, Any]:
     """Number and first few of the rejects, with the object that holds their bytes."""
     decisions = [done.commit.decision for done, _ in results]
     keys = [d.quarantine_key for d in decisions if d.quarantine_key]
@@ -79,7 +77,7 @@ def quarantine_metadata(results: list[tuple[Ingested, float]]) -> dict[str, Any]
         "dagster/row_count": sum(d.rejects + d.partial_rejects for d in decisions)
     }
     if keys:
-        metadata["dagster/uri"] = f"s3://{get_settings().aws.bucket}/{keys[-1]}"
+        metadata["dagster/uri"] = f"s3://{bucket}/{keys[-1]}"
     for done, _ in results:
         if done.rejects_preview is not None:
             columns = ["kafka_partition", "kafka_offset", "reason", "detail"]

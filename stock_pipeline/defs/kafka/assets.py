@@ -1,25 +1,27 @@
 """The topics, as external assets: the sensor observes them, nothing here reads a record."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
+from contextlib import closing
 
 import dagster as dg
 
 from stock_pipeline.defs.kafka.health import check_results
+from stock_pipeline.defs.planning import Planning, new_planning
+from stock_pipeline.defs.resources import KafkaResource, LakeResource
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, poll_key, topic_key
-from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.topics.health import PROMISES
-from stock_pipeline.ingest.topics.watch import TopicWatch
-from stock_pipeline.settings import FeedSettings, get_settings
+from stock_pipeline.kafka.control import PolledTopics
+from stock_pipeline.lib.clock import Clock, system_clock
+from stock_pipeline.settings import FeedSettings, Settings
 
 
-def topic_spec(name: str, feed: FeedSettings) -> dg.AssetSpec:
+def topic_spec(settings: Settings, name: str) -> dg.AssetSpec:
     """The topic of a feed, below the polls that send to it."""
+    feed = settings.feeds[name]
     return dg.AssetSpec(
         topic_key(feed),
-        deps=[poll_key(p) for p, poll in get_settings().polls.items() if poll.feed == name],
+        deps=[poll_key(p) for p, poll in settings.polls.items() if poll.feed == name],
         group_name="kafka",
         kinds={"kafka"},
         owners=OWNERS,
@@ -37,32 +39,42 @@ def topic_spec(name: str, feed: FeedSettings) -> dg.AssetSpec:
     )
 
 
-topics = [topic_spec(name, feed) for name, feed in get_settings().feeds.items()]
+def topic_checks(settings: Settings, clock: Clock = system_clock) -> dg.AssetChecksDefinition:
+    """The checks of all topics, asked for in one go.
 
-TOPIC_CHECKS = [
-    dg.AssetCheckSpec(
-        check,
-        asset=topic_key(feed),
-        description=description,
-    )
-    for feed in get_settings().feeds.values()
-    for check, description in PROMISES.items()
-]
+    Args:
+        settings: Name the feeds.
+        clock: Says how old records and losses are.
+    """
+    specs = [
+        dg.AssetCheckSpec(check, asset=topic_key(feed), description=description)
+        for feed in settings.feeds.values()
+        for check, description in PROMISES.items()
+    ]
+
+    @dg.multi_asset_check(specs=specs, name="topics_can_be_read")
+    def topics_can_be_read(
+        kafka: KafkaResource, lake: LakeResource
+    ) -> Iterator[dg.AssetCheckResult]:
+        """Poll every topic, look at the last records that were read, and compare with the log."""
+        with (
+            explained("nothing was checked"),
+            closing(new_planning(settings, kafka, lake, clock)) as planning,
+        ):
+            polled = planning.planner.poll()
+            yield from _results(planning, polled)
+
+    return topics_can_be_read
 
 
-@dg.multi_asset_check(specs=TOPIC_CHECKS, name="topics_can_be_read")
-def topics_can_be_read() -> Iterator[dg.AssetCheckResult]:
-    """Poll every topic, look at the last records that were read, and compare with the log."""
-    planner = Planner(get_settings())
-    with explained("nothing was checked"):
-        watch, polled = TopicWatch(planner.kafka), planner.poll()
-    for name, feed in get_settings().feeds.items():
+def _results(planning: Planning, polled: PolledTopics) -> Iterator[dg.AssetCheckResult]:
+    for name, feed in planning.planner.settings.feeds.items():
         if refusal := polled.refused.get(feed.topic):
             yield from _unchecked(feed, str(refusal))
             continue
-        log, offsets = planner.logs[name], polled[feed.topic]
+        log, offsets = planning.planner.logs[name], polled[feed.topic]
         state = log.state()
-        findings = watch.findings(feed, log, state, offsets)
+        findings = planning.watch.findings(feed, log, state, offsets)
         yield from check_results(feed, state, offsets, findings)
 
 

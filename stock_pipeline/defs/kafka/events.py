@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +30,7 @@ def topic_events(
     tick: FeedTick,
     changed: str,
     memory: dict[str, Any],
+    now: float,
 ) -> Iterator[dg.AssetObservation | dg.AssetCheckEvaluation]:
     """Check results that changed, and an observation of a busy or long unobserved topic.
 
@@ -43,11 +43,12 @@ def topic_events(
         tick: What the tick found.
         changed: Why the feed's last run took the topic for another one; "" when it did not.
         memory: The feed's part of the sensor's cursor; changed here.
+        now: Unix time in seconds.
 
     Raises:
         KafkaUnavailableError: The brokers do not answer.
     """
-    key, now = dg.AssetKey(["kafka", feed.topic]), time.time()
+    key = dg.AssetKey(["kafka", feed.topic])
     seconds_left = None
     if tick.state is not None:
         findings = _findings(watch, log, feed, tick, changed, memory, now)

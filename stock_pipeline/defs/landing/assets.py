@@ -9,11 +9,12 @@ from typing import Any
 import dagster as dg
 
 from stock_pipeline.defs.landing.fetching import CONSEQUENCE, land
+from stock_pipeline.defs.resources import LakeResource, SecretsResource
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.history.bars import LANDING
-from stock_pipeline.settings import get_settings
-from stock_pipeline.settings.sources import HistorySettings
+from stock_pipeline.lib.clock import Clock, system_clock
+from stock_pipeline.settings import Settings
 
 #: One run fetches so many partitions: five requests a minute, and it ends before its deadline.
 MOST_PARTITIONS_A_RUN = 60
@@ -44,17 +45,27 @@ def landing_key(source: str, *, daily: bool) -> dg.AssetKey:
     return dg.AssetKey(["landing", f"{source}_{'daily' if daily else 'intraday'}"])
 
 
-def landing_deps(*, daily: bool) -> list[dg.AssetDep]:
+def landing_deps(settings: Settings, *, daily: bool) -> list[dg.AssetDep]:
     """What silver takes from history: a period of every symbol may be in any of its partitions."""
     return [
         dg.AssetDep(landing_key(source, daily=daily), partition_mapping=dg.AllPartitionMapping())
-        for source, wanted in get_settings().history.items()
+        for source, wanted in settings.history.items()
         if (wanted.daily if daily else wanted.intraday)
     ]
 
 
-def landing_asset(source: str, wanted: HistorySettings, *, daily: bool) -> dg.AssetsDefinition:
-    """The asset of a source's daily or intraday history."""
+def landing_asset(
+    settings: Settings, source: str, *, daily: bool, clock: Clock = system_clock
+) -> dg.AssetsDefinition:
+    """The asset of a source's daily or intraday history.
+
+    Args:
+        settings: Say what to fetch, and hold the source's key unless Secrets Manager does.
+        source: The vendor.
+        daily: Whether days, else bars of a part of a day.
+        clock: Says which sessions are over.
+    """
+    wanted = settings.history[source]
     first = wanted.since if daily else max(wanted.since, FIRST_INTRADAY_YEAR)
     periods = dg.TimeWindowPartitionsDefinition(
         start=f"{first}" if daily else f"{first}-01",
@@ -101,18 +112,12 @@ def landing_asset(source: str, wanted: HistorySettings, *, daily: bool) -> dg.As
             ),
         },
     )
-    def landed(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[Any]]:
-
+    def landed(
+        context: dg.AssetExecutionContext, lake: LakeResource, secrets: SecretsResource
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        interval = "1d" if daily else str(wanted.intraday)
         with explained(CONSEQUENCE):
-            land(context, source, "1d" if daily else str(wanted.intraday))
+            land(context, secrets.settings(settings), lake.lake(), source, interval, clock)
         yield from ()
 
     return landed
-
-
-landings = [
-    landing_asset(source, wanted, daily=daily)
-    for source, wanted in get_settings().history.items()
-    for daily, there in ((True, wanted.daily), (False, wanted.intraday))
-    if there
-]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from itertools import chain, groupby
 from typing import Any
 
@@ -25,9 +25,10 @@ from stock_pipeline.history.store import (
 )
 from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.lib.plain_text import markdown
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
-from stock_pipeline.settings import Settings, get_settings
+from stock_pipeline.settings import Settings
 from stock_pipeline.settings.calendars import calendar_rules
 from stock_pipeline.sources.errors import (
     BadSymbolError,
@@ -54,17 +55,31 @@ class _Outcome:
     changed: bool = False
 
 
-def land(context: dg.AssetExecutionContext, source: str, interval: str) -> None:
+def land(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    lake: Lake,
+    source: str,
+    interval: str,
+    clock: Clock = system_clock,
+) -> None:
     """Fetch the partitions of a run; those that came are kept and shown even if others did not.
+
+    Args:
+        context: Of the run.
+        settings: Hold the source's key.
+        lake: Where bars land.
+        source: The vendor.
+        interval: Length of the bars.
+        clock: Says which sessions are over.
 
     Raises:
         dg.Failure: Some did not come; one sentence for each.
     """
-    settings = get_settings()
     partitions = {landed_of_partition(source, interval, k): k for k in context.partition_keys}
-    lake, outcome = Lake(settings.aws), _Outcome()
+    outcome = _Outcome()
     try:
-        _land(context, settings, lake, source, partitions, outcome)
+        _land(context, settings, lake, source, partitions, outcome, clock)
     finally:
         if outcome.changed:
             tell_changed(lake)
@@ -117,6 +132,7 @@ def _land(
     source: str,
     partitions: dict[Landed, str],
     outcome: _Outcome,
+    clock: Clock,
 ) -> None:
     wanted, rules = settings.history[source], calendar_rules(settings)
     default = wanted.calendar or DEFAULT_CALENDAR
@@ -170,7 +186,7 @@ def _land(
         while waiting:
             asked = waiting.pop(0)
             # Before the question: what is said live meanwhile is later knowledge.
-            now = datetime.now(UTC)
+            now = clock()
             try:
                 keep_each(asked, fetched_of(asked, now), now.replace(tzinfo=None))
                 silent = False

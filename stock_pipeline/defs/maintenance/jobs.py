@@ -5,10 +5,11 @@ from typing import Any
 
 import dagster as dg
 
-from stock_pipeline.defs.shared.schedules import schedule
+from stock_pipeline.defs.resources import LakeResource
+from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.lake.store import Lake
-from stock_pipeline.settings import get_settings
+from stock_pipeline.lib.clock import Clock, system_clock
+from stock_pipeline.settings import Settings
 
 #: Finished runs, their events included, are kept this long unless something shows them as its last.
 KEEP_RUN_DAYS = 14
@@ -17,26 +18,37 @@ KEEP_RUN_DAYS = 14
 PRUNE_SECONDS = 600.0
 
 
-@dg.op(tags={"dagster/max_retries": "0"})
-def write_checkpoints(context: dg.OpExecutionContext) -> None:
-    """Fold each feed's offset log into a checkpoint; remove rejects of attempts long decided."""
-    settings = get_settings()
-    lake = Lake(settings.aws)
-    for feed in settings.feeds:
-        log = OffsetLog(lake, feed)
-        checkpoint = log.write_checkpoint()
-        seq = checkpoint.seq if checkpoint else "is current"
-        context.log.info("%s: checkpoint %s, %d attempts removed", feed, seq, log.sweep_attempts())
+def checkpoints_op(settings: Settings) -> dg.OpDefinition:
+    """The op that writes checkpoints of the feeds' offset logs."""
+
+    @dg.op(tags={"dagster/max_retries": "0"})
+    def write_checkpoints(context: dg.OpExecutionContext, lake: LakeResource) -> None:
+        """Write a checkpoint of each feed's offset log; remove rejects of attempts long decided."""
+        with explained("nothing was removed, the logs are as they were"):
+            for feed in settings.feeds:
+                log = OffsetLog(lake.lake(), feed)
+                checkpoint = log.write_checkpoint()
+                seq = checkpoint.seq if checkpoint else "is current"
+                removed = log.sweep_attempts()
+                context.log.info("%s: checkpoint %s, %d attempts removed", feed, seq, removed)
+
+    return write_checkpoints
 
 
-@dg.op(ins={"after": dg.In(dg.Nothing)}, tags={"dagster/max_retries": "0"})
-def prune_runs(context: dg.OpExecutionContext) -> None:
-    """Delete old finished runs with their events, except the last of an asset or partition.
+def pruning_op(clock: Clock) -> dg.OpDefinition:
+    """The op that deletes old runs."""
 
-    Ticks are purged by the instance's `retention`; runs and events never are.
-    """
-    deleted, kept = prune(context.instance, time.time() - KEEP_RUN_DAYS * 86_400, PRUNE_SECONDS)
-    context.log.info("Old runs: %d deleted, %d kept.", deleted, kept)
+    @dg.op(ins={"after": dg.In(dg.Nothing)}, tags={"dagster/max_retries": "0"})
+    def prune_runs(context: dg.OpExecutionContext) -> None:
+        """Delete old finished runs with their events, except the last of an asset or partition.
+
+        Ticks are purged by the instance's `retention`; runs and events never are.
+        """
+        before = clock().timestamp() - KEEP_RUN_DAYS * 86_400
+        deleted, kept = prune(context.instance, before, PRUNE_SECONDS)
+        context.log.info("Old runs: %d deleted, %d kept.", deleted, kept)
+
+    return prune_runs
 
 
 def prune(instance: dg.DagsterInstance, before: float, seconds: float) -> tuple[int, int]:
@@ -92,10 +104,18 @@ def _is_last(instance: dg.DagsterInstance, run_id: str, latest: dict[Any, str]) 
     return False
 
 
-@dg.job(tags={"dagster/max_retries": "0"})
-def maintenance() -> None:
-    """Checkpoint the offset logs and delete old runs."""
-    prune_runs(after=write_checkpoints())
+def maintenance_job(settings: Settings, clock: Clock = system_clock) -> dg.JobDefinition:
+    """The job of every night.
 
+    Args:
+        settings: Name the feeds.
+        clock: Says which runs are old.
+    """
+    write_checkpoints, prune_runs = checkpoints_op(settings), pruning_op(clock)
 
-nightly = schedule("nightly_maintenance", maintenance, "30 3 * * *")
+    @dg.job(tags={"dagster/max_retries": "0"})
+    def maintenance() -> None:
+        """Checkpoint the offset logs and delete old runs."""
+        prune_runs(after=write_checkpoints())
+
+    return maintenance

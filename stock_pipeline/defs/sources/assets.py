@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
+from stock_pipeline.defs.resources import KafkaResource, SecretsResource
+from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, poll_key
 from stock_pipeline.kafka.publisher import PublishError
 from stock_pipeline.lib.plain_text import markdown
-from stock_pipeline.settings import get_settings
-from stock_pipeline.settings.sources import PollSettings
+from stock_pipeline.settings import Settings
 from stock_pipeline.sources.errors import RefusedError, SourceError
 from stock_pipeline.sources.poll import run_round
 
@@ -34,8 +35,9 @@ class PollConfig(dg.Config):
     )
 
 
-def poll_asset(name: str, poll: PollSettings) -> dg.AssetsDefinition:
+def poll_asset(settings: Settings, name: str) -> dg.AssetsDefinition:
     """The asset of a poll."""
+    poll = settings.polls[name]
     symbols = ", ".join(poll.symbols) or "all it has"
 
     @dg.asset(
@@ -52,18 +54,23 @@ def poll_asset(name: str, poll: PollSettings) -> dg.AssetsDefinition:
         ),
         metadata={"source": poll.source, "feed": poll.feed, "every": poll.every},
     )
-    def polled(context: dg.AssetExecutionContext, config: PollConfig) -> dg.MaterializeResult[Any]:
-        return _polled(context, name, config)
+    def polled(
+        context: dg.AssetExecutionContext,
+        config: PollConfig,
+        kafka: KafkaResource,
+        secrets: SecretsResource,
+    ) -> dg.MaterializeResult[Any]:
+        context.instance.add_run_tags(context.run.run_id, {POLL_TAG: name})
+        with explained("nothing was asked"):
+            ours = secrets.settings(settings).model_copy(update={"kafka": kafka.settings()})
+        return _polled(context, ours, name, config)
 
     return polled
 
 
 def _polled(
-    context: dg.AssetExecutionContext, name: str, config: PollConfig
+    context: dg.AssetExecutionContext, settings: Settings, name: str, config: PollConfig
 ) -> dg.MaterializeResult[Any]:
-
-    context.instance.add_run_tags(context.run.run_id, {POLL_TAG: name})
-
     def notify(notice: "Notice") -> None:
         if notice.kind != "pause":
             context.log.info(notice.sentence)
@@ -71,7 +78,7 @@ def _polled(
     failure: Exception | None = None
     done: Round | None = None
     try:
-        done = run_round(get_settings(), name, notify, everything=config.everything)
+        done = run_round(settings, name, notify, everything=config.everything)
         failure = done.failure
     except (SourceError, PublishError) as error:
         failure = error
@@ -107,6 +114,3 @@ def metadata_of(done: "Round") -> dict[str, Any]:
             if sentences
         },
     }
-
-
-polls = [poll_asset(name, poll) for name, poll in get_settings().polls.items()]

@@ -1,23 +1,18 @@
 """When polls ask: every few minutes while an exchange of their symbols is open, and once after."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from stock_pipeline.defs.resources import SecretsResource
 from stock_pipeline.defs.shared.keys import poll_key
 from stock_pipeline.defs.sources.assets import POLL_TAG, REFUSED_TAG
-from stock_pipeline.lib.market_hours import REGULAR, is_due, next_open
+from stock_pipeline.lib.market_hours import REGULAR, Margins, is_due, next_open
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
-from stock_pipeline.settings import get_settings
+from stock_pipeline.settings import Settings, SettingsError
 from stock_pipeline.settings.calendars import calendar_rules
 from stock_pipeline.settings.sources import PollSettings
 from stock_pipeline.sources.poll import refusal
-
-if TYPE_CHECKING:
-    from stock_pipeline.lib.market_hours import Margins
 
 #: A refusal holds for this long, unless a round started by hand goes well before.
 REFUSED_FOR = timedelta(hours=24)
@@ -25,9 +20,8 @@ REFUSED_FOR = timedelta(hours=24)
 MAX_RUNTIME_SECONDS = 1800
 
 
-def calendars_of(poll: PollSettings) -> dict[str, Margins]:
+def calendars_of(settings: Settings, poll: PollSettings) -> dict[str, Margins]:
     """The exchange calendars of its symbols, as its feed sees them, and when beside they trade."""
-    settings = get_settings()
     default = settings.feeds[poll.feed].calendar or DEFAULT_CALENDAR
     rules = calendar_rules(settings)
     names = sorted({calendar_of(s, rules, default) for s in poll.symbols} or {default})
@@ -37,10 +31,16 @@ def calendars_of(poll: PollSettings) -> dict[str, Margins]:
     return {name: hours.get(name, others).margins for name in names}
 
 
-def skipped_because(name: str, instance: dg.DagsterInstance, tick: datetime) -> str | None:
+def skipped_because(
+    settings: Settings,
+    name: str,
+    secrets: SecretsResource,
+    instance: dg.DagsterInstance,
+    tick: datetime,
+) -> str | None:
     """Why a tick (naive UTC) asks for no round, or None."""
-    poll = get_settings().polls[name]
-    calendars = calendars_of(poll)
+    poll = settings.polls[name]
+    calendars = calendars_of(settings, poll)
     if not is_due(calendars, tick, poll.period):
         opens = next_open(calendars, tick)
         when = f"opens {opens:%Y-%m-%d %H:%M} UTC" if opens else "has no session that is known"
@@ -57,12 +57,15 @@ def skipped_because(name: str, instance: dg.DagsterInstance, tick: datetime) -> 
                 f"Not asked again before {ended + REFUSED_FOR:%Y-%m-%d %H:%M} UTC, or a round by"
                 f" hand that goes well: {refused}"
             )
+    try:
+        return refusal(secrets.settings(settings), name)
+    except SettingsError as error:
+        return str(error)
 
-    return refusal(get_settings(), name)
 
-
-def poll_schedule(name: str, poll: PollSettings) -> dg.ScheduleDefinition:
+def poll_schedule(settings: Settings, name: str) -> dg.ScheduleDefinition:
     """The schedule of a poll, with the job that it starts."""
+    poll = settings.polls[name]
     safe = name.replace("-", "_")
     job = dg.define_asset_job(
         f"fetch_{safe}",
@@ -87,13 +90,10 @@ def poll_schedule(name: str, poll: PollSettings) -> dg.ScheduleDefinition:
         ),
     )
     def poll_in_market_hours(
-        context: dg.ScheduleEvaluationContext,
+        context: dg.ScheduleEvaluationContext, secrets: SecretsResource
     ) -> dg.RunRequest | dg.SkipReason:
         tick = context.scheduled_execution_time.astimezone(UTC).replace(tzinfo=None)
-        reason = skipped_because(name, context.instance, tick)
+        reason = skipped_because(settings, name, secrets, context.instance, tick)
         return dg.SkipReason(reason) if reason else dg.RunRequest(run_key=tick.isoformat())
 
     return poll_in_market_hours
-
-
-poll_schedules = [poll_schedule(name, poll) for name, poll in get_settings().polls.items()]

@@ -18,7 +18,8 @@ from stock_pipeline.settings import get_settings
 
 INTRADAY = dg.AssetKey(["silver", "bars_intraday"])
 
-_FEEDS = get_settings().feeds
+_SETTINGS = get_settings()
+_FEEDS = _SETTINGS.feeds
 _OF = {
     grain.name: [
         dg.AssetKey(["bronze", name])
@@ -31,7 +32,7 @@ _SAME = ("symbol", "open", "high", "low", "close", "volume")
 
 bars_intraday = table_asset(
     BARS_INTRADAY_TABLE,
-    deps=[*_OF["trade"], *_OF["bar"], *landing_deps(daily=False)],
+    deps=[*_OF["trade"], *_OF["bar"], *landing_deps(_SETTINGS, daily=False)],
     description=(
         "Grain: one bar of a symbol, interval, start and source; one partition a session date. "
         "Source: 1-minute bars of trades, each trade counted once however often or late it came, "
@@ -50,7 +51,7 @@ bars_intraday = table_asset(
 
 bars_daily = table_asset(
     BARS_DAILY_TABLE,
-    deps=[INTRADAY, *_OF["daily_bar"], *_OF["bar"], *landing_deps(daily=True)],
+    deps=[INTRADAY, *_OF["daily_bar"], *_OF["bar"], *landing_deps(_SETTINGS, daily=True)],
     description=(
         "Grain: one session of a symbol and source; one partition a year. Source: vendors' daily "
         "bars, live and from history, as they were last corrected, and the roll-up of intraday "

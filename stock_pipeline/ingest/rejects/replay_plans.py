@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +16,7 @@ from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.rejects.quarantine import OpenRejects
 from stock_pipeline.ingest.rejects.replays import RereadError, requeue, supersede
 from stock_pipeline.kafka.offsets import TopicOffsets
+from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 
 #: How often to try for a sequence number while planners win the race for it.
 MOST_TRIES = 10
@@ -26,7 +26,9 @@ class UndecidedError(TemporaryError):
     """Batches that were waited for are undecided; they stay planned."""
 
 
-def plan_supersede(log: OffsetLog, seq: int, offsets: TopicOffsets) -> Plan:
+def plan_supersede(
+    log: OffsetLog, seq: int, offsets: TopicOffsets, clock: Clock = system_clock
+) -> Plan:
     """Plan to read a batch from Kafka again and to replace its rows.
 
     Raises:
@@ -41,14 +43,14 @@ def plan_supersede(log: OffsetLog, seq: int, offsets: TopicOffsets) -> Plan:
     plan = _put(
         log,
         lambda state: supersede(
-            state, commit.decision, offsets, decoder_version=DECODER_VERSION, now=_now()
+            state, commit.decision, offsets, decoder_version=DECODER_VERSION, now=naive_utc(clock)
         ),
     )
     assert plan is not None  # noqa: S101 - `supersede` plans or raises
     return plan
 
 
-def plan_requeue(log: OffsetLog, found: OpenRejects) -> Plan | None:
+def plan_requeue(log: OffsetLog, found: OpenRejects, clock: Clock = system_clock) -> Plan | None:
     """Plan to decode the rejects of one batch again; None when all of them were replayed already.
 
     Bad bars inside accepted documents are not replayed: only a whole document can be, together with
@@ -61,7 +63,7 @@ def plan_requeue(log: OffsetLog, found: OpenRejects) -> Plan | None:
     return _put(
         log,
         lambda state: requeue(
-            state, found.decision, rejects, decoder_version=DECODER_VERSION, now=_now()
+            state, found.decision, rejects, decoder_version=DECODER_VERSION, now=naive_utc(clock)
         ),
     )
 
@@ -109,7 +111,3 @@ def _put(log: OffsetLog, plan_of: Callable[[LogState], Plan | None]) -> Plan | N
         f"Other planners won {MOST_TRIES} numbers of feed {log.feed} in a row; nothing was "
         "planned. Try again."
     )
-
-
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import timedelta
 
 from stock_pipeline.ingest.anchors import topic_change
 from stock_pipeline.ingest.log_state import LogState
@@ -12,6 +12,7 @@ from stock_pipeline.ingest.topics.health import Findings, first_unread
 from stock_pipeline.ingest.topics.losses import LOSS_SHOWN, loss_sentences
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.kafka.offsets import TopicOffsets
+from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 from stock_pipeline.settings import FeedSettings
 
 #: How long a topic's retention is kept before it is asked for again.
@@ -22,8 +23,9 @@ LAST_BATCHES = 200
 class TopicWatch:
     """Asks the broker; keeps each topic's retention for a few minutes."""
 
-    def __init__(self, kafka: KafkaControl) -> None:
+    def __init__(self, kafka: KafkaControl, clock: Clock = system_clock) -> None:
         self.kafka = kafka
+        self.clock = clock
         self._retention: dict[str, tuple[float, float | None]] = {}
 
     def seconds_left(
@@ -41,10 +43,8 @@ class TopicWatch:
         unread = first_unread(state, offsets)
         if not unread or (retention := self._retention_of(feed)) is None:
             return None
-        warned_of = time.time() - retention * (1 - feed.loss_warning_share)
-        first_young = self.kafka.offsets_at(
-            feed.topic, list(unread), datetime.fromtimestamp(warned_of, UTC)
-        )
+        warned_of = self.clock() - timedelta(seconds=retention * (1 - feed.loss_warning_share))
+        first_young = self.kafka.offsets_at(feed.topic, list(unread), warned_of)
         old = any(
             (young := first_young.get(p)) is None or young > start for p, start in unread.items()
         )
@@ -63,7 +63,7 @@ class TopicWatch:
             return None
         asked = {(feed.topic, partition): start for partition, start in unread.items()}
         oldest = min(self.kafka.oldest_timestamps(asked, retention).values())
-        return max(0.0, oldest + retention - time.time())
+        return max(0.0, oldest + retention - self.clock().timestamp())
 
     def findings(
         self, feed: FeedSettings, log: OffsetLog, state: LogState, offsets: TopicOffsets | None
@@ -75,7 +75,7 @@ class TopicWatch:
         """
         if offsets is None:
             return Findings()
-        since = datetime.now(UTC).replace(tzinfo=None) - LOSS_SHOWN
+        since = naive_utc(self.clock) - LOSS_SHOWN
         commits = log.commits(max(-1, state.next_seq - 1 - LAST_BATCHES))
         losses = [
             sentence

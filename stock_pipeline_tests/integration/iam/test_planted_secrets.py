@@ -17,7 +17,6 @@ import yaml
 
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.cli import main
-from stock_pipeline.defs.ingest.sensor import plan_batches
 from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings, load, project_root
@@ -27,6 +26,7 @@ from stock_pipeline.stack.children import ui_is_ready
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.processes import Child, ProcessSpec
 from stock_pipeline.stack.provision import ensure_bucket
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.roles import FEEDS, ROLE, forget, ingest, make_anybody
 from stock_pipeline_tests.support.trades import trade
 
@@ -103,7 +103,7 @@ def use_the_pipeline(settings, instance, monkeypatch):
     """Every way in which the pipeline speaks: runs, ticks, doctor, the command line."""
     ingest(settings, instance=instance, raise_on_error=False)
     dg.materialize([refresh], instance=instance, raise_on_error=False)
-    plan_batches(dg.build_sensor_context(instance=instance))
+    location().plan_batches(instance)
     for command in ("doctor", "status"):
         monkeypatch.setattr(sys, "argv", ["stock-pipeline", command])
         with pytest.raises(SystemExit):

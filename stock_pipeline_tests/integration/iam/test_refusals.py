@@ -10,16 +10,16 @@ import pytest
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.cli import main
-from stock_pipeline.defs.ingest.sensor import plan_batches
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import SettingsError, get_settings, load_settings
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.roles import forget, ingest
 from stock_pipeline_tests.support.trades import ingest_all, trade
 
 
 def tick():
     with dg.instance_for_test() as instance:
-        return plan_batches(dg.build_sensor_context(instance=instance))
+        return location().plan_batches(instance)
 
 
 def failure_of(result):

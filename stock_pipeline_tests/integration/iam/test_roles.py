@@ -11,9 +11,9 @@ from stock_pipeline.catalogue.crawlers import Crawlers, crawler_definitions
 from stock_pipeline.catalogue.query import query
 from stock_pipeline.commands.iam import policy, policy_files
 from stock_pipeline.defs.athena.assets import EQUAL, athena_asset
-from stock_pipeline.defs.catalog.assets import CHECK, lake_catalogue
+from stock_pipeline.defs.catalog.assets import CHECK, catalogue_asset
 from stock_pipeline.defs.landing.assets import landing_asset
-from stock_pipeline.defs.maintenance.jobs import write_checkpoints
+from stock_pipeline.defs.maintenance.jobs import checkpoints_op
 from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
@@ -21,6 +21,7 @@ from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
 from stock_pipeline.stack.crawler import CrawlerDouble
 from stock_pipeline.verify.run import Scope, verify
 from stock_pipeline_tests.sources.vendor_server import Reply, vendor
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.roles import ingest, refusal
 from stock_pipeline_tests.support.trades import trade
 
@@ -41,8 +42,8 @@ def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce, monk
     with vendor(lambda _: Reply(DAYS)) as server:
         monkeypatch.setenv("STOCK_PIPELINE__SOURCES__MASSIVE__BASE_URL", server.url)
         settings = roles.become("landing")
-        asset = landing_asset("massive", settings.history["massive"], daily=True)
-        assert dg.materialize([asset], partition_key="2024|A").success
+        asset = landing_asset(settings, "massive", daily=True)
+        assert location().materialize([asset], partition_key="2024|A").success
 
     settings = roles.become("tables")
     assert probe_conditional_writes(Lake(settings.aws)) == []
@@ -57,7 +58,7 @@ def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce, monk
     glue = aws_client("glue", settings.aws)
     Crawlers(settings, glue).ensure()
     assert glue.start_crawler(Name=bronze["Name"])["ResponseMetadata"]["HTTPStatusCode"] == 200
-    result = dg.materialize([lake_catalogue])
+    result = location().materialize([catalogue_asset(settings)])
     assert [c.passed for c in result.get_asset_check_evaluations() if c.check_name == CHECK] == [
         True
     ]
@@ -68,13 +69,14 @@ def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce, monk
     assert report.findings == []
 
     settings = roles.become("maintenance")
-    write_checkpoints(dg.build_op_context())
+    with dg.build_op_context(resources=location().resources) as context:
+        checkpoints_op(settings)(context)
     log = Lake(settings.aws).list("_offset_log/trades/checkpoint/")
     assert [entry.key.rsplit("/", 1)[1] for entry in log] == ["000000000000.json"]
     assert list(Lake(roles.admin.aws).list("_quarantine_attempts/")) == []
 
     settings = roles.become("query")
-    result = dg.materialize([athena_asset(VOLATILITY_INTRADAY_TABLE)])
+    result = location().materialize([athena_asset(settings, VOLATILITY_INTRADAY_TABLE)])
     checks = {c.check_name: c for c in result.get_asset_check_evaluations()}
     assert checks[EQUAL].passed, checks[EQUAL].description
     sql = 'SELECT sum(trade_count) AS n FROM silver."bars_intraday"'

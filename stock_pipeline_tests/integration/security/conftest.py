@@ -61,11 +61,6 @@ def configure(
     return make
 
 
-@pytest.fixture(autouse=True)
-def _planner_of_this_test(fresh_planner: None) -> None:
-    """Each test has other settings of the broker."""
-
-
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
     with dg.DagsterInstance.ephemeral() as ephemeral:

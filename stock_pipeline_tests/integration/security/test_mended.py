@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from contextlib import closing
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from stock_pipeline.defs.kafka.assets import topic_checks
 from stock_pipeline.doctor.kafka import kafka_findings
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import run_batch
@@ -25,6 +25,7 @@ from stock_pipeline_tests.integration.security.secure_broker import (
     SecureBroker,
     check_sentence,
 )
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.secured import Configure, ingest_all, send, tick
 from stock_pipeline_tests.support.waiting import until
 
@@ -132,14 +133,8 @@ def test_the_checks_of_a_topic_that_may_not_be_read_are_red_and_say_why(
     secure_broker.allow(topic, "DESCRIBE")
     until(lambda: topic in planner.poll().refused, "the permission is revoked")
     planner.kafka.close()
-    # A copy of the module: the checks are made of the settings when it is loaded.
-    spec = importlib.util.find_spec("stock_pipeline.defs.kafka.assets")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
     job = dg.Definitions(
-        asset_checks=[module.topics_can_be_read]
+        asset_checks=[topic_checks(settings)], resources=location().resources
     ).get_implicit_global_asset_job_def()
     result = job.execute_in_process(instance=instance)
     verdicts = result.get_asset_check_evaluations()

@@ -14,8 +14,6 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from stock_pipeline.defs.ingest import sensor
-from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.kafka.publisher import Publisher
@@ -28,6 +26,7 @@ from stock_pipeline_tests.integration.security.secure_broker import (
     WRONG,
     SecureBroker,
 )
+from stock_pipeline_tests.support.location import Location, location
 from stock_pipeline_tests.support.secured import Configure, ingest_all, send
 from stock_pipeline_tests.support.waiting import until
 
@@ -73,8 +72,7 @@ def locked(broker: SecureBroker) -> dict[str, Any]:
 
 def run_of(settings: Settings, instance: dg.DagsterInstance) -> str:
     """All that Dagster keeps of a run that ingests: events, messages, configuration."""
-    asset = ingest_assets("trades", settings.feeds["trades"])
-    result = dg.materialize([asset], instance=instance, raise_on_error=False)
+    result = Location(settings).ingest(instance=instance, raise_on_error=False)
     run = instance.get_run_by_id(result.run_id)
     assert run is not None
     entries = [str(entry) for entry in instance.all_logs(result.run_id)]
@@ -115,7 +113,7 @@ def test_no_planted_password_is_in_errors_logs_events_or_settings(
     settings = configure(listener, timeout=5, **security)
     said = [repr(settings), settings.model_dump_json(), str(settings.model_dump())]
     with dg.DagsterInstance.ephemeral() as instance:
-        tick = sensor.plan_batches(dg.build_sensor_context(instance=instance))
+        tick = location().plan_batches(instance)
         kept = run_of(settings, instance)
         said += [repr(tick), kept]
     if way.startswith("wrong"):
