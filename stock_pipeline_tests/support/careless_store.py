@@ -67,7 +67,7 @@ def careless_store(
         yield proxy.url
 
 
-class _Again(S3SigV4Auth):
+class _Again(S3SigV4Auth):  # type: ignore[misc]
     """Signs what a client had signed already: the hash of its body stays."""
 
     def _modify_request_before_signing(self, request: AWSRequest) -> None:
@@ -77,6 +77,8 @@ class _Again(S3SigV4Auth):
 def forward(exchange: Exchange, call: Call) -> Answer:
     """Ask the real store for something else than the client did, so by a signature of ours."""
     aws = get_settings().aws
+    assert aws.access_key_id
+    assert aws.secret_access_key
     keys = Credentials(
         aws.access_key_id.get_secret_value(), aws.secret_access_key.get_secret_value()
     )
