@@ -159,8 +159,8 @@ class Catalogue:
             time.monotonic() - started,
         )
 
-    def differences(self) -> list[str]:
-        """Every way in which the catalogue is not the lake now."""
+    def differences(self) -> dict[str, list[str]]:
+        """Sentences by table, one for each way in which the catalogue is not the lake now."""
         return differences(actual_shapes(self.lake, self.tables), self.shapes())
 
     def register(self, tables: Sequence[LakeTable], lake: Iterable[TableShape]) -> None:

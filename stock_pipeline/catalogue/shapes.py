@@ -102,18 +102,26 @@ def stale(
     return {name: values for name, values in found.items() if values}
 
 
-def differences(lake: Iterable[TableShape], catalogue: Mapping[str, TableShape]) -> list[str]:
-    """One sentence for each way in which the catalogue is not the lake."""
+def differences(
+    lake: Iterable[TableShape], catalogue: Mapping[str, TableShape]
+) -> dict[str, list[str]]:
+    """Sentences by table, one for each way in which the catalogue is not the lake."""
     tables = list(lake)
-    sentences = [s for found in missing(tables, catalogue).values() for s in found]
+    lacking, left = missing(tables, catalogue), stale(tables, catalogue)
+    found: dict[str, list[str]] = {}
     for table in tables:
+        sentences = [*lacking.get(table.name, ())]
         if table.name in catalogue:
             there = catalogue[table.name]
             sentences += _only_there(table.name, "column", table.columns, there.columns)
-    return sentences + [
-        f"Table {name} has {_named(values)} in the catalogue; the lake holds no object there."
-        for name, values in stale(tables, catalogue).items()
-    ]
+        if table.name in left:
+            sentences.append(
+                f"Table {table.name} has {_named(left[table.name])} in the catalogue; the lake "
+                "holds no object there."
+            )
+        if sentences:
+            found[table.name] = sentences
+    return found
 
 
 def _missing(lake: TableShape, catalogue: TableShape | None) -> list[str]:

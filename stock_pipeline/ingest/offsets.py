@@ -29,6 +29,21 @@ class Triggers:
     max_batches_in_flight: int
 
 
+@dataclass(frozen=True)
+class NoPlan:
+    """Why nothing is planned now.
+
+    Attributes:
+        waiting: Records that no plan covers.
+        in_flight: Batches without decision, when these are as many as the feed may have.
+        seconds: Until a batch of so few records is due.
+    """
+
+    waiting: int
+    in_flight: int | None = None
+    seconds: float | None = None
+
+
 def lag(state: LogState, offsets: TopicOffsets) -> dict[int, int]:
     """Readable offsets that no plan covers yet, per partition; holes are counted too."""
     return {
@@ -55,8 +70,8 @@ def plan_next(
     decoder_version: str,
     now: datetime,
     force: bool = False,
-) -> Plan | str:
-    """The next plan, or one short sentence that says why there is none.
+) -> Plan | NoPlan:
+    """The next plan, or why there is none.
 
     Ranges start where the last plan of the incarnation ended. A new partition starts at its
     beginning (I7). Offsets that retention removed stay inside the range and are counted as lost
@@ -79,16 +94,16 @@ def plan_next(
     total = sum(waiting.values())
     gone = lost(state, offsets)
     if not total and not gone:
-        return "nothing waiting"
+        return NoPlan(0)
     # A replay that cannot be decided must not keep new records waiting.
     in_flight = sum(plan.kind == "batch" for plan in state.pending)
     if in_flight >= triggers.max_batches_in_flight:
-        return f"{total:,} records waiting, {in_flight} batches in flight"
+        return NoPlan(total, in_flight=in_flight)
     if not force and total < triggers.min_records and state.last_planned_at is not None:
         due = state.last_planned_at + timedelta(seconds=triggers.max_wait_seconds)
         # After a clock was set back, a feed must not wait until the old time comes again.
         if state.last_planned_at <= now < due:
-            return f"{total:,} records waiting, next batch in {(due - now).total_seconds():.0f} s"
+            return NoPlan(total, seconds=(due - now).total_seconds())
 
     bytes_per_record = state.bytes_per_record or DEFAULT_BYTES_PER_RECORD
     cap = max(1, min(triggers.max_records, int(triggers.max_bytes / max(bytes_per_record, 1.0))))

@@ -16,7 +16,7 @@ from stock_pipeline.ingest.documents import OffsetRange, Plan
 from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.ingest.offsets import Triggers, lag, lost, plan_next
+from stock_pipeline.ingest.offsets import NoPlan, Triggers, lag, lost, plan_next
 from stock_pipeline.kafka.control import KafkaControl, PolledTopics
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lake.store import Lake
@@ -75,12 +75,27 @@ class FeedTick:
     state: LogState | None = None
 
 
+@dataclass(frozen=True)
+class NotYet:
+    """Why an undecided batch is not attempted again now.
+
+    Attributes:
+        attempt: Number of its last attempt.
+        seconds: Until the next one; None while the last one runs.
+    """
+
+    attempt: int
+    seconds: float | None = None
+
+
 def backoff_seconds(attempts: int) -> float:
     """Pause after this many failed attempts: 5 s, doubling up to 10 minutes."""
     return float(min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(attempts - 1, 20)))
 
 
-def next_attempt(attempts: Iterable[Attempt], deadline_seconds: float, now: datetime) -> int | str:
+def next_attempt(
+    attempts: Iterable[Attempt], deadline_seconds: float, now: datetime
+) -> int | NotYet:
     """Number of the next attempt at an undecided batch, or why there is none yet.
 
     A run is taken to be alive until its deadline, because Dagster's default launcher cannot say
@@ -97,11 +112,10 @@ def next_attempt(attempts: Iterable[Attempt], deadline_seconds: float, now: date
     if ended is None:
         ended = last.started_at + timedelta(seconds=deadline_seconds)
         if now < ended:
-            return f"attempt {last.number} is running"
+            return NotYet(last.number)
     due = ended + timedelta(seconds=backoff_seconds(last.number))
     if now < due:
-        seconds = (due - now).total_seconds()
-        return f"attempt {last.number} failed, the next in {seconds:.0f} s"
+        return NotYet(last.number, (due - now).total_seconds())
     return last.number + 1
 
 
@@ -212,9 +226,9 @@ class Planner:
                 now=now,
                 force=force,
             )
-            if isinstance(plan, str):
+            if isinstance(plan, NoPlan):
                 if not planned:
-                    return plan
+                    return _why_no_plan(plan)
                 break
             won = log.put_plan(plan)
             # The loser of a race has to read the rival's plan.
@@ -239,10 +253,24 @@ class Planner:
         sentences = []
         for plan in state.pending:
             attempt = next_attempt(attempts_of(plan), feed.deadline_seconds, now)
-            if isinstance(attempt, str):
-                sentences.append(f"batch {plan.seq}: {attempt}")
+            if isinstance(attempt, NotYet):
+                sentences.append(f"batch {plan.seq}: {_why_not_yet(attempt)}")
             # Its run may have committed since the log was listed.
             elif log.commit_of(plan.seq) is None:
                 tick.requests.append(Request(plan, attempt))
                 sentences.append(f"batch {plan.seq}: attempt {attempt} requested")
         return sentences
+
+
+def _why_no_plan(why: NoPlan) -> str:
+    if why.in_flight is not None:
+        return f"{why.waiting:,} records waiting, {why.in_flight} batches in flight"
+    if why.seconds is not None:
+        return f"{why.waiting:,} records waiting, next batch in {why.seconds:.0f} s"
+    return "nothing waiting"
+
+
+def _why_not_yet(why: NotYet) -> str:
+    if why.seconds is None:
+        return f"attempt {why.attempt} is running"
+    return f"attempt {why.attempt} failed, the next in {why.seconds:.0f} s"

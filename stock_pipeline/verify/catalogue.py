@@ -51,15 +51,16 @@ class CatalogueVerifier:
             new = shape.partitions - known
             young = self._young(table, new) if new else frozenset()
             settled.append(replace(shape, partitions=shape.partitions - young))
-        for sentence in differences(settled, there):
-            self.findings.append(
-                Finding(
-                    Kind.STALE_CATALOGUE,
-                    sentence,
-                    f"{self._catalogue.database}.{sentence.split()[1]}",
-                    "Materialize catalog/lake: it crawls what is new and drops what is gone.",
-                )
+        self.findings += [
+            Finding(
+                Kind.STALE_CATALOGUE,
+                sentence,
+                f"{self._catalogue.database}.{name}",
+                "Materialize catalog/lake: it crawls what is new and drops what is gone.",
             )
+            for name, sentences in differences(settled, there).items()
+            for sentence in sentences
+        ]
         partitions = sum(len(shape.partitions) for shape in lake)
         sentence = (
             f"{counted(len(tables), 'table')} and {counted(partitions, 'partition')} against the "

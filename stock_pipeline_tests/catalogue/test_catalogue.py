@@ -43,7 +43,7 @@ def test_the_catalogue_becomes_the_lake(catalogue, method):
     assert synced.crawled == (
         ("bronze", "quarantine", "silver", "gold") if method == "crawler" else ()
     )
-    assert glue.differences() == []
+    assert glue.differences() == {}
     shapes = glue.shapes()
     assert sorted(shapes) == [
         "bronze_live_feed",

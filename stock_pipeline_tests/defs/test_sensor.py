@@ -16,7 +16,7 @@ from dagster._core.remote_origin import (
 
 from stock_pipeline.defs.ingest.attempts import ATTEMPT_TAG, FEED_TAG, SEQ_TAG, BatchRuns
 from stock_pipeline.ingest.documents import Plan
-from stock_pipeline.ingest.planner import next_attempt
+from stock_pipeline.ingest.planner import NotYet, next_attempt
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.settings import get_settings
 from stock_pipeline.stack.ports import free_port
@@ -204,7 +204,7 @@ def test_a_queued_run_cannot_have_died_and_a_cancelled_one_is_over(settings_for,
     runs = BatchRuns(instance)
     (first,), (later,) = runs.attempts(plan), runs.attempts(plan)
     assert first.started_at < later.started_at
-    assert next_attempt([later], 600, later.started_at) == "attempt 1 is running"
+    assert next_attempt([later], 600, later.started_at) == NotYet(1)
     instance.report_run_canceled(run)
     (over,) = runs.attempts(plan)
     assert over.ended_at is not None

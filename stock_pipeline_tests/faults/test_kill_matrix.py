@@ -127,5 +127,5 @@ def test_killed_during_a_crawl_the_catalogue_is_that_of_the_lake_in_the_end(
         point = Point("catalogue", step, after)
         assert run("catalogue", settings, tmp_path, proxy, point.is_at, after=after).killed
     run("catalogue", settings, tmp_path, proxy)
-    assert Catalogue(settings, lake).differences() == []
+    assert Catalogue(settings, lake).differences() == {}
     assert run("parity", settings, tmp_path, proxy).result == 3

@@ -16,7 +16,7 @@ from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.documents import Plan
 from stock_pipeline.ingest.log_state import fold
 from stock_pipeline.ingest.offsets import Triggers, plan_next
-from stock_pipeline.ingest.planner import Attempt, Planner, next_attempt, triggers_of
+from stock_pipeline.ingest.planner import Attempt, NotYet, Planner, next_attempt, triggers_of
 from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline.lib.sessions import dates_of
 from stock_pipeline_tests.support.sample_data import refresh_until_nothing_is_due
@@ -71,7 +71,7 @@ def test_a_clock_that_was_set_back_keeps_no_batch_and_no_refresh_waiting(monkeyp
     assert next_attempt([Attempt(3, future, future)], 600, NOW) == 4
     # Clocks of two machines differ a little: that is no jump.
     skewed = NOW + timedelta(seconds=20)
-    assert next_attempt([Attempt(1, skewed, None)], 600, NOW) == "attempt 1 is running"
+    assert next_attempt([Attempt(1, skewed, None)], 600, NOW) == NotYet(1)
 
     settings_for()
     from stock_pipeline.defs.tables.refresh import REFRESH_TAG, seconds_to_wait

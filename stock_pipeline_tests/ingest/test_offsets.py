@@ -10,16 +10,16 @@ import pytest
 from stock_pipeline.ingest.documents import OffsetRange
 from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.log_state import LogState, fold
-from stock_pipeline.ingest.offsets import Triggers, adopt, lag, plan_next
+from stock_pipeline.ingest.offsets import NoPlan, Triggers, adopt, lag, plan_next
 from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
 from stock_pipeline_tests.support.planning import KNOWN, NOW, TRIGGERS, planned, topic
 
 
-def refused(state: LogState, offsets: TopicOffsets, triggers: Triggers = TRIGGERS, **kw) -> str:
+def refused(state: LogState, offsets: TopicOffsets, triggers: Triggers = TRIGGERS, **kw) -> NoPlan:
     reason = plan_next(
         state, offsets, triggers, topic="t", decoder_version="1", **{"now": NOW} | kw
     )
-    assert isinstance(reason, str)
+    assert isinstance(reason, NoPlan)
     return reason
 
 
@@ -34,7 +34,7 @@ def test_a_plan_goes_on_where_the_last_one_ended():
 
 
 def test_few_records_wait_until_the_last_plan_is_old_enough():
-    assert "next batch in 10 s" in refused(KNOWN, topic(51))
+    assert refused(KNOWN, topic(51)) == NoPlan(1, seconds=10)
     later = NOW + timedelta(seconds=10)
     assert planned(KNOWN, topic(51), now=later).length == 1
 
@@ -44,7 +44,7 @@ def test_a_clock_set_back_does_not_stop_a_feed():
 
 
 def test_an_idle_topic_is_never_planned():
-    assert refused(KNOWN, topic(50), now=NOW + timedelta(days=1)) == "nothing waiting"
+    assert refused(KNOWN, topic(50), now=NOW + timedelta(days=1)) == NoPlan(0)
 
 
 def test_a_plan_is_capped_by_records_and_small_partitions_go_whole():
@@ -81,7 +81,7 @@ def test_a_loss_without_new_records_is_planned_too():
 
 def test_batches_in_flight_are_bounded():
     pending = tuple(planned(LogState("f", next_seq=s), topic(10)) for s in range(2))
-    assert "2 batches in flight" in refused(replace(KNOWN, pending=pending), topic(5000))
+    assert refused(replace(KNOWN, pending=pending), topic(5000)) == NoPlan(4950, in_flight=2)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_topic_that_is_not_the_one_that_was_read_is_refused(offsets: TopicOffs
 
 def test_an_open_transaction_is_no_truncation():
     hung = TopicOffsets("a", {0: PartitionOffsets(0, 40, 60)})
-    assert refused(KNOWN, hung) == "nothing waiting"
+    assert refused(KNOWN, hung) == NoPlan(0)
 
 
 def test_an_adopted_topic_is_read_from_its_beginning_in_a_new_incarnation():

@@ -14,7 +14,7 @@ from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.ingest.documents import Decision, Plan
 from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.ingest.offsets import Triggers, adopt, plan_next
+from stock_pipeline.ingest.offsets import NoPlan, Triggers, adopt, plan_next
 from stock_pipeline.ingest.rejects.quarantine import QuarantineReader
 from stock_pipeline.ingest.rejects.replays import RereadError, requeue, supersede
 from stock_pipeline.lake import layout
@@ -118,7 +118,7 @@ class OffsetLogHistory(RuleBasedStateMachine):
         if isinstance(plan, Plan):
             self.prepared.append(plan)
 
-    def _next_plan(self, which: int, force: bool) -> Plan | str:
+    def _next_plan(self, which: int, force: bool) -> Plan | NoPlan:
         return plan_next(
             self.logs[which].state(),
             self.topic.offsets(),
