@@ -53,7 +53,10 @@ def test_partitions_that_left_the_lake_are_stale_and_not_missing():
     assert stale([lake], of(catalogue)) == {"gold_v": [("2026-01-02",)]}
     assert differences([lake], of(catalogue)) == {
         "gold_v": [
-            "Table gold_v has partition 2026-01-02 in the catalogue; the lake holds no object there."
+            (
+                "Table gold_v has partition 2026-01-02 in the catalogue; "
+                "the lake holds no object there."
+            )
         ]
     }
 

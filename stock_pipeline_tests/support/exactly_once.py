@@ -7,6 +7,7 @@ from hypothesis.stateful import invariant
 from stock_pipeline.ingest.commit import read_decision
 from stock_pipeline.ingest.documents import Decision, Plan
 from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.offsets import NoPlan
 from stock_pipeline.lake import layout
 from stock_pipeline_tests.support.histories import FEED, LONG_VENUE, OffsetLogHistory
 
@@ -103,7 +104,7 @@ class OffsetLogMachine(OffsetLogHistory):
             for plan in log.state().pending:
                 self._attempt(plan.seq)
             plan_or_reason = self._next_plan(0, force=True)
-            if isinstance(plan_or_reason, str):
+            if isinstance(plan_or_reason, NoPlan):
                 break
             log.put_plan(plan_or_reason)
         assert not log.state().pending
