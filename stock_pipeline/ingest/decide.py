@@ -25,13 +25,12 @@ from stock_pipeline.ingest.anchors import verify_topic
 from stock_pipeline.ingest.batch_files import BatchFiles
 from stock_pipeline.ingest.commit import commit_decision, read_decision
 from stock_pipeline.ingest.decode import Decoder
-from stock_pipeline.ingest.digest import RecordDigest
-from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, Plan
+from stock_pipeline.ingest.digest import Reread, reread
+from stock_pipeline.ingest.documents import Commit, Plan
 from stock_pipeline.ingest.identity import check_topic
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.reading import OffsetPoll, Reader
-from stock_pipeline.kafka.control import OffsetOutOfRangeError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import PreconditionFailedError
 from stock_pipeline.lib.clock import Clock, system_clock
@@ -51,14 +50,15 @@ class Ingested:
     Attributes:
         commit: The batch's index entry, whoever decided it.
         decided_here: False when another attempt's object was there already.
-        replay: If the batch was decided before: whether the topic still holds the same records.
+        reread: Of a batch that was decided before: what Kafka holds of it now; None of others, and
+            where its records do not come from the topic of today.
         preview: First rows of the bronze object that this run made; None when it made none.
         rejects_preview: First rejects of this run; None when it made none.
     """
 
     commit: Commit
     decided_here: bool
-    replay: str = ""
+    reread: Reread | None = None
     preview: pa.Table | None = None
     rejects_preview: pa.Table | None = None
 
@@ -102,8 +102,8 @@ def ingest(
     found = read_decision(log, key)
     if found:
         commit = commit_decision(log, found, clock)
-        replay = "" if abandoned or from_quarantine else compare_with_topic(found, reader)
-        return Ingested(commit, decided_here=False, replay=replay)
+        now = None if abandoned or from_quarantine else reread(found, reader)
+        return Ingested(commit, decided_here=False, reread=now)
 
     if not abandoned and not from_quarantine:
         verify_topic(plan, state, reader, poll)
@@ -172,27 +172,3 @@ def _full_disk_explained(plan: Plan) -> Iterator[None]:
             "was not decided, its records wait in Kafka and it is asked for again. Free space "
             "there, or set TMPDIR to another disk."
         ) from error
-
-
-def compare_with_topic(decision: Decision, reader: Reader) -> str:
-    """Read a decided batch again and compare digests; writes nothing.
-
-    Returns:
-        One sentence: the same records, different ones, or why they cannot be compared any more.
-    """
-    digest = RecordDigest()
-    for partition, count in sorted(decision.partitions.items()):
-        position = count.start
-        for lost in (*count.lost_ranges, OffsetRange(start=count.end, end=count.end)):
-            try:
-                for records in reader.read(partition, position, lost.start):
-                    digest.update(records)
-            except OffsetOutOfRangeError as error:
-                return f"cannot be compared: {error} Retention has removed it since."
-            position = lost.end
-    if digest.hexdigest() == decision.digest:
-        return "the topic still holds the same records"
-    return (
-        f"the topic holds other records than batch {decision.plan.seq} read (digest "
-        f"{digest.hexdigest()}, then {decision.digest}); the decided object stays as it is"
-    )

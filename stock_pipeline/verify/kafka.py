@@ -7,30 +7,28 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stock_pipeline.ingest.digest import RecordDigest
-from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan
+from stock_pipeline.ingest.digest import Reread, reread
+from stock_pipeline.ingest.documents import Decision, Plan
 from stock_pipeline.ingest.identity import TopicChangedError, check_topic
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.reading import Reader
-from stock_pipeline.kafka.control import KafkaUnavailableError, OffsetOutOfRangeError
+from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.verify.log_checker import LogChecker
 from stock_pipeline.verify.report import Check, Finding, Kind
-from stock_pipeline.verify.rows import Offsets, Tally
+from stock_pipeline.verify.rows import Tally
 
 
 @dataclass(frozen=True)
-class Reread:
-    """What reading a batch again gave.
+class Compared:
+    """A decided batch beside what Kafka has of it now.
 
     Attributes:
-        bytes: Payload bytes read.
         difference: Sentence about other records than were decided; "" where there is none.
         note: Why not all could be compared; "" when it was.
     """
 
-    bytes: int
     difference: str = ""
     note: str = ""
 
@@ -79,7 +77,7 @@ class BrokerVerifier:
             self._gone += 1
             return
         try:
-            again = reread(decision, self._reader, bronze, rejects)
+            again = reread(decision, self._reader)
         except KafkaUnavailableError as error:
             self._useless = True
             sentence = f"From batch {decision.plan.seq} on, Kafka was not compared: {error}"
@@ -88,17 +86,18 @@ class BrokerVerifier:
                 Finding(Kind.NOT_COMPARED, sentence, self.topic, action, self.feed)
             )
             return
-        self._bytes += again.bytes
-        if again.note:
+        self._bytes += again.payload_bytes
+        outcome = compared(again, decision.plan.seq, bronze, rejects)
+        if outcome.note:
             self._gone += 1
-            self.notes.append(f"{self.feed}: {again.note}")
+            self.notes.append(f"{self.feed}: {outcome.note}")
         else:
             self._compared += 1
-        if again.difference and sound:
+        if outcome.difference and sound:
             self.findings.append(
                 Finding(
                     Kind.OTHER_RECORDS,
-                    again.difference,
+                    outcome.difference,
                     self.topic,
                     "The decided object stays as it is. If the topic was truncated or recreated: "
                     f"stock-pipeline feed adopt {self.feed}",
@@ -165,47 +164,32 @@ def _changed(state: LogState, topic: str, offsets: TopicOffsets) -> Iterator[Fin
         yield Finding(Kind.TOPIC_CHANGED, str(error), topic, action, state.feed)
 
 
-def reread(decision: Decision, reader: Reader, bronze: Tally, rejects: Tally) -> Reread:
-    """Read a batch's ranges again and compare digests; then offsets, where these differ.
+def compared(again: Reread, seq: int, bronze: Tally, rejects: Tally) -> Compared:
+    """Compare digests of a batch that was read again; then offsets, where these differ.
 
     Compaction removes records that were read: that is no difference.
-
-    Raises:
-        KafkaUnavailableError: The brokers do not answer.
     """
-    digest, size, seq = RecordDigest(), 0, decision.plan.seq
-    found: dict[int, list[Offsets]] = {}
-    for partition, count in sorted(decision.partitions.items()):
-        position = count.start
-        for lost in (*count.lost_ranges, OffsetRange(start=count.end, end=count.end)):
-            try:
-                for records in reader.read(partition, position, lost.start):
-                    size += digest.update(records)
-                    found.setdefault(partition, []).append(records["kafka_offset"].to_numpy())
-            except OffsetOutOfRangeError as error:
-                return Reread(size, note=f"batch {seq}: {error} Retention removed it.")
-            position = lost.end
-    if digest.hexdigest() == decision.digest:
-        return Reread(size)
+    if again.gone:
+        return Compared(note=f"batch {seq}: {again.gone} Retention removed it.")
+    if again.same:
+        return Compared()
     removed = 0
-    for partition in decision.partitions:
-        now = np.concatenate([np.array([], np.int64), *found.get(partition, [])])
+    for partition, pieces in again.offsets.items():
+        now = np.concatenate([np.array([], np.int64), *pieces])
         was = np.union1d(bronze.of(partition), rejects.of(partition))
         new = np.setdiff1d(now, was)
         if len(new):
-            return Reread(
-                size,
+            return Compared(
                 f"Kafka has {len(new)} records of batch {seq} that the batch did not read, first "
-                f"offset {new[0]} of partition {partition}.",
+                f"offset {new[0]} of partition {partition}."
             )
         removed += len(np.setdiff1d(was, now))
     if removed:
         note = f"compaction or retention removed {removed} records of batch {seq} from Kafka."
-        return Reread(size, note=note)
-    return Reread(
-        size,
+        return Compared(note=note)
+    return Compared(
         f"The records of batch {seq} read otherwise than when it was decided: digest "
-        f"{digest.hexdigest()}, then {decision.digest}.",
+        f"{again.digest}, then {again.decided}."
     )
 
 

@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from stock_pipeline.defs.ingest.metadata import bronze_metadata, quarantine_metadata
+from stock_pipeline.defs.ingest.metadata import (
+    bronze_metadata,
+    quarantine_metadata,
+    reread_sentence,
+)
 from stock_pipeline.defs.planning import new_planning
 from stock_pipeline.defs.resources import KafkaResource, LakeResource
 from stock_pipeline.defs.shared.columns import table_schema
@@ -152,7 +156,7 @@ def _report(
     for done, _ in results:
         if not done.decided_here:
             seq = done.commit.decision.plan.seq
-            context.log.info("batch %d was decided before: %s", seq, done.replay)
+            context.log.info("Batch %d was decided before. %s", seq, reread_sentence(done))
     for sentence in filter(None, (outcome(commit.decision) for commit in commits)):
         context.log.info(sentence)
     partitions = [c for commit in commits for c in commit.decision.partitions.values()]

@@ -59,14 +59,28 @@ def bronze_metadata(bucket: str, results: list[tuple[Ingested, float]]) -> dict[
     }
     if losses := [s for done, _ in results for s in loss_sentences(done.commit)]:
         metadata["lost_ranges"] = "; ".join(losses)
-    replays = [f"batch {d.commit.decision.plan.seq}: {d.replay}" for d, _ in results if d.replay]
-    if replays:
-        metadata["replay"] = "; ".join(replays)
+    if rereads := [s for done, _ in results if (s := reread_sentence(done))]:
+        metadata["replay"] = "; ".join(rereads)
     if first and last:
         metadata["event_time_span"] = f"{first.isoformat(' ')} to {last.isoformat(' ')} UTC"
     if preview is not None:
         metadata["preview"] = dg.MetadataValue.md(shown("preview", markdown_table, preview))
     return metadata
+
+
+def reread_sentence(done: Ingested) -> str:
+    """What Kafka holds of a batch that was decided before; "" of a batch that was decided now."""
+    again, seq = done.reread, done.commit.decision.plan.seq
+    if again is None:
+        return ""
+    if again.gone:
+        return f"batch {seq}: cannot be compared: {again.gone} Retention has removed it since."
+    if again.same:
+        return f"batch {seq}: the topic still holds the same records"
+    return (
+        f"batch {seq}: the topic holds other records than it read (digest {again.digest}, then "
+        f"{again.decided}); the decided object stays as it is"
+    )
 
 
 def quarantine_metadata(bucket: str, results: list[tuple[Ingested, float]]) -> dict[str, Any]:
