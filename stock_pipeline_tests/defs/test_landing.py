@@ -133,12 +133,7 @@ def backfill(instance, symbol: str, first: str, last: str, *, daily: bool = True
 
 
 def refresh(instance):
-    from stock_pipeline.defs.tables import refresh as automation
-
-    automation._index.cache_clear()
-    defs = dg.Definitions(assets=[automation.refresh], executor=dg.in_process_executor)
-    job = defs.resolve_implicit_global_asset_job_def()
-    return job.execute_in_process(instance=instance, tags={automation.REFRESH_TAG: "true"})
+    return location().refresh(instance=instance)
 
 
 def etags(prefixes=("landing/", "silver/", "gold/")) -> dict[str, str]:

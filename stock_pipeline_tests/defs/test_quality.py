@@ -21,6 +21,7 @@ from stock_pipeline.settings import load_settings
 from stock_pipeline.settings.quality import QualitySettings
 from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.support.decided import daily, decide
+from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.quality_bars import DAY, intraday, walk
 
 KEY = dg.AssetKey(["silver", "bars_intraday"])
@@ -98,15 +99,14 @@ def test_other_tables_have_no_quality_checks(settings):
 def test_an_error_in_the_lake_warns_in_the_run_and_is_published(
     settings_for, ministack_endpoint, tmp_path, monkeypatch
 ):
-    from stock_pipeline.defs.tables.silver import bars_daily
-
     monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
     feeds = {"daily": {"format": "index_daily", "source": "index_daily", "calendar": "24/7"}}
-    lake = Lake(settings_for(feeds).aws)
+    settings = settings_for(feeds)
+    lake = Lake(settings.aws)
     days = [date(2020, 3, 1) + timedelta(days=i) for i in range(60)]
     rows = [daily(day, (100 + i % 7) * (0.01 if 30 <= i < 35 else 1)) for i, day in enumerate(days)]
     decide(lake, "daily", "index_daily", 0, rows)
-    result = dg.materialize([bars_daily], partition_key="2020")
+    result = location().materialize([location().table(BARS_DAILY_TABLE)], partition_key="2020")
     assert result.success
     checks = {c.check_name: c for c in result.get_asset_check_evaluations()}
     assert not checks["prices_plausible"].passed

@@ -9,13 +9,17 @@ import pytest
 
 from stock_pipeline.defs.tables.schedules import AFTER_CLOSE, calendars_used, roll_ups
 from stock_pipeline.lib.sessions import session_of, timezone_of
+from stock_pipeline.settings import load_settings
+
+SETTINGS = load_settings()
 
 #: The regular close also when daylight saving differs; Tuesdays to Thursdays without a holiday.
 DATES = (date(2025, 1, 14), date(2025, 7, 9))
 
 
 def test_every_calendar_of_the_settings_has_one_schedule():
-    assert len(roll_ups) == len(calendars_used()) == len({s.name for s in roll_ups})
+    schedules = roll_ups(SETTINGS)
+    assert len(schedules) == len(calendars_used(SETTINGS)) == len({s.name for s in schedules})
 
 
 @pytest.mark.parametrize("calendar", sorted(AFTER_CLOSE))

@@ -12,6 +12,7 @@ from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE
 from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.support.decided import daily, decide
+from stock_pipeline_tests.support.location import location
 
 FEEDS = {"daily": {"format": "index_daily", "source": "index_daily", "calendar": "24/7"}}
 KEY = dg.AssetKey(["silver", "bars_daily"])
@@ -31,15 +32,13 @@ def my_lake(settings_for, ministack_endpoint, tmp_path, monkeypatch):
     ],
 )
 def test_a_warning_that_breaks_hides_no_published_partition(my_lake, monkeypatch, function, check):
-    from stock_pipeline.defs.tables.refresh import refresh
-
     def broken(*_):
         raise ArithmeticError("no such thing")
 
     monkeypatch.setattr(function, broken)
     decide(my_lake, "daily", "index_daily", 0, [daily(date(2023, 5, 1), 5.0)])
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([refresh], instance=instance)
+        result = location().refresh(instance=instance)
         assert result.success
         assert instance.get_materialized_partitions(KEY) == {"2023"}
     told = [e.event_type_value for e in result.all_events]
@@ -57,13 +56,11 @@ IN_YEAR_11476_US = 300_000_000_000_000_000
 
 
 def test_a_value_that_cannot_be_shown_costs_a_picture_and_no_partition(my_lake):
-    from stock_pipeline.defs.tables.refresh import refresh
-
     days = [daily(date(year, 5, day), 5.0) for year in (2022, 2023, 2024) for day in (2, 3)]
     days[2]["kafka_timestamp"] = IN_YEAR_11476_US
     decide(my_lake, "daily", "index_daily", 0, days)
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([refresh], instance=instance)
+        result = location().refresh(instance=instance)
         assert result.success
         records = instance.fetch_materializations(KEY, limit=9).records
         gold = instance.get_materialized_partitions(dg.AssetKey(["gold", "volatility_daily"]))
@@ -78,12 +75,10 @@ def test_a_value_that_cannot_be_shown_costs_a_picture_and_no_partition(my_lake):
 
 
 def test_refused_rows_that_cannot_be_shown_stop_nothing(my_lake):
-    from stock_pipeline.defs.tables.refresh import refresh
-
     refused = daily(date(2023, 5, 1), 0.0) | {"kafka_timestamp": IN_YEAR_11476_US}
     decide(my_lake, "daily", "index_daily", 0, [refused, daily(date(2024, 5, 1), 5.0)])
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([refresh], instance=instance)
+        result = location().refresh(instance=instance)
         assert result.success
         assert instance.get_materialized_partitions(KEY) == {"2024"}
     (red,) = [
@@ -95,18 +90,16 @@ def test_refused_rows_that_cannot_be_shown_stop_nothing(my_lake):
 
 
 def test_a_partition_that_cannot_be_reported_does_not_stop_the_others(my_lake, monkeypatch):
-    from stock_pipeline.defs.tables import refresh as module
-
     def broken(settings, built):
         if built.partition == "2023":
             raise ArithmeticError("no such thing")
         return metadata_of(settings, built)
 
-    monkeypatch.setattr(module, "metadata_of", broken)
+    monkeypatch.setattr("stock_pipeline.defs.tables.refresh.metadata_of", broken)
     days = [daily(date(year, 5, 2), 5.0) for year in (2022, 2023, 2024)]
     decide(my_lake, "daily", "index_daily", 0, days)
     with dg.DagsterInstance.ephemeral() as instance:
-        result = dg.materialize([module.refresh], instance=instance, raise_on_error=False)
+        result = location().refresh(instance=instance, raise_on_error=False)
         assert instance.get_materialized_partitions(KEY) == {"2022", "2024"}
     assert all(my_lake.head(key_of(BARS_DAILY_TABLE, year)) for year in ("2022", "2023", "2024"))
     (failed,) = [e for e in result.all_events if e.is_step_failure]
@@ -116,10 +109,8 @@ def test_a_partition_that_cannot_be_reported_does_not_stop_the_others(my_lake, m
 
 
 def test_a_refused_year_is_not_compared_with_trades(my_lake):
-    from stock_pipeline.defs.tables.refresh import refresh
-
     decide(my_lake, "daily", "index_daily", 0, [daily(date(2023, 5, 1), 0.0)])
-    result = dg.materialize([refresh])
+    result = location().refresh()
     assert result.success
     assert not my_lake.head(key_of(BARS_DAILY_TABLE, "2023"))
     checks = {c.check_name: c.passed for c in result.get_asset_check_evaluations()}

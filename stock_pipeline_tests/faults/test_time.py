@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stock_pipeline.defs.catalog.assets import decide
+from stock_pipeline.defs.tables.refresh import REFRESH_TAG
+from stock_pipeline.defs.tables.sensor import seconds_to_wait
 from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.documents import Plan
 from stock_pipeline.ingest.log_state import fold
@@ -73,15 +75,13 @@ def test_a_clock_that_was_set_back_keeps_no_batch_and_no_refresh_waiting(monkeyp
     skewed = NOW + timedelta(seconds=20)
     assert next_attempt([Attempt(1, skewed, None)], 600, NOW) == NotYet(1)
 
-    settings_for()
-    from stock_pipeline.defs.tables.refresh import REFRESH_TAG, seconds_to_wait
-
+    settings = settings_for().refresh
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(_nothing, tags={REFRESH_TAG: "true"})
         instance.report_run_failed(run)
         now = datetime.now(UTC).timestamp()
-        assert seconds_to_wait(instance, now) > 0
-        assert seconds_to_wait(instance, now - YEAR.total_seconds()) == 0
+        assert seconds_to_wait(instance, settings, now) > 0
+        assert seconds_to_wait(instance, settings, now - YEAR.total_seconds()) == 0
 
     _, cursor = decide(None, {"gold": ["2026-11-20"]}, 1e9)
     _, cursor = decide(cursor, {"gold": ["2026-11-20"]}, 1e9)

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.catalogue.query import query
 from stock_pipeline.defs.athena.assets import ParityConfig, athena_asset, athena_key
-from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.ingest.where import locate
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE
@@ -62,7 +61,7 @@ def test_hostile_symbols_go_the_whole_way_as_text(
         (done,) = ingest_all(settings, feed)
         assert done.commit.decision.rows == each * len(ACCEPTED)
         assert done.commit.decision.rejects == each * len(REJECTED)
-    assert dg.materialize([refresh]).success
+    assert location().refresh().success
 
     lake = Lake(settings.aws)
     keys = [entry.key for entry in lake.list("")]

@@ -13,7 +13,12 @@ from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.defs.ingest.jobs import ingest_job
 from stock_pipeline.defs.ingest.sensor import planning_sensor
 from stock_pipeline.defs.planning import Planning, kept_planning
+from stock_pipeline.defs.shared.keys import asset_key
+from stock_pipeline.defs.tables.gold import gold_assets
+from stock_pipeline.defs.tables.refresh import REFRESH_TAG, refresh_asset
+from stock_pipeline.defs.tables.silver import silver_assets
 from stock_pipeline.lib.clock import system_clock
+from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.settings import Settings, get_settings
 
 
@@ -40,6 +45,18 @@ class Location:
     def ingest(self, feed: str = "trades", **options: Any) -> dg.ExecuteInProcessResult:
         """Run the ingest assets of a feed."""
         return self.materialize([ingest_assets(self.settings, feed)], **options)
+
+    def table(self, table: TableSpec) -> dg.AssetsDefinition:
+        """The asset of a silver or gold table."""
+        key = asset_key(table)
+        assets = [*silver_assets(self.settings), *gold_assets(self.settings)]
+        return next(asset for asset in assets if asset.key == key)
+
+    def refresh(self, **options: Any) -> dg.ExecuteInProcessResult:
+        """A refresh run, with the tag that those of the sensor have."""
+        return self.materialize(
+            [refresh_asset(self.settings)], tags={REFRESH_TAG: "true"}, **options
+        )
 
     def tick(
         self, sensor: Any, instance: dg.DagsterInstance | None = None, cursor: str | None = None

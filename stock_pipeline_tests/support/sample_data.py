@@ -8,8 +8,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.settings import project_root
+from stock_pipeline_tests.support.location import location
 
 SHARED = Path(os.environ.get("STOCK_PIPELINE_SHARED", project_root().parent / "shared"))
 
@@ -21,11 +21,11 @@ needs_indices = pytest.mark.skipif(
 
 
 def refresh_until_nothing_is_due() -> int:
-    """Run refreshes as the condition would request them; returns how many made something."""
+    """Run refreshes as the sensor would request them; returns how many made something."""
     runs = 0
     with dg.DagsterInstance.ephemeral() as instance:
         while True:
-            result = dg.materialize([refresh], instance=instance)
+            result = location().refresh(instance=instance)
             assert result.success
             made = [e for e in result.get_asset_materialization_events() if e.partition]
             if not made:

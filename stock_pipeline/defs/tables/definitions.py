@@ -1,13 +1,32 @@
-"""What this folder defines."""
+"""Silver and gold, the refresh that makes them, and what requests it."""
 
 from __future__ import annotations
 
 import dagster as dg
 
-from stock_pipeline.defs.tables import gold, refresh, schedules, silver
+from stock_pipeline.defs.tables.gold import gold_assets
+from stock_pipeline.defs.tables.refresh import refresh_asset, roll_up_job
+from stock_pipeline.defs.tables.schedules import roll_ups
+from stock_pipeline.defs.tables.sensor import refresh_sensor
+from stock_pipeline.defs.tables.silver import silver_assets
+from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.settings import Settings
 
 
-def definitions(settings: Settings) -> dg.Definitions:  # noqa: ARG001 - it will carry them
-    """Its assets, checks, jobs, schedules and sensors."""
-    return dg.load_definitions_from_modules([silver, gold, refresh, schedules])
+def definitions(settings: Settings, clock: Clock = system_clock) -> dg.Definitions:
+    """The tables of these settings.
+
+    Args:
+        settings: Name the feeds.
+        clock: Says which sessions have closed, and when a refresh may run again.
+    """
+    return dg.Definitions(
+        assets=[
+            *silver_assets(settings, clock),
+            *gold_assets(settings, clock),
+            refresh_asset(settings, clock),
+        ],
+        jobs=[roll_up_job],
+        schedules=roll_ups(settings),
+        sensors=[refresh_sensor(settings, clock)],
+    )

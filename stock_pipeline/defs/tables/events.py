@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -12,6 +13,7 @@ import dagster as dg
 from stock_pipeline.defs.shared.keys import asset_key
 from stock_pipeline.defs.shared.pictures import chart, preview, shown
 from stock_pipeline.defs.tables.quality import quality_evaluations, warning
+from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
 from stock_pipeline.quality.agreement import disagreements
@@ -57,8 +59,16 @@ def metadata_of(settings: Settings, built: Built) -> dict[str, Any]:
     return metadata
 
 
-def check_evaluations(settings: Settings, built: Built) -> list[dg.AssetCheckEvaluation]:
-    """Results of the table's checks for one partition."""
+def check_evaluations(
+    settings: Settings, built: Built, clock: Clock = system_clock
+) -> list[dg.AssetCheckEvaluation]:
+    """Results of the table's checks for one partition.
+
+    Args:
+        settings: Tolerances, calendars and the precedence of sources.
+        built: The partition.
+        clock: Says which sessions have closed.
+    """
     refused = "; ".join(f"{v.check}: {v.sentence}" for v in built.violations)
     metadata: dict[str, Any] = {"rows": built.rows}
     if built.violations:
@@ -84,13 +94,15 @@ def check_evaluations(settings: Settings, built: Built) -> list[dg.AssetCheckEva
         )
     ]
     if built.table in (BARS_INTRADAY_TABLE, BARS_DAILY_TABLE):
-        evaluations.append(_guarded(settings, built, SESSIONS_COMPLETE, _sessions_complete))
+        evaluations.append(
+            _guarded(settings, built, SESSIONS_COMPLETE, partial(_sessions_complete, clock))
+        )
     # A refused result may hold what no price can be compared with.
     if built.table is BARS_DAILY_TABLE and not built.violations:
         evaluations.append(_guarded(settings, built, DAYS_AGREE, _agreement))
     key = asset_key(built.table)
-    evaluations += quality_evaluations(settings, built.table, key, built.partition, built.content)
-    return evaluations
+    where = (built.table, key, built.partition)
+    return evaluations + quality_evaluations(settings, *where, built.content, clock)
 
 
 def _guarded(
@@ -118,7 +130,6 @@ def _guarded(
 
 
 def _agreement(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
-
     tolerance = settings.daily_tolerance
     found = disagreements(built.content, tolerance)
     if not found:
@@ -138,9 +149,10 @@ def _worst(row: dict[str, Any]) -> str:
     )
 
 
-def _sessions_complete(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
-
-    now = datetime.now(UTC).replace(tzinfo=None)
+def _sessions_complete(
+    clock: Clock, settings: Settings, built: Built
+) -> tuple[str, list[dict[str, Any]]]:
+    now = naive_utc(clock)
     rules, defaults = calendar_rules(settings), source_calendars(settings)
     if built.table is BARS_INTRADAY_TABLE:
         day = date.fromisoformat(built.partition)

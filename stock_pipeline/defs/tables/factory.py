@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from stock_pipeline.defs.resources import LakeResource
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, asset_key
 from stock_pipeline.defs.tables.columns import DESCRIPTIONS
@@ -18,8 +19,9 @@ from stock_pipeline.defs.tables.events import (
 )
 from stock_pipeline.defs.tables.quality import quality_specs
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.clock import Clock
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, TableSpec
-from stock_pipeline.settings import get_settings
+from stock_pipeline.settings import Settings
 from stock_pipeline.tables.publish import TableBuilder
 
 #: Days and years that a table may have; an instant may lie a little in the future.
@@ -35,6 +37,8 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 
 
 def table_asset(
+    settings: Settings,
+    clock: Clock,
     table: TableSpec,
     *,
     deps: Sequence[dg.AssetKey | dg.AssetDep],
@@ -46,6 +50,8 @@ def table_asset(
     """The asset of a table; materializing a partition makes it anew from its inputs.
 
     Args:
+        settings: Name the feeds and the Glue database.
+        clock: Says which sessions have closed.
         table: The table.
         deps: Assets that it is made from.
         description: Grain, source and consumer.
@@ -107,12 +113,12 @@ def table_asset(
         metadata={
             "dagster/column_schema": column_schema(table),
             "dagster/column_lineage": column_lineage,
-            "dagster/table_name": f"{get_settings().catalog.database}.{table.layer}_{table.name}",
+            "dagster/table_name": f"{settings.catalog.database}.{table.layer}_{table.name}",
         },
     )
-    def made(context: dg.AssetExecutionContext) -> Iterator[Any]:
+    def made(context: dg.AssetExecutionContext, lake: LakeResource) -> Iterator[Any]:
         with explained("the old objects stay and nothing is half-published"):
-            yield from _make(context, table)
+            yield from _make(context, lake.settings(settings), lake.lake(), table, clock)
 
     return made
 
@@ -132,17 +138,21 @@ def column_schema(table: TableSpec) -> dg.TableSchema:
     )
 
 
-def _make(context: dg.AssetExecutionContext, table: TableSpec) -> Iterator[Any]:
-
-    settings = get_settings()
-    builder = TableBuilder(settings, Lake(settings.aws), context.run.run_id)
+def _make(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    lake: Lake,
+    table: TableSpec,
+    clock: Clock,
+) -> Iterator[Any]:
+    builder = TableBuilder(settings, lake, context.run.run_id)
     refused: list[str] = []
     failed: dict[str, dg.AssetCheckEvaluation] = {}
     seen: dict[str, dg.AssetCheckEvaluation] = {}
     published = 0
     for partition in context.partition_keys:
         built = builder.build(table, partition, full=True)
-        for evaluation in check_evaluations(settings, built):
+        for evaluation in check_evaluations(settings, built, clock):
             seen[evaluation.check_name] = evaluation
             if not evaluation.passed:
                 failed[evaluation.check_name] = evaluation

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from stock_pipeline.defs.shared.pictures import markdown_table
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
+from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 from stock_pipeline.lib.schemas import (
     BARS_DAILY_TABLE,
     BARS_INTRADAY_TABLE,
@@ -79,6 +79,7 @@ def quality_evaluations(
     key: dg.AssetKey,
     partition: str,
     bars: pa.Table,
+    clock: Clock = system_clock,
 ) -> list[dg.AssetCheckEvaluation]:
     """Results of a partition's quality checks.
 
@@ -88,6 +89,7 @@ def quality_evaluations(
         key: Its asset.
         partition: ISO date or year.
         bars: Its rows.
+        clock: Says which sessions have closed.
     """
     if table not in CHECKED_TABLES:
         return []
@@ -102,7 +104,7 @@ def quality_evaluations(
             calendar_rules(settings),
             source_calendars(settings),
             settings.source_precedence,
-            datetime.now(UTC).replace(tzinfo=None),
+            naive_utc(clock),
             _actions(settings, partition) if table is BARS_DAILY_TABLE else None,
         )
         found = quality_findings(bars, context)

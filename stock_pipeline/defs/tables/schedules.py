@@ -1,11 +1,11 @@
-"""Runs by the clock: the roll-up after each exchange's close, and nightly maintenance."""
+"""The roll-up after each exchange's close."""
 
 import dagster as dg
 
 from stock_pipeline.defs.shared.schedules import schedule
-from stock_pipeline.defs.tables.refresh import REFRESH_KEY, REFRESH_TAG
+from stock_pipeline.defs.tables.refresh import roll_up_job
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, timezone_of
-from stock_pipeline.settings import get_settings
+from stock_pipeline.settings import Settings
 
 #: Local time after the regular close of exchanges, where vendors have the day's bars.
 AFTER_CLOSE = {
@@ -26,17 +26,9 @@ AFTER_CLOSE = {
     "XTAI": ("15 15 * * 1-5", "Asia/Taipei"),
 }
 
-roll_up_job = dg.define_asset_job(
-    "roll_up",
-    selection=dg.AssetSelection.assets(REFRESH_KEY),
-    description="Make every due silver and gold partition now.",
-    tags={REFRESH_TAG: "true", "dagster/max_retries": "0"},
-)
 
-
-def calendars_used() -> list[str]:
+def calendars_used(settings: Settings) -> list[str]:
     """Distinct calendars of the feeds and the symbol rules."""
-    settings = get_settings()
     feeds = {feed.calendar or DEFAULT_CALENDAR for feed in settings.feeds.values()}
     return sorted(feeds | {rule.calendar for rule in settings.calendars})
 
@@ -46,7 +38,6 @@ def _after_close(calendar: str) -> tuple[str, str]:
     if calendar in AFTER_CLOSE:
         return AFTER_CLOSE[calendar]
     # Importing exchange_calendars costs a second, so only for exchanges that are not listed.
-
     return "0 20 * * 1-5", timezone_of(calendar)
 
 
@@ -61,4 +52,6 @@ def _schedule(calendar: str) -> dg.ScheduleDefinition:
     )
 
 
-roll_ups = [_schedule(calendar) for calendar in calendars_used()]
+def roll_ups(settings: Settings) -> list[dg.ScheduleDefinition]:
+    """One schedule for each calendar of the settings."""
+    return [_schedule(calendar) for calendar in calendars_used(settings)]

@@ -17,7 +17,6 @@ import yaml
 
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.cli import main
-from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings, load, project_root
 from stock_pipeline.settings.emulator_keys import EmulatorKeys
@@ -102,7 +101,7 @@ def plant(broker, planted_endpoint, settings_for, monkeypatch, tmp_path):
 def use_the_pipeline(settings, instance, monkeypatch):
     """Every way in which the pipeline speaks: runs, ticks, doctor, the command line."""
     ingest(settings, instance=instance, raise_on_error=False)
-    dg.materialize([refresh], instance=instance, raise_on_error=False)
+    location().refresh(instance=instance, raise_on_error=False)
     location().plan_batches(instance)
     for command in ("doctor", "status"):
         monkeypatch.setattr(sys, "argv", ["stock-pipeline", command])

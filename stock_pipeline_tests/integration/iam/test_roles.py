@@ -14,7 +14,6 @@ from stock_pipeline.defs.athena.assets import EQUAL, athena_asset
 from stock_pipeline.defs.catalog.assets import CHECK, catalogue_asset
 from stock_pipeline.defs.landing.assets import landing_asset
 from stock_pipeline.defs.maintenance.jobs import checkpoints_op
-from stock_pipeline.defs.tables.refresh import refresh
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.schemas import VOLATILITY_INTRADAY_TABLE
@@ -48,7 +47,7 @@ def test_from_kafka_to_a_query_each_part_under_its_own_role(roles, produce, monk
     settings = roles.become("tables")
     assert probe_conditional_writes(Lake(settings.aws)) == []
     with dg.DagsterInstance.ephemeral() as instance:
-        assert dg.materialize([refresh], instance=instance).success
+        assert location().refresh(instance=instance).success
 
     settings = roles.become("crawler")
     (bronze,) = [d for d in crawler_definitions(settings) if d["TablePrefix"] == "bronze_"]
