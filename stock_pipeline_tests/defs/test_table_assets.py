@@ -11,7 +11,6 @@ import pytest
 from stock_pipeline.defs.shared.pictures import MOST_POINTS, svg_uri
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, VOLATILITY_DAILY_TABLE
-from stock_pipeline.settings import get_settings
 from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.support.decided import daily, decide, trade
 from stock_pipeline_tests.support.location import location
@@ -30,7 +29,6 @@ def my_lake(settings_for, ministack_endpoint, tmp_path, monkeypatch):
 
 
 def test_years_are_materialized_in_one_run_with_metadata_for_each(my_lake):
-    get_settings()
     bars_daily = location().table(BARS_DAILY_TABLE)
     volatility_daily = location().table(VOLATILITY_DAILY_TABLE)
     days = [date(2020, 11, 1) + timedelta(days=i) for i in range(100)]
@@ -64,7 +62,6 @@ def test_years_are_materialized_in_one_run_with_metadata_for_each(my_lake):
 
 
 def test_a_gap_between_sessions_warns_and_is_published(my_lake):
-    get_settings()
     bars_daily = location().table(BARS_DAILY_TABLE)
     decide(my_lake, "daily", "index_daily", 0, [daily(date(2020, 1, d), 5.0) for d in (2, 3, 6)])
     result = location().materialize([bars_daily], partition_key="2020")
@@ -78,7 +75,6 @@ def test_a_gap_between_sessions_warns_and_is_published(my_lake):
 
 
 def test_a_refused_partition_fails_its_run_with_a_red_check(my_lake):
-    get_settings()
     bars_intraday = location().table(BARS_INTRADAY_TABLE)
     decide(my_lake, "trades", "trade", 0, [trade(T0, float("inf"))])
     result = location().materialize(
