@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from stock_pipeline.doctor.diagnose import diagnose
-from stock_pipeline.doctor.finding import Finding
+from stock_pipeline.doctor.finding import DoctorFinding
 from stock_pipeline.settings import SettingsError, load_settings
 
 MARKS = {"ok": "[green]✓[/]", "warning": "[yellow]![/]", "failed": "[red]✗[/]", "skipped": "-"}
@@ -27,10 +27,10 @@ def doctor(
         settings = load_settings()
     except SettingsError as error:
         remedy = "Correct these lines; nothing else was checked."
-        findings = [Finding("settings", "failed", str(error), remedy)]
+        findings = [DoctorFinding("settings", "failed", str(error), remedy)]
     else:
         answer = f"valid; profile {settings.profile}, {len(settings.feeds)} feeds"
-        findings = [Finding("settings", "ok", answer), *diagnose(settings)]
+        findings = [DoctorFinding("settings", "ok", answer), *diagnose(settings)]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -39,7 +39,7 @@ def doctor(
         raise typer.Exit(1)
 
 
-def show(findings: list[Finding]) -> None:
+def show(findings: list[DoctorFinding]) -> None:
     """Print the findings as a table, and the failed ones' remedies in it."""
     from rich.console import Console
     from rich.table import Table

@@ -11,7 +11,7 @@ from stock_pipeline.commands.producing import run
 from stock_pipeline.errors import UsageError
 from stock_pipeline.settings import get_settings
 from stock_pipeline.sources.jobs import job_for
-from stock_pipeline.sources.source import Request
+from stock_pipeline.sources.source import SourceRequest
 
 
 def produce(
@@ -48,7 +48,7 @@ def produce(
     options |= {"file": file} if file else {}
     options |= {"sample": "true"} if sample else {}
     names = tuple(dict.fromkeys(s.strip() for s in symbols.split(",") if s.strip()))
-    request = Request(names, "bars", bar, _instant(start), _instant(end), options)
+    request = SourceRequest(names, "bars", bar, _instant(start), _instant(end), options)
     job = job_for(
         settings,
         source,

@@ -18,7 +18,7 @@ from stock_pipeline.kafka.publisher import CLOSING_SECONDS, Publisher
 from stock_pipeline.settings import Settings
 from stock_pipeline.sources.registry import open_source, source_settings
 from stock_pipeline.sources.rounds import fetched, rounds
-from stock_pipeline.sources.source import Context
+from stock_pipeline.sources.source import SourceContext
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,7 +146,7 @@ def run(settings: Settings, job: Job) -> int:
             if job.stream:
                 messages = fetched(source, job.source, job.request)
             else:
-                context = Context(
+                context = SourceContext(
                     source_settings(settings, job.source), settings.home, line.notice, stop
                 )
                 messages = rounds(

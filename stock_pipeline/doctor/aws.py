@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from stock_pipeline.aws.bucket_security import has_tls, insecurities
 from stock_pipeline.aws.session import aws_client, refused_credentials
 from stock_pipeline.catalogue.crawlers import crawler_definitions
-from stock_pipeline.doctor.finding import Finding, refusal, start_it
+from stock_pipeline.doctor.finding import DoctorFinding, refusal, start_it
 from stock_pipeline.lake.probe import probe_conditional_writes
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings
@@ -27,7 +27,7 @@ AFTER_BUCKET = ("bucket security", "conditional writes", "clock")
 AFTER_ANSWER = ("credentials", "bucket", *AFTER_BUCKET, "glue database", "athena")
 
 
-def aws_findings(settings: Settings) -> list[Finding]:
+def aws_findings(settings: Settings) -> list[DoctorFinding]:
     """The object store, the catalogue and Athena, as far as the one before allows."""
     lake = Lake(settings.aws)
     where = settings.aws.endpoint_url or f"AWS, region {settings.aws.region}"
@@ -38,7 +38,7 @@ def aws_findings(settings: Settings) -> list[Finding]:
         answer = lake.client.head_bucket(Bucket=lake.bucket)
     except NoCredentialsError:
         return [
-            Finding(
+            DoctorFinding(
                 "credentials",
                 "failed",
                 "No AWS keys were found, neither in the settings nor where AWS's tools look.",
@@ -51,8 +51,8 @@ def aws_findings(settings: Settings) -> list[Finding]:
     except BotoCoreError as error:
         return _no_answer(settings, where, type(error).__name__)
     return [
-        Finding("credentials", "ok", f"accepted by {where}"),
-        Finding("bucket", "ok", lake.bucket),
+        DoctorFinding("credentials", "ok", f"accepted by {where}"),
+        DoctorFinding("bucket", "ok", lake.bucket),
         _bucket_security(settings),
         _conditional_writes(lake),
         _clock(answer["ResponseMetadata"]["HTTPHeaders"].get("date")),
@@ -65,9 +65,9 @@ def _unreachable(endpoint_url: str) -> str:
     return refusal(url.hostname or "", url.port or (443 if url.scheme == "https" else 80))
 
 
-def _no_answer(settings: Settings, where: str, why: str) -> list[Finding]:
+def _no_answer(settings: Settings, where: str, why: str) -> list[DoctorFinding]:
     return [
-        Finding(
+        DoctorFinding(
             "object store",
             "failed",
             f"{where} does not answer ({why}).",
@@ -77,7 +77,7 @@ def _no_answer(settings: Settings, where: str, why: str) -> list[Finding]:
     ]
 
 
-def _refused(settings: Settings, lake: Lake, where: str, error: ClientError) -> list[Finding]:
+def _refused(settings: Settings, lake: Lake, where: str, error: ClientError) -> list[DoctorFinding]:
     """HEAD answers carry no reason, so ask once more with a request that does."""
     if _code(error) in {"400", "403"}:
         try:
@@ -87,7 +87,7 @@ def _refused(settings: Settings, lake: Lake, where: str, error: ClientError) -> 
     code = _code(error)
     if refused_credentials(code):
         return [
-            Finding(
+            DoctorFinding(
                 "credentials",
                 "failed",
                 f"{where} does not accept the AWS keys ({code}).",
@@ -100,16 +100,16 @@ def _refused(settings: Settings, lake: Lake, where: str, error: ClientError) -> 
             _clock(error.response["ResponseMetadata"]["HTTPHeaders"].get("date")),
             *_skipped(tuple(n for n in AFTER_ANSWER if n != "clock"), "the clocks differ too much"),
         ]
-    findings = [Finding("credentials", "ok", f"accepted by {where}")]
+    findings = [DoctorFinding("credentials", "ok", f"accepted by {where}")]
     if code in NOT_THERE:
-        finding = Finding(
+        finding = DoctorFinding(
             "bucket",
             "failed",
             f"There is no bucket {lake.bucket} at {where}.",
             start_it(settings, "Create it, or correct aws.bucket."),
         )
     else:
-        finding = Finding(
+        finding = DoctorFinding(
             "bucket",
             "failed",
             f"{where} does not let these keys read bucket {lake.bucket} ({code}).",
@@ -123,50 +123,50 @@ def _refused(settings: Settings, lake: Lake, where: str, error: ClientError) -> 
     ]
 
 
-def _bucket_security(settings: Settings) -> Finding:
+def _bucket_security(settings: Settings) -> DoctorFinding:
     name, remedy = "bucket security", "Set it on the bucket: docs/security.md, Buckets."
     try:
         found = list(insecurities(settings.aws))
     except ClientError as error:
         answer = f"It could not be looked at ({_code(error)}): these keys may not read it."
         remedy = "Nothing, or allow s3:GetEncryptionConfiguration and the like to see it."
-        return Finding(name, "warning", answer, remedy)
+        return DoctorFinding(name, "warning", answer, remedy)
     if found:
-        return Finding(name, "warning", " ".join(found), remedy)
+        return DoctorFinding(name, "warning", " ".join(found), remedy)
     tls = "TLS only" if has_tls(settings.aws) else "plain HTTP on loopback"
-    return Finding(name, "ok", f"encrypted, public access blocked, {tls}")
+    return DoctorFinding(name, "ok", f"encrypted, public access blocked, {tls}")
 
 
-def _conditional_writes(lake: Lake) -> Finding:
+def _conditional_writes(lake: Lake) -> DoctorFinding:
     try:
         problems = probe_conditional_writes(lake)
     except ClientError as error:
-        return Finding(
+        return DoctorFinding(
             "conditional writes",
             "failed",
             f"They could not be tried: the store refused a request below _probe/ ({_code(error)}).",
             "Allow s3:PutObject, s3:GetObject, s3:DeleteObject and s3:AbortMultipartUpload there.",
         )
     if problems:
-        return Finding(
+        return DoctorFinding(
             "conditional writes",
             "failed",
             " ".join(problems),
             "Use a store that honours If-None-Match and If-Match; on this one nothing is ingested.",
         )
     answer = "put-if-absent and compare-and-swap hold, also racing and for multipart uploads"
-    return Finding("conditional writes", "ok", answer)
+    return DoctorFinding("conditional writes", "ok", answer)
 
 
-def _clock(date_header: str | None) -> Finding:
+def _clock(date_header: str | None) -> DoctorFinding:
     if date_header is None:
-        return Finding("clock", "skipped", "not checked: the store's answer carries no date")
+        return DoctorFinding("clock", "skipped", "not checked: the store's answer carries no date")
     skew = (datetime.now(UTC) - parsedate_to_datetime(date_header)).total_seconds()
     # The header has whole seconds.
     if abs(skew) < SKEW_WARNING_SECONDS:
-        return Finding("clock", "ok", "agrees with the store's to a few seconds")
+        return DoctorFinding("clock", "ok", "agrees with the store's to a few seconds")
     side = "ahead of" if skew > 0 else "behind"
-    return Finding(
+    return DoctorFinding(
         "clock",
         "failed" if abs(skew) > SKEW_FAILURE_SECONDS else "warning",
         f"This machine's clock is {abs(skew):.0f} s {side} the store's.",
@@ -174,11 +174,11 @@ def _clock(date_header: str | None) -> Finding:
     )
 
 
-def _catalogue(settings: Settings) -> list[Finding]:
+def _catalogue(settings: Settings) -> list[DoctorFinding]:
     return [_database(settings), *_crawlers(settings), _workgroup(settings)]
 
 
-def _database(settings: Settings) -> Finding:
+def _database(settings: Settings) -> DoctorFinding:
     name = settings.catalog.database
     return _asked(
         "glue database",
@@ -189,7 +189,7 @@ def _database(settings: Settings) -> Finding:
     )
 
 
-def _crawlers(settings: Settings) -> list[Finding]:
+def _crawlers(settings: Settings) -> list[DoctorFinding]:
     if settings.catalog.method != "crawler":
         return []
 
@@ -211,7 +211,7 @@ def _crawlers(settings: Settings) -> list[Finding]:
     ]
 
 
-def _workgroup(settings: Settings) -> Finding:
+def _workgroup(settings: Settings) -> DoctorFinding:
     name = settings.athena.workgroup
     return _asked(
         "athena",
@@ -222,26 +222,28 @@ def _workgroup(settings: Settings) -> Finding:
     )
 
 
-def _asked(name: str, ask: Any, answer: str, missing: str, remedy: str) -> Finding:
+def _asked(name: str, ask: Any, answer: str, missing: str, remedy: str) -> DoctorFinding:
     try:
         ask()
     except ClientError as error:
         code = _code(error)
         if code in {"EntityNotFoundException", "InvalidRequestException"}:
-            return Finding(name, "failed", missing, remedy)
-        return Finding(
+            return DoctorFinding(name, "failed", missing, remedy)
+        return DoctorFinding(
             name,
             "failed",
             f"The request was refused ({code}).",
             "Allow these keys to use Glue and Athena.",
         )
     except BotoCoreError as error:
-        return Finding(name, "failed", f"There was no answer ({type(error).__name__}).", remedy)
-    return Finding(name, "ok", answer)
+        return DoctorFinding(
+            name, "failed", f"There was no answer ({type(error).__name__}).", remedy
+        )
+    return DoctorFinding(name, "ok", answer)
 
 
-def _skipped(names: tuple[str, ...], why: str) -> list[Finding]:
-    return [Finding(name, "skipped", f"not checked: {why}") for name in names]
+def _skipped(names: tuple[str, ...], why: str) -> list[DoctorFinding]:
+    return [DoctorFinding(name, "skipped", f"not checked: {why}") for name in names]
 
 
 def _code(error: ClientError) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stock_pipeline.doctor.aws import aws_findings
-from stock_pipeline.doctor.finding import Finding, start_it
+from stock_pipeline.doctor.finding import DoctorFinding, start_it
 from stock_pipeline.doctor.kafka import kafka_findings
 from stock_pipeline.lib.words import did_you_mean
 from stock_pipeline.settings import Settings
@@ -18,7 +18,7 @@ LEAST_FREE_BYTES = GIBIBYTE
 FEW_FREE_BYTES = 5 * GIBIBYTE
 
 
-def diagnose(settings: Settings) -> list[Finding]:
+def diagnose(settings: Settings) -> list[DoctorFinding]:
     """Check everything that the settings name; takes some seconds, more where nothing answers."""
     return [
         *kafka_findings(settings),
@@ -29,7 +29,7 @@ def diagnose(settings: Settings) -> list[Finding]:
     ]
 
 
-def _calendar_findings(settings: Settings) -> Iterator[Finding]:
+def _calendar_findings(settings: Settings) -> Iterator[DoctorFinding]:
     from exchange_calendars import get_calendar_names
 
     known = sorted(get_calendar_names())
@@ -46,7 +46,7 @@ def _calendar_findings(settings: Settings) -> Iterator[Finding]:
     named |= {f"calendars ({rule.pattern})": rule.calendar for rule in settings.calendars}
     unknown = {place: name for place, name in named.items() if name not in known}
     for place, name in unknown.items():
-        yield Finding(
+        yield DoctorFinding(
             "calendars",
             "failed",
             f"{place} names {name}, which is no exchange calendar{did_you_mean(name, known)}.",
@@ -54,15 +54,15 @@ def _calendar_findings(settings: Settings) -> Iterator[Finding]:
         )
     if not unknown:
         answer = f"all {len(set(named.values()))} calendars are known"
-        yield Finding("calendars", "ok", answer)
+        yield DoctorFinding("calendars", "ok", answer)
 
 
-def _disk(home: Path) -> Finding:
+def _disk(home: Path) -> DoctorFinding:
     existing = next(folder for folder in (home, *home.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     answer = f"{free / GIBIBYTE:.1f} GiB free at {home}"
     if not os.access(existing, os.W_OK):
-        return Finding(
+        return DoctorFinding(
             "disk",
             "failed",
             f"{existing} cannot be written to.",
@@ -70,35 +70,35 @@ def _disk(home: Path) -> Finding:
         )
     remedy = "Free some space, or set STOCK_PIPELINE_HOME to a folder on a larger disk."
     if free < LEAST_FREE_BYTES:
-        return Finding("disk", "failed", f"Only {answer}.", remedy)
-    return Finding("disk", "warning" if free < FEW_FREE_BYTES else "ok", answer, remedy)
+        return DoctorFinding("disk", "failed", f"Only {answer}.", remedy)
+    return DoctorFinding("disk", "warning" if free < FEW_FREE_BYTES else "ok", answer, remedy)
 
 
-def _dagster_home(settings: Settings) -> Finding:
+def _dagster_home(settings: Settings) -> DoctorFinding:
     named = os.environ.get("DAGSTER_HOME")
     # `dev` on Apache Kafka keeps everything one folder deeper.
     usual = [settings.home / "dagster", settings.home / "apache" / "dagster"]
     folder = next((f for f in usual if (f / "dagster.yaml").is_file()), usual[0])
     folder = Path(named) if named else folder
     if not named and settings.profile != "local":
-        return Finding(
+        return DoctorFinding(
             "dagster home",
             "failed",
             "DAGSTER_HOME is not set: Dagster would use a temporary folder and forget its runs.",
             "Set DAGSTER_HOME to a folder that stays and holds dagster.yaml.",
         )
     if not (folder / "dagster.yaml").is_file():
-        return Finding(
+        return DoctorFinding(
             "dagster home",
             "warning" if settings.profile == "local" and not named else "failed",
             f"{folder} holds no dagster.yaml.",
             start_it(settings, "Copy the project's dagster.yaml there."),
         )
     if not os.access(folder, os.W_OK):
-        return Finding(
+        return DoctorFinding(
             "dagster home",
             "failed",
             f"{folder} cannot be written to.",
             "Give this user write permission, or set DAGSTER_HOME to another folder.",
         )
-    return Finding("dagster home", "ok", str(folder))
+    return DoctorFinding("dagster home", "ok", str(folder))

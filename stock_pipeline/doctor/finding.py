@@ -14,7 +14,7 @@ CONNECT_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
-class Finding:
+class DoctorFinding:
     """One dependency.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stock_pipeline.doctor.finding import Finding, refusal, start_it
+from stock_pipeline.doctor.finding import DoctorFinding, refusal, start_it
 from stock_pipeline.kafka.broker_kind import broker_kind
 from stock_pipeline.kafka.clients import librdkafka_options
 from stock_pipeline.kafka.control import KafkaControl
@@ -13,7 +13,7 @@ from stock_pipeline.settings import Settings
 LONGEST_ANSWER_SECONDS = 10.0
 
 
-def kafka_findings(settings: Settings) -> list[Finding]:
+def kafka_findings(settings: Settings) -> list[DoctorFinding]:
     """The brokers, the addresses that they advertise, and every feed's topic."""
     configured = settings.kafka.bootstrap_servers
     addresses = [_host_port(address) for address in configured.split(",")]
@@ -21,7 +21,7 @@ def kafka_findings(settings: Settings) -> list[Finding]:
     if len(failures) == len(addresses):
         why = "; ".join(f"{_shown(a)}: {reason}" for a, reason in failures.items())
         return [
-            Finding(
+            DoctorFinding(
                 "kafka broker",
                 "failed",
                 f"No broker answers at kafka.bootstrap_servers = {configured} ({why}).",
@@ -32,7 +32,7 @@ def kafka_findings(settings: Settings) -> list[Finding]:
     return _ask(settings)
 
 
-def _ask(settings: Settings) -> list[Finding]:
+def _ask(settings: Settings) -> list[DoctorFinding]:
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 
@@ -43,7 +43,7 @@ def _ask(settings: Settings) -> list[Finding]:
         return [_refused(problem), *_skipped(settings)]
     listeners = _listeners(configured, advertised)
     if listeners.state == "failed":
-        broker = Finding("kafka broker", "ok", f"{len(advertised)} at {configured}")
+        broker = DoctorFinding("kafka broker", "ok", f"{len(advertised)} at {configured}")
         _, *feeds = _skipped(settings, "the brokers cannot be reached")
         return [broker, listeners, *feeds]
     try:
@@ -56,7 +56,7 @@ def _ask(settings: Settings) -> list[Finding]:
         )
     except KafkaException as error:
         return [
-            Finding(
+            DoctorFinding(
                 "kafka broker",
                 "failed",
                 f"{configured} takes connections but gives no Kafka answer "
@@ -68,7 +68,7 @@ def _ask(settings: Settings) -> list[Finding]:
     try:
         forbidden = _forbidden(settings)
     except KafkaUnavailableError as error:
-        return [Finding("kafka broker", "failed", str(error)), *_skipped(settings)]
+        return [DoctorFinding("kafka broker", "failed", str(error)), *_skipped(settings)]
     partitions = {
         name: len(topic.partitions) for name, topic in metadata.topics.items() if not topic.error
     }
@@ -76,7 +76,7 @@ def _ask(settings: Settings) -> list[Finding]:
     if kind := broker_kind(settings.kafka, metadata.cluster_id, min(metadata.brokers)):
         found += f": {kind.shown}"
     return [
-        Finding("kafka broker", "ok", found),
+        DoctorFinding("kafka broker", "ok", found),
         listeners,
         *_topics(settings, partitions, forbidden),
     ]
@@ -93,44 +93,44 @@ def _forbidden(settings: Settings) -> dict[str, KafkaAccessError]:
         control.close()
 
 
-def _refused(problem: KafkaAccessError) -> Finding:
-    return Finding("kafka broker", "failed", f"{problem.problem}.", problem.remedy)
+def _refused(problem: KafkaAccessError) -> DoctorFinding:
+    return DoctorFinding("kafka broker", "failed", f"{problem.problem}.", problem.remedy)
 
 
-def _listeners(configured: str, advertised: list[tuple[str, int]]) -> Finding:
+def _listeners(configured: str, advertised: list[tuple[str, int]]) -> DoctorFinding:
     """Clients connect to what the brokers advertise, not to what was configured."""
     shown = ", ".join(map(_shown, advertised))
     failures = {address: why for address in advertised if (why := refusal(*address))}
     if failures:
         why = "; ".join(f"{_shown(a)}: {reason}" for a, reason in failures.items())
-        return Finding(
+        return DoctorFinding(
             "kafka listeners",
             "failed",
             f"The brokers tell clients to connect to {shown}, which cannot be reached from here "
             f"({why}); {configured} was configured.",
             "Set the brokers' advertised.listeners to addresses that this machine reaches.",
         )
-    return Finding("kafka listeners", "ok", f"advertised: {shown}")
+    return DoctorFinding("kafka listeners", "ok", f"advertised: {shown}")
 
 
 def _topics(
     settings: Settings, partitions: dict[str, int], forbidden: dict[str, KafkaAccessError]
-) -> list[Finding]:
+) -> list[DoctorFinding]:
     findings = []
     for name, feed in settings.feeds.items():
         label, there = f"feed {name}", partitions.get(feed.topic, 0)
         if problem := forbidden.get(feed.topic):
-            finding = Finding(label, "failed", f"{problem.problem}.", problem.remedy)
+            finding = DoctorFinding(label, "failed", f"{problem.problem}.", problem.remedy)
         elif not there:
             create = f"kafka-topics.sh --create --topic {feed.topic} --partitions {feed.partitions}"
-            finding = Finding(
+            finding = DoctorFinding(
                 label,
                 "failed",
                 f"Topic {feed.topic} does not exist.",
                 start_it(settings, f"Create it: {create}"),
             )
         elif there < feed.partitions:
-            finding = Finding(
+            finding = DoctorFinding(
                 label,
                 "warning",
                 f"Topic {feed.topic} has {there} of the settings' {feed.partitions} partitions.",
@@ -138,14 +138,14 @@ def _topics(
             )
         else:
             counted = f"{there} partition{'s' if there > 1 else ''}"
-            finding = Finding(label, "ok", f"topic {feed.topic}, {counted}")
+            finding = DoctorFinding(label, "ok", f"topic {feed.topic}, {counted}")
         findings.append(finding)
     return findings
 
 
-def _skipped(settings: Settings, why: str = "no broker answers") -> list[Finding]:
+def _skipped(settings: Settings, why: str = "no broker answers") -> list[DoctorFinding]:
     names = ["kafka listeners", *(f"feed {name}" for name in settings.feeds)]
-    return [Finding(name, "skipped", f"not checked: {why}") for name in names]
+    return [DoctorFinding(name, "skipped", f"not checked: {why}") for name in names]
 
 
 def _host_port(address: str) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from stock_pipeline.lib.formats.arrow import BARS, QUARANTINE, RECORDS
 from stock_pipeline.settings import Settings
 from stock_pipeline.sources.errors import BadSymbolError, RequestError
 from stock_pipeline.sources.registry import open_source, source_kind
-from stock_pipeline.sources.source import Notice, Request
+from stock_pipeline.sources.source import Notice, SourceRequest
 
 #: Far more than any vendor's document.
 MOST_MESSAGE_BYTES = 64 * 1024 * 1024
@@ -92,7 +92,7 @@ class History:
         """
         self._notices = []
         until = end if "end" in self._kind.taken("bars", interval) else None
-        request = Request((symbol,), "bars", interval, start, until, self._options)
+        request = SourceRequest((symbol,), "bars", interval, start, until, self._options)
         messages = list(self._source.fetch(request))
         unknown = next((n for n in self._notices if isinstance(n.error, BadSymbolError)), None)
         if unknown and not messages:

@@ -45,7 +45,7 @@ class Attempt:
 
 
 @dataclass(frozen=True)
-class Request:
+class BatchRequest:
     """A run to start: one attempt at one batch."""
 
     plan: Plan
@@ -67,7 +67,7 @@ class FeedTick:
 
     feed: str
     sentence: str = ""
-    requests: list[Request] = field(default_factory=list)
+    requests: list[BatchRequest] = field(default_factory=list)
     offsets: TopicOffsets | None = None
     waiting: dict[int, int] = field(default_factory=dict)
     lost: dict[int, OffsetRange] = field(default_factory=dict)
@@ -235,7 +235,7 @@ class Planner:
             state = tick.state = log.known_state() if won else log.state()
             if won:
                 planned.append(plan)
-                tick.requests.append(Request(plan, 1))
+                tick.requests.append(BatchRequest(plan, 1))
         records = sum(plan.length for plan in planned)
         first, last = planned[0].seq, planned[-1].seq
         numbers = f"batch {first}" if first == last else f"batches {first} to {last}"
@@ -257,7 +257,7 @@ class Planner:
                 sentences.append(f"batch {plan.seq}: {_why_not_yet(attempt)}")
             # Its run may have committed since the log was listed.
             elif log.commit_of(plan.seq) is None:
-                tick.requests.append(Request(plan, attempt))
+                tick.requests.append(BatchRequest(plan, attempt))
                 sentences.append(f"batch {plan.seq}: attempt {attempt} requested")
         return sentences
 

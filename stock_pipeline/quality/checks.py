@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
-from stock_pipeline.quality.findings import Finding, Limits, worst_first
+from stock_pipeline.quality.findings import Limits, QualityFinding, worst_first
 from stock_pipeline.quality.prices import price_findings, scale_errors
 from stock_pipeline.quality.series import BarSeries, series_of
 from stock_pipeline.quality.sources import disagreements
@@ -31,7 +31,7 @@ PRICES_PLAUSIBLE, TIMES_PLAUSIBLE, SOURCES_AGREE = (
 
 
 @dataclass(frozen=True)
-class Context:
+class QualityContext:
     """What bars are judged by.
 
     Attributes:
@@ -57,7 +57,7 @@ class Context:
 
 # Series have gaps, written NaN; and a partition that is refused may hold prices of zero.
 @np.errstate(divide="ignore", invalid="ignore")
-def quality_findings(table: pa.Table, context: Context) -> dict[str, list[Finding]]:
+def quality_findings(table: pa.Table, context: QualityContext) -> dict[str, list[QualityFinding]]:
     """Findings of a partition, worst first, by the name of the check.
 
     Args:
@@ -75,7 +75,7 @@ def quality_findings(table: pa.Table, context: Context) -> dict[str, list[Findin
     return {check: worst_first(findings) for check, findings in found.items()}
 
 
-def _prices(bars: BarSeries, context: Context) -> list[Finding]:
+def _prices(bars: BarSeries, context: QualityContext) -> list[QualityFinding]:
     limits = context.limits
     findings, explained = scale_errors(bars, limits)
     if bars.daily:
@@ -84,7 +84,7 @@ def _prices(bars: BarSeries, context: Context) -> list[Finding]:
     return [*findings, *price_findings(bars, limits, explained)]
 
 
-def _times(bars: BarSeries, context: Context) -> list[Finding]:
+def _times(bars: BarSeries, context: QualityContext) -> list[QualityFinding]:
     limits = context.limits
     if bars.daily:
         findings, told = days_without_session(bars, context.calendar)

@@ -27,7 +27,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Finding:
+class QualityFinding:
     """One thing that is hardly right, in one series.
 
     Attributes:
@@ -78,7 +78,7 @@ class Limits:
     extended_minutes_default: tuple[int, int] = (60, 60)
 
 
-def worst_first(findings: Iterable[Finding]) -> list[Finding]:
+def worst_first(findings: Iterable[QualityFinding]) -> list[QualityFinding]:
     """Certain ones first, then by the weight of their kind, symbol and time."""
     weight = {kind: i for i, kind in enumerate(KINDS)}
     return sorted(
@@ -87,7 +87,7 @@ def worst_first(findings: Iterable[Finding]) -> list[Finding]:
     )
 
 
-def summary(findings: Sequence[Finding]) -> str:
+def summary(findings: Sequence[QualityFinding]) -> str:
     """How many findings of which kind, in how many series."""
     counts = {kind: sum(f.kind == kind for f in findings) for kind in KINDS}
     told = ", ".join(f"{n} {KINDS[kind]}" for kind, n in counts.items() if n)
@@ -95,7 +95,7 @@ def summary(findings: Sequence[Finding]) -> str:
     return f"{told} in {symbols} {'symbol' if symbols == 1 else 'symbols'}"
 
 
-def as_rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
+def as_rows(findings: Sequence[QualityFinding]) -> list[dict[str, str]]:
     """Findings as text, a column each for what people compare."""
     return [
         {
@@ -115,5 +115,5 @@ def as_rows(findings: Sequence[Finding]) -> list[dict[str, str]]:
     ]
 
 
-def _when(finding: Finding, instant: datetime) -> str:
+def _when(finding: QualityFinding, instant: datetime) -> str:
     return str(instant.date()) if finding.interval == "1d" else f"{instant:%Y-%m-%d %H:%M}"

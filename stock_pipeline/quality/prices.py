@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.findings import Limits, QualityFinding
 from stock_pipeline.quality.series import BarSeries, Flags, Floats, finding_of, medians
 
 LOG_100 = float(np.log(100.0))
@@ -15,7 +15,7 @@ LOG_100 = float(np.log(100.0))
 MAD_TO_SIGMA = 0.6745
 
 
-def scale_errors(bars: BarSeries, limits: Limits) -> tuple[list[Finding], Flags]:
+def scale_errors(bars: BarSeries, limits: Limits) -> tuple[list[QualityFinding], Flags]:
     """Runs of bars 100 (10,000, ...) times above or below the rest of their series.
 
     Returns:
@@ -23,7 +23,7 @@ def scale_errors(bars: BarSeries, limits: Limits) -> tuple[list[Finding], Flags]
     """
     powers = np.nan_to_num(np.rint(bars.returns / LOG_100))
     steps = (powers != 0) & (np.abs(bars.returns - powers * LOG_100) < limits.scale_tolerance)
-    findings: list[Finding] = []
+    findings: list[QualityFinding] = []
     explained = steps.copy()
     level = np.zeros(len(bars), dtype=np.int64)
     for series in np.unique(bars.of[steps]):
@@ -70,7 +70,7 @@ def scale_errors(bars: BarSeries, limits: Limits) -> tuple[list[Finding], Flags]
     return findings, explained
 
 
-def outliers(bars: BarSeries, limits: Limits, explained: Flags) -> list[Finding]:
+def outliers(bars: BarSeries, limits: Limits, explained: Flags) -> list[QualityFinding]:
     """Returns, and ranges within a bar, beyond the robust z-score and the floor.
 
     Args:
@@ -141,7 +141,7 @@ def robust_scores(bars: BarSeries, values: Floats, least: int) -> tuple[Floats, 
     return score, np.nan_to_num(np.abs(away))
 
 
-def stale_prices(bars: BarSeries, limits: Limits) -> list[Finding]:
+def stale_prices(bars: BarSeries, limits: Limits) -> list[QualityFinding]:
     """Runs of bars with the same open, high, low and close."""
     same = bars.follows & bars.regular & np.append(False, bars.regular[:-1])
     for prices in (bars.open, bars.high, bars.low, bars.close):
@@ -167,7 +167,7 @@ def stale_prices(bars: BarSeries, limits: Limits) -> list[Finding]:
     return findings
 
 
-def missing_volumes(bars: BarSeries, limits: Limits) -> list[Finding]:
+def missing_volumes(bars: BarSeries, limits: Limits) -> list[QualityFinding]:
     """Bars without volume in which the price moved, in series that otherwise have volume."""
     series = len(bars.keys)
     regular = np.bincount(bars.of[bars.regular], minlength=series)
@@ -188,7 +188,7 @@ def missing_volumes(bars: BarSeries, limits: Limits) -> list[Finding]:
     ]
 
 
-def price_findings(bars: BarSeries, limits: Limits, explained: Flags) -> Iterator[Finding]:
+def price_findings(bars: BarSeries, limits: Limits, explained: Flags) -> Iterator[QualityFinding]:
     """Outliers, stale prices and missing volumes."""
     yield from outliers(bars, limits, explained)
     yield from stale_prices(bars, limits)

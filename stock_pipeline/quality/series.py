@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stock_pipeline.quality.completeness import MINUTES
-from stock_pipeline.quality.findings import Finding
+from stock_pipeline.quality.findings import QualityFinding
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -188,11 +188,11 @@ def finding_of(
     value: float,
     *,
     certain: bool = False,
-) -> Finding:
+) -> QualityFinding:
     """A finding in the half-open range of rows of one series."""
     start, end = rows
     symbol, source, interval = bars.keys[bars.of[start]]
-    return Finding(
+    return QualityFinding(
         kind,
         symbol,
         source,

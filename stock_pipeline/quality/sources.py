@@ -6,11 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.findings import Limits, QualityFinding
 from stock_pipeline.quality.series import BarSeries, finding_of
 
 
-def disagreements(bars: BarSeries, limits: Limits, precedence: Sequence[str]) -> list[Finding]:
+def disagreements(
+    bars: BarSeries, limits: Limits, precedence: Sequence[str]
+) -> list[QualityFinding]:
     """Bars whose close differs from that of the source which gold takes.
 
     Runs of a series that differ are one finding. A daily bar that was rolled up from intraday bars
@@ -21,7 +23,7 @@ def disagreements(bars: BarSeries, limits: Limits, precedence: Sequence[str]) ->
         limits: `source_tolerance`, relative.
         precedence: Sources in the order in which gold takes them.
     """
-    findings: list[Finding] = []
+    findings: list[QualityFinding] = []
     series: dict[tuple[str, str], list[int]] = {}
     for number, (symbol, _, interval) in enumerate(bars.keys):
         series.setdefault((symbol, interval), []).append(number)

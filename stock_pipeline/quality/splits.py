@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.findings import Limits, QualityFinding
 from stock_pipeline.quality.series import BarSeries, Flags, Floats, finding_of
 
 #: New shares for old ones, as exchanges list them; the reverse of each too.
@@ -28,7 +28,7 @@ _NEAR = 0.3
 
 def split_errors(
     bars: BarSeries, actions: pa.Table | None, limits: Limits, explained: Flags
-) -> tuple[list[Finding], Flags]:
+) -> tuple[list[QualityFinding], Flags]:
     """Overnight steps by a split's ratio that no action or adjusted close explains.
 
     Args:
@@ -47,7 +47,7 @@ def split_errors(
     known = ~np.isnan(splits)
     told = steps & ~adjusts & (~known | ~np.isnan(adjusted_steps))
     now = explained | steps
-    findings: list[Finding] = []
+    findings: list[QualityFinding] = []
     done: set[int] = set()
     for row in np.flatnonzero(told):
         if int(row) in done:
@@ -72,10 +72,10 @@ def split_errors(
 
 def adjustment_errors(
     bars: BarSeries, actions: pa.Table | None, limits: Limits, explained: Flags
-) -> list[Finding]:
+) -> list[QualityFinding]:
     """Dividends that adjusted closes leave out, and adjusted closes off for a few bars alone."""
     splits, dividends = action_rows(bars, actions)
-    findings: list[Finding] = []
+    findings: list[QualityFinding] = []
     before = np.append(np.nan, bars.close[:-1])
     share = dividends / before
     paid = share > LEAST_DIVIDEND
@@ -111,11 +111,11 @@ def adjustment_errors(
     return [*findings, *_lone_adjustments(bars, limits, explained)]
 
 
-def _lone_adjustments(bars: BarSeries, limits: Limits, explained: Flags) -> list[Finding]:
+def _lone_adjustments(bars: BarSeries, limits: Limits, explained: Flags) -> list[QualityFinding]:
     """Runs whose adjusted close leaves their neighbours' factor and returns to it."""
     steps = bars.factor_steps
     large = (np.abs(steps) > limits.split_tolerance) & ~explained
-    findings: list[Finding] = []
+    findings: list[QualityFinding] = []
     rows = np.flatnonzero(large)
     for row, back in pairwise(rows):
         if bars.of[row] != bars.of[back] or not np.isclose(steps[row], -steps[back], rtol=0.05):

@@ -10,7 +10,7 @@ import numpy as np
 
 from stock_pipeline.lib.sessions import ALWAYS_OPEN, breaks_of, dates_of
 from stock_pipeline.quality.completeness import SHARE_EXPECTED
-from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.findings import Limits, QualityFinding
 from stock_pipeline.quality.series import BarSeries, Flags, finding_of
 
 MINUTE = np.timedelta64(1, "m")
@@ -21,13 +21,13 @@ _MOST_SHIFT, _SHIFT_STEP = 14 * 60, 30
 CalendarOf = Callable[[str, str], str]
 
 
-def shifted_sessions(bars: BarSeries) -> tuple[list[Finding], set[int]]:
+def shifted_sessions(bars: BarSeries) -> tuple[list[QualityFinding], set[int]]:
     """Series that fill a regular session, hours away from where it is.
 
     Returns:
         The findings, and the numbers of these series.
     """
-    findings: list[Finding] = []
+    findings: list[QualityFinding] = []
     shifted: set[int] = set()
     outside = ~bars.regular & ~np.isnat(bars.opens)
     for series in np.unique(bars.of[outside]):
@@ -63,9 +63,9 @@ def shifted_sessions(bars: BarSeries) -> tuple[list[Finding], set[int]]:
 
 def outside_hours(
     bars: BarSeries, limits: Limits, calendar_of: CalendarOf, shifted: set[int]
-) -> list[Finding]:
+) -> list[QualityFinding]:
     """Intraday bars before the early or after the late trading of their calendar."""
-    findings: list[Finding] = []
+    findings: list[QualityFinding] = []
     early, late = (np.zeros(len(bars.keys), dtype="timedelta64[m]") for _ in range(2))
     open_always = np.zeros(len(bars.keys), dtype=bool)
     for number, (symbol, source, _) in enumerate(bars.keys):
@@ -89,7 +89,9 @@ def outside_hours(
     return findings
 
 
-def days_without_session(bars: BarSeries, calendar_of: CalendarOf) -> tuple[list[Finding], Flags]:
+def days_without_session(
+    bars: BarSeries, calendar_of: CalendarOf
+) -> tuple[list[QualityFinding], Flags]:
     """Daily bars on dates without a session; those that copy the bar before are copies.
 
     Returns:
@@ -127,7 +129,7 @@ def days_without_session(bars: BarSeries, calendar_of: CalendarOf) -> tuple[list
     return findings, chosen
 
 
-def copied_bars(bars: BarSeries, told: Flags) -> list[Finding]:
+def copied_bars(bars: BarSeries, told: Flags) -> list[QualityFinding]:
     """Bars with range that repeat all prices and the volume of the bar before."""
     same = same_prices(bars) & (bars.high > bars.low) & ~told
     same[1:] &= bars.volume[1:] == bars.volume[:-1]
@@ -152,12 +154,14 @@ def same_prices(bars: BarSeries) -> Flags:
     return same
 
 
-def gaps(bars: BarSeries, limits: Limits, calendar_of: CalendarOf, now: datetime) -> list[Finding]:
+def gaps(
+    bars: BarSeries, limits: Limits, calendar_of: CalendarOf, now: datetime
+) -> list[QualityFinding]:
     """Missing bars in a row, inside the regular session, of series that mostly have each bar.
 
     The session's edges count when it is over; around the clock there are none.
     """
-    findings: list[Finding] = []
+    findings: list[QualityFinding] = []
     for number, (symbol, source, _) in enumerate(bars.keys):
         length = int(bars.minutes[number])
         rows = np.arange(bars.first[number], bars.first[number + 1])
@@ -182,7 +186,7 @@ def gaps(bars: BarSeries, limits: Limits, calendar_of: CalendarOf, now: datetime
             missing[0] = missing[-1] = 0
         least = max(2, -(-limits.gap_minutes // length))
         findings.extend(
-            Finding(
+            QualityFinding(
                 "gap",
                 *bars.keys[number],
                 starts[at].astype("datetime64[us]").astype(object),

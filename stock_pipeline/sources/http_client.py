@@ -18,7 +18,7 @@ from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.sources.errors import BadKeyError, RateLimitedError, UnavailableError
 from stock_pipeline.sources.quotas import Quotas
 from stock_pipeline.sources.redaction import hide_in_logs, redacted
-from stock_pipeline.sources.source import Context
+from stock_pipeline.sources.source import SourceContext
 
 #: Far more than any vendor's document; a larger answer would only fill the memory.
 MOST_BYTES = 64 * 1024 * 1024
@@ -66,7 +66,7 @@ class HttpClient:
 
     def __init__(
         self,
-        context: Context,
+        context: SourceContext,
         vendor: str,
         zone: tzinfo = UTC,
         headers: Mapping[str, str] | None = None,

@@ -9,7 +9,7 @@ from stock_pipeline.settings import Settings
 from stock_pipeline.settings.sources import What
 from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.registry import source_kind
-from stock_pipeline.sources.source import ANY_FORMAT, Request, SourceKind
+from stock_pipeline.sources.source import ANY_FORMAT, SourceKind, SourceRequest
 
 DEFAULT_EVERY_SECONDS = 30.0
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -30,7 +30,7 @@ class Job:
 
     source: str
     topic: str
-    request: Request
+    request: SourceRequest
     stream: bool
     every: float
     batches: int | None
@@ -39,7 +39,7 @@ class Job:
 def job_for(
     settings: Settings,
     source: str,
-    request: Request,
+    request: SourceRequest,
     *,
     feed: str | None = None,
     topic: str | None = None,

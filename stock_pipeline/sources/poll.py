@@ -23,7 +23,7 @@ from stock_pipeline.sources.errors import (
 from stock_pipeline.sources.jobs import Job, job_for
 from stock_pipeline.sources.registry import open_source
 from stock_pipeline.sources.rounds import fetched
-from stock_pipeline.sources.source import Notice, Request
+from stock_pipeline.sources.source import Notice, SourceRequest
 
 #: A round that would have to wait longer than this ends; the next one asks again.
 LONGEST_WAIT = timedelta(minutes=10)
@@ -63,7 +63,7 @@ def poll_job(settings: Settings, name: str) -> Job:
         RequestError: Its settings do not fit together.
     """
     poll = settings.polls[name]
-    request = Request(poll.symbols, interval=poll.bar, options=poll.options)
+    request = SourceRequest(poll.symbols, interval=poll.bar, options=poll.options)
     job = job_for(settings, poll.source, request, feed=poll.feed, what=poll.what)
     if job.stream or job.request.options.get("stream") == "true":
         raise RequestError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from stock_pipeline.lib.words import did_you_mean
 from stock_pipeline.sources.errors import BadKeyError, RequestError
-from stock_pipeline.sources.source import Context
+from stock_pipeline.sources.source import SourceContext
 
 if TYPE_CHECKING:
     from stock_pipeline.settings import Settings
@@ -84,5 +84,5 @@ def open_source(
     if problem := key_problem(settings, name):
         raise BadKeyError(problem)
     chosen = source_settings(settings, name)
-    context = Context(chosen, settings.home, notify, stop, settings.simulator)
+    context = SourceContext(chosen, settings.home, notify, stop, settings.simulator)
     return source_kind(name).open(context)

@@ -9,13 +9,13 @@ from uuid import uuid4
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.errors import DailyLimitError, UnavailableError
-from stock_pipeline.sources.source import Context, Notice, Request, Source
+from stock_pipeline.sources.source import Notice, Source, SourceContext, SourceRequest
 
 #: Schema version in the headers; grows when the meaning of messages changes.
 SCHEMA_VERSION = b"1"
 
 
-def fetched(source: Source, name: str, request: Request) -> Iterator[Message]:
+def fetched(source: Source, name: str, request: SourceRequest) -> Iterator[Message]:
     """One fetch, each message with headers that name the source, this fetch and the schema."""
     headers = (
         ("source", name.encode()),
@@ -29,8 +29,8 @@ def fetched(source: Source, name: str, request: Request) -> Iterator[Message]:
 def rounds(
     source: Source,
     name: str,
-    request: Request,
-    context: Context,
+    request: SourceRequest,
+    context: SourceContext,
     *,
     every: float,
     batches: int | None = None,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Request:
+class SourceRequest:
     """What is asked of a source. A part that the source does not support is a `RequestError`.
 
     Attributes:
@@ -80,7 +80,7 @@ ANY_FORMAT = "any"
 
 
 @dataclass(frozen=True)
-class Context:
+class SourceContext:
     """What a source works with.
 
     Attributes:
@@ -117,7 +117,7 @@ class Source(Protocol):
         """Quotas of the key; None where the vendor has no limits."""
         ...
 
-    def fetch(self, request: Request) -> Iterator[Message]:
+    def fetch(self, request: SourceRequest) -> Iterator[Message]:
         """Yield what was asked for, each message once, in the vendor's order.
 
         A symbol that fails becomes a notice, and the others are still fetched. A stream ends when
@@ -159,7 +159,7 @@ class SourceKind:
     """
 
     summary: str
-    open: Callable[[Context], Source]
+    open: Callable[[SourceContext], Source]
     formats: Mapping[What, str | None]
     takes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     defaults: SourceSettings = field(default_factory=SourceSettings)
@@ -171,7 +171,7 @@ class SourceKind:
         """What a request for this kind of data may set."""
         return self.takes.get(f"{what} of {interval}", self.takes.get(what, ()))
 
-    def ensure_takes(self, vendor: str, request: Request) -> None:
+    def ensure_takes(self, vendor: str, request: SourceRequest) -> None:
         """Refuse a request that the source does not support; every `fetch` begins with it.
 
         Args:
@@ -202,7 +202,7 @@ class SourceKind:
 
 
 def each_symbol(
-    request: Request, context: Context, fetch: Callable[[str], Iterator[Message]]
+    request: SourceRequest, context: SourceContext, fetch: Callable[[str], Iterator[Message]]
 ) -> Iterator[Message]:
     """Fetch one symbol after the other; a symbol that fails is reported and left out."""
     for symbol in request.symbols:

@@ -15,7 +15,7 @@ from stock_pipeline.kafka.messages import Message
 from stock_pipeline.lib.plain_text import one_line
 from stock_pipeline.sources.errors import BadKeyError, RateLimitedError, UnavailableError
 from stock_pipeline.sources.redaction import hide_in_logs, redacted
-from stock_pipeline.sources.source import Context, Notice
+from stock_pipeline.sources.source import Notice, SourceContext
 
 _logger = logging.getLogger("websockets.client")
 # This logger writes parts of what is sent, perhaps a part of the key, which no filter knows. And it
@@ -39,7 +39,7 @@ class Speech:
         vendor: Name for sentences.
     """
 
-    def __init__(self, context: Context, vendor: str) -> None:
+    def __init__(self, context: SourceContext, vendor: str) -> None:
         self._context, self._vendor = context, vendor
         key = context.settings.api_key
         self._key = key.get_secret_value() if key else ""
@@ -73,7 +73,7 @@ class Stream:
 
     def __init__(
         self,
-        context: Context,
+        context: SourceContext,
         vendor: str,
         url: str,
         open: Callable[[ClientConnection], Iterator[Message]],  # noqa: A002

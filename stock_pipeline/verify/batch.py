@@ -18,7 +18,7 @@ from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.formats.arrow import QUARANTINE
 from stock_pipeline.verify.log_checker import differing_fields
 from stock_pipeline.verify.objects import Body, Listed, body
-from stock_pipeline.verify.report import Finding, Kind
+from stock_pipeline.verify.report import Kind, VerifyFinding
 from stock_pipeline.verify.rows import Tally, doubled, miscounted
 
 PIECE_ROWS = 131_072
@@ -37,7 +37,7 @@ class BatchResult:
     """
 
     commit: Commit
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[VerifyFinding] = field(default_factory=list)
     bronze: Tally = field(default_factory=Tally)
     rejects: Tally = field(default_factory=Tally)
     bytes: int = 0
@@ -279,4 +279,4 @@ class BatchVerifier:
             "Restore the object from the bucket's versions or a backup; while Kafka has the "
             f"records: stock-pipeline batch supersede {self.feed} {seq}"
         )
-        result.findings.append(Finding(kind, sentence, key, action, self.feed, seq))
+        result.findings.append(VerifyFinding(kind, sentence, key, action, self.feed, seq))

@@ -18,7 +18,7 @@ from stock_pipeline.settings import Settings
 from stock_pipeline.tables.reads import READS
 from stock_pipeline.verify.feed import Progress
 from stock_pipeline.verify.objects import listing
-from stock_pipeline.verify.report import Check, Finding, Kind
+from stock_pipeline.verify.report import Check, Kind, VerifyFinding
 
 #: Gold partitions of a table, the newest in scope, that Athena is asked for: it bills each query.
 ATHENA_PARTITIONS = 2
@@ -32,7 +32,7 @@ class CatalogueVerifier:
 
     def __init__(self, settings: Settings, lake: Lake, grace_seconds: float) -> None:
         self.lake, self.grace_seconds = lake, grace_seconds
-        self.findings: list[Finding] = []
+        self.findings: list[VerifyFinding] = []
         #: Tables that the catalogue knows, by `verify`.
         self.known: frozenset[str] = frozenset()
         self._catalogue = Catalogue(settings, lake)
@@ -52,7 +52,7 @@ class CatalogueVerifier:
             young = self._young(table, new) if new else frozenset()
             settled.append(replace(shape, partitions=shape.partitions - young))
         self.findings += [
-            Finding(
+            VerifyFinding(
                 Kind.STALE_CATALOGUE,
                 sentence,
                 f"{self._catalogue.database}.{name}",
@@ -87,7 +87,7 @@ class AthenaVerifier:
 
     def __init__(self, settings: Settings, lake: Lake, progress: Progress) -> None:
         self.settings, self.lake, self.progress = settings, lake, progress
-        self.findings: list[Finding] = []
+        self.findings: list[VerifyFinding] = []
         self.notes: list[str] = []
         self._runner = AthenaRunner(settings)
         self._rows = self._scanned = self._compared = 0
@@ -137,7 +137,7 @@ class AthenaVerifier:
             said = " ".join(str(error).split())
             sentence = f"{table.name} {partition} was not compared with Athena: {said}"
             action = "stock-pipeline doctor says what is wrong with Athena."
-            self.findings.append(Finding(Kind.NOT_COMPARED, sentence, name, action))
+            self.findings.append(VerifyFinding(Kind.NOT_COMPARED, sentence, name, action))
             return
         self.notes += parity.notes
         self._scanned += parity.query.bytes_scanned if parity.query else 0
@@ -152,4 +152,4 @@ class AthenaVerifier:
                 f"Athena and DuckDB; the first: {example}."
             )
             action = f"See athena/{table.name} in the UI; a stale catalogue may be the cause."
-            self.findings.append(Finding(Kind.ATHENA_DIFFERS, sentence, name, action))
+            self.findings.append(VerifyFinding(Kind.ATHENA_DIFFERS, sentence, name, action))

@@ -23,7 +23,7 @@ from stock_pipeline.verify.kafka import BrokerVerifier
 from stock_pipeline.verify.log import Entry, LogSnapshot
 from stock_pipeline.verify.log_checker import LogChecker
 from stock_pipeline.verify.objects import Listed, listing
-from stock_pipeline.verify.report import Check, Finding, Kind, Ledger
+from stock_pipeline.verify.report import Check, Kind, Ledger, VerifyFinding
 from stock_pipeline.verify.strangers import strangers_of_feed, strangers_of_log
 
 #: Told of every step: what, how much is done, how much there is.
@@ -49,7 +49,7 @@ class FeedResult:
 
     ledgers: list[Ledger] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[VerifyFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     touched: set[tuple[str, str]] = field(default_factory=set)
     undecided: list[int] = field(default_factory=list)
@@ -256,7 +256,7 @@ class FeedVerifier:
         ]
 
     def _find(self, kind: Kind, sentence: str, place: str, action: str, batch: int) -> None:
-        self.result.findings.append(Finding(kind, sentence, place, action, self.feed, batch))
+        self.result.findings.append(VerifyFinding(kind, sentence, place, action, self.feed, batch))
 
 
 def _folded(log: LogSnapshot) -> LogState | None:

@@ -16,7 +16,7 @@ from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.verify.log_checker import LogChecker
-from stock_pipeline.verify.report import Check, Finding, Kind
+from stock_pipeline.verify.report import Check, Kind, VerifyFinding
 from stock_pipeline.verify.rows import Tally
 
 
@@ -83,7 +83,7 @@ class BrokerVerifier:
             sentence = f"From batch {decision.plan.seq} on, Kafka was not compared: {error}"
             action = "stock-pipeline doctor says what is wrong with it."
             self.findings.append(
-                Finding(Kind.NOT_COMPARED, sentence, self.topic, action, self.feed)
+                VerifyFinding(Kind.NOT_COMPARED, sentence, self.topic, action, self.feed)
             )
             return
         self._bytes += again.payload_bytes
@@ -95,7 +95,7 @@ class BrokerVerifier:
             self._compared += 1
         if outcome.difference and sound:
             self.findings.append(
-                Finding(
+                VerifyFinding(
                     Kind.OTHER_RECORDS,
                     outcome.difference,
                     self.topic,
@@ -106,7 +106,7 @@ class BrokerVerifier:
                 )
             )
 
-    def beginnings(self, incarnation: int, checker: LogChecker) -> Iterator[Finding]:
+    def beginnings(self, incarnation: int, checker: LogChecker) -> Iterator[VerifyFinding]:
         """Partitions whose first records belong to no batch, and Kafka has them (I7).
 
         Args:
@@ -122,7 +122,7 @@ class BrokerVerifier:
             first = checker.first_offset(incarnation, partition)
             begins = polled.beginning if first is None else max(first, polled.beginning)
             if begins < ledger.start:
-                yield Finding(
+                yield VerifyFinding(
                     Kind.GAP,
                     f"Offsets {begins} to {ledger.start - 1} of {self.topic} partition "
                     f"{partition} (incarnation {incarnation}) belong to no batch, and Kafka has "
@@ -156,12 +156,12 @@ class BrokerVerifier:
         )
 
 
-def _changed(state: LogState, topic: str, offsets: TopicOffsets) -> Iterator[Finding]:
+def _changed(state: LogState, topic: str, offsets: TopicOffsets) -> Iterator[VerifyFinding]:
     try:
         check_topic(state, topic, offsets)
     except TopicChangedError as error:
         action = f"stock-pipeline feed adopt {state.feed}"
-        yield Finding(Kind.TOPIC_CHANGED, str(error), topic, action, state.feed)
+        yield VerifyFinding(Kind.TOPIC_CHANGED, str(error), topic, action, state.feed)
 
 
 def compared(again: Reread, seq: int, bronze: Tally, rejects: Tally) -> Compared:

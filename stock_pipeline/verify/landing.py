@@ -15,7 +15,7 @@ from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.verify.feed import Progress
 from stock_pipeline.verify.objects import body, listing
-from stock_pipeline.verify.report import Check, Finding, Kind
+from stock_pipeline.verify.report import Check, Kind, VerifyFinding
 
 _RESTORE = (
     "Restore it from the bucket's versions or a backup; or delete it and backfill its partition of "
@@ -23,9 +23,9 @@ _RESTORE = (
 )
 
 
-def verify_landing(lake: Lake, progress: Progress) -> tuple[Check, list[Finding]]:
+def verify_landing(lake: Lake, progress: Progress) -> tuple[Check, list[VerifyFinding]]:
     """Read all landed objects; what silver made of them is compared with the tables."""
-    findings: list[Finding] = []
+    findings: list[VerifyFinding] = []
     rows = read = 0
     listed = list(listing(lake, layout.LANDING_PREFIX))
     for n, entry in enumerate(listed):
@@ -34,7 +34,7 @@ def verify_landing(lake: Lake, progress: Progress) -> tuple[Check, list[Finding]
         if landed is None:
             sentence = f"{entry.key} lies among landed history and is none; nobody reads it."
             action = "Move it out of landing/."
-            findings.append(Finding(Kind.FOREIGN_OBJECT, sentence, entry.key, action))
+            findings.append(VerifyFinding(Kind.FOREIGN_OBJECT, sentence, entry.key, action))
             continue
         try:
             with body(lake, entry.key) as found:
@@ -45,15 +45,15 @@ def verify_landing(lake: Lake, progress: Progress) -> tuple[Check, list[Finding]
             continue
         except history.NotLandedError as error:
             sentence = f"{entry.key} cannot be read as landed history ({error})."
-            findings.append(Finding(Kind.CHANGED_OBJECT, sentence, entry.key, _RESTORE))
+            findings.append(VerifyFinding(Kind.CHANGED_OBJECT, sentence, entry.key, _RESTORE))
             continue
         rows += bars.num_rows
         if wrong:
             sentence = f"The bytes of {entry.key} do not have the checksum that the store names."
-            findings.append(Finding(Kind.CHANGED_OBJECT, sentence, entry.key, _RESTORE))
+            findings.append(VerifyFinding(Kind.CHANGED_OBJECT, sentence, entry.key, _RESTORE))
         elif strange := _strange(bars, landed):
             sentence = f"{entry.key} holds {counted(strange, 'bar')} of another period or source."
-            findings.append(Finding(Kind.CHANGED_OBJECT, sentence, entry.key, _RESTORE))
+            findings.append(VerifyFinding(Kind.CHANGED_OBJECT, sentence, entry.key, _RESTORE))
     sentence = f"{counted(len(listed), 'object')} read, {counted(rows, 'bar')}"
     return Check("landing", sentence, read, len(findings)), findings
 

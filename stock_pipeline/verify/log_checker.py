@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stock_pipeline.ingest.documents import Commit, Decision, Plan
 from stock_pipeline.lake import layout
-from stock_pipeline.verify.report import Finding, Kind, Ledger
+from stock_pipeline.verify.report import Kind, Ledger, VerifyFinding
 
 
 class LogChecker:
@@ -24,7 +24,7 @@ class LogChecker:
         self._next: dict[int, int] = dict(start_of or {})
         self._adopted: dict[int, dict[int, int]] = {}
 
-    def absorb(self, plan: Plan, commit: Commit | None) -> Iterator[Finding]:
+    def absorb(self, plan: Plan, commit: Commit | None) -> Iterator[VerifyFinding]:
         """Findings of the next plan, and of its commit when it is decided."""
         place = layout.plan_key(self.feed, plan.seq)
         if plan.kind == "adopt":
@@ -56,7 +56,7 @@ class LogChecker:
         """Where an adoption says that a partition's incarnation begins; None without one."""
         return self._adopted.get(incarnation, {}).get(partition)
 
-    def _chain(self, plan: Plan, place: str) -> Iterator[Finding]:
+    def _chain(self, plan: Plan, place: str) -> Iterator[VerifyFinding]:
         for partition, offsets in sorted(plan.ranges.items()):
             expected = self._next.get(partition, offsets.start)
             self._next[partition] = offsets.end
@@ -82,7 +82,7 @@ class LogChecker:
                     plan.seq,
                 )
 
-    def _counts(self, plan: Plan, decision: Decision) -> Iterator[Finding]:
+    def _counts(self, plan: Plan, decision: Decision) -> Iterator[VerifyFinding]:
         place = layout.commit_key(self.feed, plan.seq)
         restore = (
             "The bronze object's footer is the truth: move the commit away, and the next attempt "
@@ -116,8 +116,10 @@ class LogChecker:
                 ledger.holes += count.holes
                 ledger.lost += count.lost
 
-    def _finding(self, kind: Kind, sentence: str, place: str, action: str, batch: int) -> Finding:
-        return Finding(kind, sentence, place, action, self.feed, batch)
+    def _finding(
+        self, kind: Kind, sentence: str, place: str, action: str, batch: int
+    ) -> VerifyFinding:
+        return VerifyFinding(kind, sentence, place, action, self.feed, batch)
 
 
 def miscounts(decision: Decision) -> Iterator[str]:

@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 @dataclass(frozen=True)
-class Finding:
+class VerifyFinding:
     """Two things that should agree and do not.
 
     Attributes:
@@ -111,7 +111,7 @@ class Report:
 
     ledgers: list[Ledger] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[VerifyFinding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     @property

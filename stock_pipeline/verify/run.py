@@ -31,7 +31,7 @@ from stock_pipeline.verify.catalogue import AthenaVerifier, CatalogueVerifier
 from stock_pipeline.verify.feed import FeedVerifier, Progress
 from stock_pipeline.verify.landing import partitions_landed, verify_landing
 from stock_pipeline.verify.objects import listing
-from stock_pipeline.verify.report import Finding, Kind, Report
+from stock_pipeline.verify.report import Kind, Report, VerifyFinding
 from stock_pipeline.verify.strangers import strangers_of_lake, strangers_of_tables
 from stock_pipeline.verify.tables import TableVerifier
 
@@ -179,7 +179,7 @@ class _Verify:
                     )
                     action = "Restore both from the bucket's versions or a backup."
                     self.report.findings.append(
-                        Finding(Kind.MISSING_COMMIT, sentence, key, action, feed, seq)
+                        VerifyFinding(Kind.MISSING_COMMIT, sentence, key, action, feed, seq)
                     )
 
     def _partitions(self, index: TableIndex) -> dict[str, set[str]]:
@@ -218,4 +218,4 @@ class _Verify:
     def _uncompared(self, what: str, why: str, place: str) -> None:
         sentence = f"{what} was not compared: {why}"
         action = "stock-pipeline doctor says what is wrong with it."
-        self.report.findings.append(Finding(Kind.NOT_COMPARED, sentence, place, action))
+        self.report.findings.append(VerifyFinding(Kind.NOT_COMPARED, sentence, place, action))

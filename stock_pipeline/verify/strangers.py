@@ -11,7 +11,7 @@ from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.due import BUILD_ORDER, key_of
 from stock_pipeline.verify.objects import listing
-from stock_pipeline.verify.report import Finding, Kind
+from stock_pipeline.verify.report import Kind, VerifyFinding
 
 _MOVE = "Move it out of the table's folder: whoever queries the table sees its rows."
 
@@ -22,7 +22,7 @@ def strangers_of_feed(
     folders: Iterable[str],
     named: Collection[str],
     plan_of: Callable[[int], Plan | None],
-) -> Iterator[Finding]:
+) -> Iterator[VerifyFinding]:
     """Objects of a feed's bronze and quarantine that no batch names.
 
     Args:
@@ -49,23 +49,23 @@ def strangers_of_feed(
                     continue  # Planned since, or outside of the dates asked for.
                 if entry.key == keys[1]:
                     sentence = f"{entry.key} is in quarantine, but batch {seq} has no such rejects."
-                    yield Finding(Kind.ORPHAN, sentence, entry.key, _MOVE, feed, seq)
+                    yield VerifyFinding(Kind.ORPHAN, sentence, entry.key, _MOVE, feed, seq)
                     continue
             sentence = (
                 f"{entry.key} lies among the objects of feed {feed}, and no batch of its log "
                 "wrote it."
             )
-            yield Finding(Kind.FOREIGN_OBJECT, sentence, entry.key, _MOVE, feed, seq)
+            yield VerifyFinding(Kind.FOREIGN_OBJECT, sentence, entry.key, _MOVE, feed, seq)
 
 
-def strangers_of_log(feed: str, keys: Iterable[str]) -> Iterator[Finding]:
+def strangers_of_log(feed: str, keys: Iterable[str]) -> Iterator[VerifyFinding]:
     """Objects among a feed's plans and commits that are neither."""
     for key in keys:
         sentence = f"{key} lies in the offset log of feed {feed} and belongs to no batch."
-        yield Finding(Kind.FOREIGN_OBJECT, sentence, key, "Move it out of the log.", feed)
+        yield VerifyFinding(Kind.FOREIGN_OBJECT, sentence, key, "Move it out of the log.", feed)
 
 
-def strangers_of_tables(lake: Lake) -> Iterator[Finding]:
+def strangers_of_tables(lake: Lake) -> Iterator[VerifyFinding]:
     """Objects of the silver and gold layers that are no partition of a table."""
     tables = {(t.layer, t.name): t for t in BUILD_ORDER}
     for layer in ("silver", "gold"):
@@ -82,10 +82,10 @@ def strangers_of_tables(lake: Lake) -> Iterator[Finding]:
                 ):
                     continue
             sentence = f"{entry.key} lies in layer {layer} and is no partition of its tables."
-            yield Finding(Kind.FOREIGN_OBJECT, sentence, entry.key, _MOVE)
+            yield VerifyFinding(Kind.FOREIGN_OBJECT, sentence, entry.key, _MOVE)
 
 
-def strangers_of_lake(lake: Lake, settings: Settings) -> tuple[list[Finding], list[str]]:
+def strangers_of_lake(lake: Lake, settings: Settings) -> tuple[list[VerifyFinding], list[str]]:
     """Folders of feeds that the settings do not name; a note where such a feed has a log."""
     findings, notes = [], []
     for layer in ("bronze", "quarantine"):
@@ -97,7 +97,7 @@ def strangers_of_lake(lake: Lake, settings: Settings) -> tuple[list[Finding], li
                 notes.append(f"{folder}: feed {feed} is not in the settings, it was not verified.")
                 continue
             sentence = f"{folder} holds objects, and there is no feed {feed} nor a log of one."
-            findings.append(Finding(Kind.FOREIGN_OBJECT, sentence, folder, _MOVE))
+            findings.append(VerifyFinding(Kind.FOREIGN_OBJECT, sentence, folder, _MOVE))
     return findings, sorted(set(notes))
 
 

@@ -32,7 +32,7 @@ from stock_pipeline.tables.silver import Draft
 from stock_pipeline.tables.silver_tables import SilverTables
 from stock_pipeline.verify.feed import Progress
 from stock_pipeline.verify.objects import listing, utc_now
-from stock_pipeline.verify.report import Check, Finding, Kind
+from stock_pipeline.verify.report import Check, Kind, VerifyFinding
 
 #: How often a partition is looked at again because it was replaced meanwhile.
 MOST_TRIES = 3
@@ -88,7 +88,7 @@ class TableVerifier:
     ) -> None:
         self.settings, self.lake, self.index = settings, lake, index
         self.grace, self.progress = timedelta(seconds=grace_seconds), progress
-        self.findings: list[Finding] = []
+        self.findings: list[VerifyFinding] = []
         self.notes: list[str] = []
         #: Sequence numbers per feed that silver says it was made from.
         self.examined: dict[str, tuple[Interval, ...]] = {}
@@ -273,7 +273,9 @@ class TableVerifier:
         self, kind: Kind, table: TableSpec, partition: str, sentence: str, action: str
     ) -> None:
         name = f"{table.layer}/{table.name} {partition}"
-        self.findings.append(Finding(kind, f"{name}: {sentence}", key_of(table, partition), action))
+        self.findings.append(
+            VerifyFinding(kind, f"{name}: {sentence}", key_of(table, partition), action)
+        )
 
 
 def _same_state(

@@ -17,17 +17,21 @@ from stock_pipeline.defs.verify.assets import (
 )
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, GOLD_TABLES, SILVER_TABLES
 from stock_pipeline.settings import get_settings
-from stock_pipeline.verify.report import Finding, Kind, Report
+from stock_pipeline.verify.report import Kind, Report, VerifyFinding
 
 
 def test_every_finding_is_shown_by_one_asset():
     feed = next(iter(get_settings().feeds))
     findings = [
-        Finding(Kind.GAP, "A gap.", "_offset_log/x", "Mend it.", feed, 3),
-        Finding(Kind.STALE_SILVER, "Stale.", "silver/bars_intraday/trade_date=x/bars.parquet", "."),
-        Finding(Kind.STALE_CATALOGUE, "Table silver_bars_intraday lacks.", "db.silver_x", "."),
-        Finding(Kind.FOREIGN_OBJECT, "A stranger.", "gold/other/x.parquet", "."),
-        Finding(Kind.NOT_COMPARED, "Kafka was not compared.", "127.0.0.1:9", "."),
+        VerifyFinding(Kind.GAP, "A gap.", "_offset_log/x", "Mend it.", feed, 3),
+        VerifyFinding(
+            Kind.STALE_SILVER, "Stale.", "silver/bars_intraday/trade_date=x/bars.parquet", "."
+        ),
+        VerifyFinding(
+            Kind.STALE_CATALOGUE, "Table silver_bars_intraday lacks.", "db.silver_x", "."
+        ),
+        VerifyFinding(Kind.FOREIGN_OBJECT, "A stranger.", "gold/other/x.parquet", "."),
+        VerifyFinding(Kind.NOT_COMPARED, "Kafka was not compared.", "127.0.0.1:9", "."),
     ]
     shown = {r.asset_key: r for r in results(Report(findings=findings), "since then")}
     assert len(shown) == len(get_settings().feeds) + len(SILVER_TABLES) + len(GOLD_TABLES) + 1

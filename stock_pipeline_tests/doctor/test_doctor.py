@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.commands.doctor import doctor
 from stock_pipeline.doctor.diagnose import diagnose
-from stock_pipeline.doctor.finding import Finding
+from stock_pipeline.doctor.finding import DoctorFinding
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.settings.emulator_keys import emulator_keys
@@ -32,7 +32,7 @@ app = typer.Typer()
 app.command()(doctor)
 
 
-def found(settings: Settings, name: str) -> Finding:
+def found(settings: Settings, name: str) -> DoctorFinding:
     """The one finding of that name."""
     (finding,) = [f for f in diagnose(settings) if f.name == name]
     return finding

@@ -11,7 +11,7 @@ import pyarrow.csv
 import pytest
 
 from stock_pipeline.quality.checks import PRICES_PLAUSIBLE, TIMES_PLAUSIBLE, quality_findings
-from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.findings import Limits, QualityFinding
 from stock_pipeline.settings import load_settings, project_root
 from stock_pipeline.settings.calendars import calendar_rules
 from stock_pipeline_tests.support.quality_bars import context, daily
@@ -43,7 +43,7 @@ def years() -> list[pa.Table]:
     return [bars.filter(pc.equal(of, year)) for year in sorted(pc.unique(of).to_pylist())]
 
 
-def checked(years: list[pa.Table], limits: Limits) -> list[list[Finding]]:
+def checked(years: list[pa.Table], limits: Limits) -> list[list[QualityFinding]]:
     """Findings of each yearly check of prices and of times."""
     rules = calendar_rules(load_settings(env_file=project_root() / "absent", environment={}))
     judged = context(limits=limits, rules=rules)

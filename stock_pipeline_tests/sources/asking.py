@@ -13,7 +13,7 @@ from stock_pipeline.errors import StoppedError
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
-from stock_pipeline.sources.source import Context, Notice, Request, Source
+from stock_pipeline.sources.source import Notice, Source, SourceContext, SourceRequest
 from stock_pipeline_tests.support.records import records
 
 #: Pauses that a test does not feel.
@@ -30,10 +30,10 @@ class Told:
         return [notice.sentence for notice in self.notices if notice.kind == kind]
 
 
-def context(home: Path, told: Told | None = None, **settings: Any) -> Context:
+def context(home: Path, told: Told | None = None, **settings: Any) -> SourceContext:
     """A source's context: fast, and the user's eyes."""
     told = told or Told()
-    return Context(
+    return SourceContext(
         SourceSettings(**{**FAST, **settings}), home, told.notices.append, threading.Event()
     )
 
@@ -54,7 +54,7 @@ def decoded(messages: Iterable[Message], format: str) -> list[dict[str, Any]]:  
 
 
 def taken(
-    source: Source, request: Request, count: int, stop: threading.Event, seconds: float = 60.0
+    source: Source, request: SourceRequest, count: int, stop: threading.Event, seconds: float = 60.0
 ) -> list[Message]:
     """The first messages of a stream, which is then stopped; fewer when the time is over."""
     timer = threading.Timer(seconds, stop.set)

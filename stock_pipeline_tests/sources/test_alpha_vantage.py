@@ -26,7 +26,7 @@ from stock_pipeline.sources.errors import (
     SourceError,
     UnavailableError,
 )
-from stock_pipeline.sources.source import Context, Notice, Request
+from stock_pipeline.sources.source import Notice, SourceContext, SourceRequest
 from stock_pipeline.sources.vendors.alpha_vantage import SOURCE
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
@@ -50,7 +50,7 @@ class Client:
         given = {"base_url": server.url, "api_key": SecretStr(KEY), "pause_seconds": 0.01}
         given |= {"requests_per_second": None, "answer_timeout_seconds": 10.0} | settings
         chosen = SOURCE.defaults.model_copy(update=given)
-        self.source = SOURCE.open(Context(chosen, home, self.notify, self.stop))
+        self.source = SOURCE.open(SourceContext(chosen, home, self.notify, self.stop))
 
     def notify(self, notice: Notice) -> None:
         self.notices.append(notice)
@@ -58,7 +58,7 @@ class Client:
             self.stop.set()
 
     def fetch(self, *symbols: str, **request: Any) -> list[Message]:
-        return list(self.source.fetch(Request(symbols or ("IBM",), **request)))
+        return list(self.source.fetch(SourceRequest(symbols or ("IBM",), **request)))
 
     def failure(self, *symbols: str, **request: Any) -> SourceError:
         """The error, of which neither text nor chain may hold the key."""

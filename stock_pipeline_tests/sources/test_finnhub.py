@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.errors import BadKeyError, PremiumError, RequestError
-from stock_pipeline.sources.source import Request
+from stock_pipeline.sources.source import SourceRequest
 from stock_pipeline.sources.vendors.finnhub import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded, taken
 from stock_pipeline_tests.sources.stream_vendor import Line, StreamVendor, stream_vendor
@@ -42,7 +42,7 @@ class Finnhub:
         self.source = SOURCE.open(self.context)
 
     def take(self, count: int, *symbols: str) -> list[Message]:
-        request = Request(symbols or ("TSLA",), "trades")
+        request = SourceRequest(symbols or ("TSLA",), "trades")
         return taken(self.source, request, count, self.context.stop)
 
 
@@ -192,7 +192,10 @@ def test_a_vendor_that_answers_no_pings_is_left(tmp_path: Path) -> None:
 def test_finnhub_refuses_what_it_does_not_have(tmp_path: Path) -> None:
     with stream_vendor() as vendor:
         source = Finnhub(vendor, tmp_path).source
-        for request in (Request(("TSLA",), "bars"), Request(("TSLA",), "trades", interval="1m")):
+        for request in (
+            SourceRequest(("TSLA",), "bars"),
+            SourceRequest(("TSLA",), "trades", interval="1m"),
+        ):
             with pytest.raises(RequestError):
                 source.fetch(request)
         assert vendor.requests == []

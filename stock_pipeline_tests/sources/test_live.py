@@ -12,7 +12,7 @@ import pytest
 
 from stock_pipeline.settings import load_settings
 from stock_pipeline.sources.registry import SOURCES, open_source, source_kind, source_settings
-from stock_pipeline.sources.source import Request
+from stock_pipeline.sources.source import SourceRequest
 
 pytestmark = pytest.mark.live
 
@@ -43,7 +43,7 @@ def test_daily_bars_of_a_large_company_are_messages(vendor: str) -> None:
     source = open_source(
         load_settings(), vendor, notify=lambda n: told.append(n.sentence), stop=threading.Event()
     )
-    found = next(iter(source.fetch(Request(("IBM",), "bars", "1d"))), None)
+    found = next(iter(source.fetch(SourceRequest(("IBM",), "bars", "1d"))), None)
     assert found is not None, told
     assert found.key == b"IBM"
     assert found.value

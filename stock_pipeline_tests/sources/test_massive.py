@@ -18,7 +18,7 @@ from stock_pipeline.sources.errors import (
     RequestError,
     UnavailableError,
 )
-from stock_pipeline.sources.source import Request
+from stock_pipeline.sources.source import SourceRequest
 from stock_pipeline.sources.vendors.massive import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded
 from stock_pipeline_tests.sources.vendor_server import Asked, Reply, VendorServer, vendor
@@ -78,7 +78,7 @@ class Massive:
 
     def ask(self, *symbols: str, **request: Any) -> list[Message]:
         given = {"start": START, "end": END, "interval": "1m"} | request
-        return list(self.source.fetch(Request(symbols or ("AAPL",), **given)))
+        return list(self.source.fetch(SourceRequest(symbols or ("AAPL",), **given)))
 
 
 def starts(messages: list[Message]) -> list[int]:
@@ -211,7 +211,9 @@ def test_pages_that_came_are_kept_when_the_next_one_does_not(tmp_path: Path) -> 
         found = []
         source = Massive(server, tmp_path).source
         with pytest.raises(UnavailableError, match="500"):
-            found.extend(source.fetch(Request(("AAPL",), start=START, end=END, interval="1m")))
+            found.extend(
+                source.fetch(SourceRequest(("AAPL",), start=START, end=END, interval="1m"))
+            )
     assert starts(found) == [1577941200000]
 
 

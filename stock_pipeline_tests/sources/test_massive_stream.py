@@ -12,7 +12,7 @@ import pytest
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.errors import BadKeyError, PremiumError
-from stock_pipeline.sources.source import Request
+from stock_pipeline.sources.source import SourceRequest
 from stock_pipeline_tests.sources.asking import decoded, taken
 from stock_pipeline_tests.sources.stream_vendor import Line, StreamVendor, stream_vendor
 from stock_pipeline_tests.sources.test_massive import KEY, NOTHING, REFUSED, Massive, bars, starts
@@ -97,7 +97,7 @@ def stream(
 
     def take(count: int, *symbols: str, what: str = "bars") -> list[Message]:
         options = {"stream": "true"} if what == "bars" else {}
-        request = Request(symbols or ("AAPL",), what, options=options)  # type: ignore[arg-type]
+        request = SourceRequest(symbols or ("AAPL",), what, options=options)  # type: ignore[arg-type]
         return taken(massive.source, request, count, massive.context.stop)
 
     return massive, take

@@ -13,7 +13,7 @@ from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.errors import DailyLimitError
 from stock_pipeline.sources.rounds import rounds
-from stock_pipeline.sources.source import Context, Notice, Request
+from stock_pipeline.sources.source import Notice, SourceContext, SourceRequest
 from stock_pipeline.sources.vendors.alpha_vantage import SOURCE
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor
@@ -42,11 +42,11 @@ class Polling:
             if notice.kind == stop_at:
                 stop.set()
 
-        self.context = Context(settings, home, notify, stop)
+        self.context = SourceContext(settings, home, notify, stop)
 
     def run(self, every: float = 60.0, batches: int | None = None) -> None:
         source = SOURCE.open(self.context)
-        request = Request(("IBM",))
+        request = SourceRequest(("IBM",))
         for message in rounds(
             source, "alpha_vantage", request, self.context, every=every, batches=batches
         ):

@@ -14,7 +14,7 @@ from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.market.price_path import PricePath
 from stock_pipeline.sources.market.simulator import Market, Simulator, stretches
 from stock_pipeline.sources.registry import open_source
-from stock_pipeline.sources.source import Request
+from stock_pipeline.sources.source import SourceRequest
 from stock_pipeline_tests.support.records import records
 from stock_pipeline_tests.support.stack import SettingsFor
 
@@ -137,7 +137,7 @@ def test_the_source_simulates_the_market_of_the_settings(settings_for: SettingsF
     market = {"symbols": ["MINE"], "seed": 11, "records_per_second": 2000}
     settings, stop = settings_for(simulator=market), threading.Event()
     source = open_source(settings, "simulator", notify=lambda _: None, stop=stop)
-    message = next(messages := source.fetch(Request((), "trades")))
+    message = next(messages := source.fetch(SourceRequest((), "trades")))
     stop.set()
     (trade,) = trades([message])
     at = np.array([np.datetime64(str(trade["time"]).removesuffix("Z"), "us").astype(np.int64)])

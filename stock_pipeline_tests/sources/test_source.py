@@ -11,7 +11,7 @@ import pytest
 from stock_pipeline.settings.sources import What
 from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.registry import SOURCES, source_kind
-from stock_pipeline.sources.source import Request
+from stock_pipeline.sources.source import SourceRequest
 from stock_pipeline_tests.sources.asking import context
 
 DAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -38,7 +38,7 @@ def refused(home: Path, name: str, what: What, **given: Any) -> str:
     stopped.stop.set()
     source = source_kind(name).open(stopped)
     with pytest.raises(RequestError) as caught:
-        list(source.fetch(Request(("IBM",), what, **given)))
+        list(source.fetch(SourceRequest(("IBM",), what, **given)))
     return str(caught.value)
 
 

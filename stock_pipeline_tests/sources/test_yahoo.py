@@ -11,7 +11,7 @@ import pytest
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.errors import RequestError, SourceError, UnavailableError
-from stock_pipeline.sources.source import Request
+from stock_pipeline.sources.source import SourceRequest
 from stock_pipeline.sources.vendors.yahoo import SOURCE
 from stock_pipeline_tests.sources.asking import Told, context, decoded
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer
@@ -63,7 +63,7 @@ class Yahoo:
         self.source = SOURCE.open(self.context)
 
     def ask(self, *symbols: str, **request: Any) -> list[Message]:
-        return list(self.source.fetch(Request(symbols or ("AAPL",), **request)))
+        return list(self.source.fetch(SourceRequest(symbols or ("AAPL",), **request)))
 
 
 def picked(rows: list[dict[str, Any]], names: Any) -> list[dict[str, Any]]:

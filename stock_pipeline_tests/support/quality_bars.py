@@ -15,21 +15,21 @@ import pyarrow as pa
 from stock_pipeline.lib.formats.arrow import TIMESTAMP
 from stock_pipeline.lib.schemas import SILVER_BARS_DAILY, SILVER_BARS_INTRADAY
 from stock_pipeline.lib.sessions import dates_of, session_of
-from stock_pipeline.quality.checks import Context, quality_findings
-from stock_pipeline.quality.findings import Finding, Limits
+from stock_pipeline.quality.checks import QualityContext, quality_findings
+from stock_pipeline.quality.findings import Limits, QualityFinding
 
 NOW = datetime(2026, 1, 1)
 DAY = date(2024, 6, 4)
 
 
-def context(**changes: Any) -> Context:
+def context(**changes: Any) -> QualityContext:
     """XNYS for all but SIM-* and *.T, the usual limits."""
     rules = (("SIM-*", "24/7"), ("*.T", "XTKS"))
-    usual = Context(Limits(), rules, {}, ("yahoo", "massive"), NOW)
+    usual = QualityContext(Limits(), rules, {}, ("yahoo", "massive"), NOW)
     return replace(usual, **changes)
 
 
-def found(table: pa.Table, **changes: Any) -> list[Finding]:
+def found(table: pa.Table, **changes: Any) -> list[QualityFinding]:
     """All findings of all checks."""
     return [f for fs in quality_findings(table, context(**changes)).values() for f in fs]
 

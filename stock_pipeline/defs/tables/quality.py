@@ -17,7 +17,7 @@ from stock_pipeline.lib.schemas import (
     CORPORATE_ACTIONS_TABLE,
     TableSpec,
 )
-from stock_pipeline.quality.checks import Context, quality_findings
+from stock_pipeline.quality.checks import QualityContext, quality_findings
 from stock_pipeline.quality.findings import Limits, as_rows, summary
 from stock_pipeline.settings import Settings
 from stock_pipeline.settings.calendars import calendar_rules, source_calendars
@@ -27,7 +27,7 @@ from stock_pipeline.tables.due import key_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from stock_pipeline.quality.findings import Finding
+    from stock_pipeline.quality.findings import QualityFinding
 
 logger = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ def quality_evaluations(
             for name in DESCRIPTIONS
         ]
     try:
-        context = Context(
+        context = QualityContext(
             limits_of(settings.quality),
             calendar_rules(settings),
             source_calendars(settings),
@@ -128,7 +128,7 @@ def _actions(settings: Settings, year: str) -> pa.Table | None:
 
 
 def _of_findings(
-    key: dg.AssetKey, name: str, partition: str, rows: int, findings: Sequence[Finding]
+    key: dg.AssetKey, name: str, partition: str, rows: int, findings: Sequence[QualityFinding]
 ) -> dg.AssetCheckEvaluation:
     import pyarrow as pa
 

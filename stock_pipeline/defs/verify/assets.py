@@ -19,7 +19,7 @@ from stock_pipeline.verify.report import Kind
 from stock_pipeline.verify.run import Scope, verify
 
 if TYPE_CHECKING:
-    from stock_pipeline.verify.report import Finding, Report
+    from stock_pipeline.verify.report import Report, VerifyFinding
 
 CHECK = "agrees"
 #: Arrival dates that a night looks at, today's included; the whole lake is for a person to ask.
@@ -127,7 +127,7 @@ def results(report: "Report", since: str) -> Iterator[dg.MaterializeResult[Any]]
     settings = get_settings()
     remaining = list(report.findings)
 
-    def take(mine: Sequence["Finding"]) -> list["Finding"]:
+    def take(mine: Sequence["VerifyFinding"]) -> list["VerifyFinding"]:
         for finding in mine:
             remaining.remove(finding)
         return list(mine)
@@ -177,7 +177,7 @@ def results(report: "Report", since: str) -> Iterator[dg.MaterializeResult[Any]]
 def _result(
     key: dg.AssetKey,
     report: "Report",
-    findings: Sequence["Finding"],
+    findings: Sequence["VerifyFinding"],
     since: str,
     name: str | tuple[str, ...],
     metadata: dict[str, Any],

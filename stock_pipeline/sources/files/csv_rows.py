@@ -15,7 +15,7 @@ from stock_pipeline.sources.files.csv_replay import (
     file_messages,
     sampled_messages,
 )
-from stock_pipeline.sources.source import ANY_FORMAT, Context, Request, SourceKind
+from stock_pipeline.sources.source import ANY_FORMAT, SourceContext, SourceKind, SourceRequest
 
 
 class CsvRows:
@@ -24,10 +24,10 @@ class CsvRows:
     Without `every`, rows come as fast as possible; rows at random come one a second.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: SourceContext) -> None:
         self._context, self.quotas = context, None
 
-    def fetch(self, request: Request) -> Iterator[Message]:
+    def fetch(self, request: SourceRequest) -> Iterator[Message]:
         """Rows of the file: of the symbols asked for, else all."""
         SOURCE.ensure_takes("Source csv", request)
         options = request.options

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.market.simulator import Market, Simulator
-from stock_pipeline.sources.source import Context, Request, SourceKind
+from stock_pipeline.sources.source import SourceContext, SourceKind, SourceRequest
 
 STRETCH_SECONDS = 0.2
 
@@ -19,10 +19,10 @@ class Simulated:
     History and faults are made by `stock-pipeline simulate`.
     """
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: SourceContext) -> None:
         self._context, self.quotas = context, None
 
-    def fetch(self, request: Request) -> Iterator[Message]:
+    def fetch(self, request: SourceRequest) -> Iterator[Message]:
         """Trades as they happen."""
         defaults = self._context.simulator
         SOURCE.ensure_takes("Source simulator", request)

@@ -24,7 +24,7 @@ from stock_pipeline.sources.errors import (
     UnavailableError,
 )
 from stock_pipeline.sources.http_client import Answer, HttpClient, VendorDayOverError
-from stock_pipeline.sources.source import Context, Request, SourceKind, each_symbol
+from stock_pipeline.sources.source import SourceContext, SourceKind, SourceRequest, each_symbol
 
 VENDOR = "Alpha Vantage"
 #: The documentation does not say when the vendor's day begins; its data are in New York time.
@@ -60,12 +60,12 @@ _MINUTE_SECONDS = 60.0
 class AlphaVantage:
     """Asks the vendor, one request at a time, within the quotas of the key."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: SourceContext) -> None:
         self._context, self._settings = context, context.settings
         self._http = HttpClient(context, VENDOR, ZONE)
         self.quotas = self._http.quotas
 
-    def fetch(self, request: Request) -> Iterator[Message]:
+    def fetch(self, request: SourceRequest) -> Iterator[Message]:
         """One document for each symbol; of intraday history, one for each symbol and month."""
         SOURCE.ensure_takes(VENDOR, request)
         questions = [*_questions(request)]
@@ -89,7 +89,7 @@ class AlphaVantage:
         return self._http.get(f"{self._settings.base_url}/query", params, judge)
 
 
-def _questions(request: Request) -> Iterator[dict[str, str]]:
+def _questions(request: SourceRequest) -> Iterator[dict[str, str]]:
     """The parameters of each document of a symbol, except symbol and key.
 
     Raises:
@@ -113,7 +113,7 @@ def _questions(request: Request) -> Iterator[dict[str, str]]:
         yield {"function": "NEWS_SENTIMENT", **times, **_options(request, "NEWS_SENTIMENT")}
 
 
-def _intraday(request: Request) -> Iterator[dict[str, str]]:
+def _intraday(request: SourceRequest) -> Iterator[dict[str, str]]:
     """The latest bars, or whole months of history."""
     interval = INTERVALS.get(request.interval or "5m")
     if interval is None:
@@ -134,7 +134,7 @@ def _intraday(request: Request) -> Iterator[dict[str, str]]:
         month = (month.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
-def _options(request: Request, function: str) -> dict[str, str]:
+def _options(request: SourceRequest, function: str) -> dict[str, str]:
     for name, value in request.options.items():
         allowed = OPTIONS[function][name]
         if allowed is not None and value not in allowed:

@@ -18,7 +18,7 @@ from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
 from stock_pipeline.sources.errors import BadKeyError, PremiumError, RateLimitedError
-from stock_pipeline.sources.source import Context, Request, SourceKind
+from stock_pipeline.sources.source import SourceContext, SourceKind, SourceRequest
 from stock_pipeline.sources.streaming import Speech, Stream
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Finnhub:
     """See `SOURCE`."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: SourceContext) -> None:
         self._context, self.quotas = context, None
         key = context.settings.api_key
         self._key = key.get_secret_value() if key else ""
@@ -35,7 +35,7 @@ class Finnhub:
         self._symbols: tuple[str, ...] = ()
         self._heard: datetime | None = None
 
-    def fetch(self, request: Request) -> Iterator[Message]:
+    def fetch(self, request: SourceRequest) -> Iterator[Message]:
         """See `Source.fetch`: trades from now on."""
         SOURCE.ensure_takes("Finnhub", request)
         self._symbols, self._heard = request.symbols, None

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources.errors import EmptyError, RequestError
-from stock_pipeline.sources.source import Context, Request, SourceKind, each_symbol
+from stock_pipeline.sources.source import SourceContext, SourceKind, SourceRequest, each_symbol
 from stock_pipeline.sources.vendors.massive_rest import INTERVALS, MassiveRest
 from stock_pipeline.sources.vendors.massive_stream import MassiveStream
 from stock_pipeline.sources.vendors.only_new import OnlyNew
@@ -17,13 +17,13 @@ from stock_pipeline.sources.vendors.only_new import OnlyNew
 class Massive:
     """See `SOURCE`."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: SourceContext) -> None:
         self._context = context
         self._rest = MassiveRest(context)
         self.quotas = self._rest.quotas
         self._only_new = OnlyNew()
 
-    def fetch(self, request: Request) -> Iterator[Message]:
+    def fetch(self, request: SourceRequest) -> Iterator[Message]:
         """See `Source.fetch`.
 
         Trades are streamed. Bars are fetched by REST; with the option stream=true, minute bars are
@@ -53,7 +53,7 @@ class Massive:
         return f"Massive accepts the key and has {len(found)} daily bars of AAPL's last week."
 
     def _bars(
-        self, symbol: str, interval: str, request: Request, adjusted: bool
+        self, symbol: str, interval: str, request: SourceRequest, adjusted: bool
     ) -> Iterator[Message]:
         end = request.end or datetime.now(UTC)
         days = 7 if interval == "1d" else 1

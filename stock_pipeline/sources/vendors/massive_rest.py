@@ -18,7 +18,7 @@ from stock_pipeline.sources.errors import (
     UnavailableError,
 )
 from stock_pipeline.sources.http_client import Answer, HttpClient
-from stock_pipeline.sources.source import Context, Notice
+from stock_pipeline.sources.source import Notice, SourceContext
 
 #: Our name of an interval, Massive's name, and its length.
 INTERVALS = {
@@ -99,7 +99,7 @@ def bar_event(symbol: str, interval: str, start: datetime, bar: Mapping[str, Any
 class MassiveRest:
     """Sends the key in a header with every page, so that no URL holds it."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: SourceContext) -> None:
         self._context = context
         key = context.settings.api_key
         bearer = f"Bearer {key.get_secret_value() if key else ''}"

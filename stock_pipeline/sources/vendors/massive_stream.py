@@ -11,7 +11,7 @@ from websockets.sync.client import ClientConnection
 
 from stock_pipeline.kafka.messages import Message
 from stock_pipeline.sources.errors import BadKeyError, PremiumError, RateLimitedError, SourceError
-from stock_pipeline.sources.source import Context, Request
+from stock_pipeline.sources.source import SourceContext, SourceRequest
 from stock_pipeline.sources.streaming import Speech, Stream
 from stock_pipeline.sources.vendors.massive_rest import (
     Event,
@@ -38,7 +38,7 @@ class MassiveStream:
         request: Kind of data and symbols.
     """
 
-    def __init__(self, context: Context, rest: MassiveRest, request: Request) -> None:
+    def __init__(self, context: SourceContext, rest: MassiveRest, request: SourceRequest) -> None:
         self._context, self._rest = context, rest
         self._symbols = request.symbols
         self._event = "T" if request.what == "trades" else "AM"

@@ -17,7 +17,13 @@ from stock_pipeline.kafka.messages import Message
 from stock_pipeline.settings.sources import SourceSettings
 from stock_pipeline.sources import records
 from stock_pipeline.sources.errors import EmptyError, RequestError
-from stock_pipeline.sources.source import Context, Notice, Request, SourceKind, each_symbol
+from stock_pipeline.sources.source import (
+    Notice,
+    SourceContext,
+    SourceKind,
+    SourceRequest,
+    each_symbol,
+)
 from stock_pipeline.sources.vendors.only_new import OnlyNew
 from stock_pipeline.sources.vendors.yahoo_client import Prices, YahooClient
 
@@ -49,13 +55,13 @@ _PRICE_DIGITS = 5
 class Yahoo:
     """See `SOURCE`."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: SourceContext) -> None:
         self._context = context
         self._client = YahooClient(context)
         self.quotas = self._client.quotas
         self._only_new = OnlyNew()
 
-    def fetch(self, request: Request) -> Iterator[Message]:
+    def fetch(self, request: SourceRequest) -> Iterator[Message]:
         """See `Source.fetch`; option of bars: prepost (true or false)."""
         SOURCE.ensure_takes("Yahoo", request)
         if request.what == "quote":
@@ -74,7 +80,7 @@ class Yahoo:
         frame, _ = self._client.prices("AAPL", "1d", {"period": "5d"})
         return f"Yahoo answers without a key: AAPL has a bar of {frame.index[-1]:%Y-%m-%d}."
 
-    def _windows(self, request: Request) -> list[Mapping[str, Any]]:
+    def _windows(self, request: SourceRequest) -> list[Mapping[str, Any]]:
         """The windows to ask yfinance for, one request each."""
         interval = request.interval or "1d"
         bars = _INTERVALS.get(interval)

@@ -25,7 +25,7 @@ from yfinance.exceptions import (
 
 from stock_pipeline.sources.errors import BadSymbolError, EmptyError, UnavailableError
 from stock_pipeline.sources.quotas import Quotas
-from stock_pipeline.sources.source import Context
+from stock_pipeline.sources.source import SourceContext
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ class Prices(NamedTuple):
 class YahooClient:
     """Asks Yahoo within the quotas, and again after errors that pass."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: SourceContext) -> None:
         self._context = context
         self.quotas = Quotas(context.home, "Yahoo", context.settings, UTC)
         self._session = _YahooSession(context, self.quotas)
@@ -128,7 +128,7 @@ class YahooClient:
 class _YahooSession(Session[Response]):
     """The HTTP session of yfinance: keeps the quotas, and goes to the URL of the settings."""
 
-    def __init__(self, context: Context, quotas: Quotas) -> None:
+    def __init__(self, context: SourceContext, quotas: Quotas) -> None:
         super().__init__(impersonate="chrome")
         self._context, self._quotas = context, quotas
         self._chart: Response | None = None
