@@ -34,9 +34,10 @@ dev: $(VENV)/.local ## The whole pipeline on this machine, until Ctrl-C (BROKER=
 
 check: lint unit ## Format, lint, types, unit and property tests
 
-test: check ## The above and all tests on the embedded broker and the AWS emulator
-	@echo "== Tests on the embedded broker and the AWS emulator, one in the browser, some faults"
-	@$(ANY_ORDER) -m tier_test
+# In one session: each worker imports all that is tested, which takes ten seconds.
+test: lint ## The above and all tests on the embedded broker and the AWS emulator
+	@echo "== Tests without a server and on the embedded broker and the AWS emulator, some faults"
+	@$(ANY_ORDER) -m "tier_check or tier_test"
 
 test-apache: $(VENV)/.dev ## What judges Kafka's semantics, on Apache Kafka (needs Java, Maven)
 	@echo "== Tests on Apache Kafka"

@@ -45,11 +45,11 @@ def collected_in(tiers: dict[str, str]) -> set[str]:
 
 def test_ci_runs_every_tier():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert set(re.findall(r"-m (tier_[a-z]+)$", makefile, re.MULTILINE)) >= set(TIERS)
-    ran = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    # The first is a part of the second.
-    assert "\ntest: check" in makefile
-    assert [command for command in TIERS.values() if f"{command}\n" not in ran] == ["make check"]
+    recipes = dict(re.findall(r"^([a-z-]+):(.*(?:\n\t.*)*)", makefile, re.MULTILINE))
+    ran = re.findall(r"make ([a-z-]+)$", (ROOT / ".ci" / "run").read_text("utf-8"), re.MULTILINE)
+    asked = {tier for target in ran for tier in re.findall(r"tier_[a-z]+", recipes[target])}
+    assert asked == set(TIERS)
+    assert all(tier in recipes[target.split()[1]] for tier, target in list(TIERS.items())[1:])
 
 
 def test_all_fifteen_failures_of_others_have_a_test():

@@ -86,11 +86,19 @@ def test_killed_between_any_two_steps_it_loses_and_doubles_nothing(
 
 
 @pytest.mark.timeout(1200 + 20 * RANDOM_KILLS)
-@pytest.mark.parametrize("kills", [pytest.param(FEW_KILLS, marks=pytest.mark.smoke), RANDOM_KILLS])
+@pytest.mark.parametrize(
+    ("seed", "kills"),
+    [
+        pytest.param(SEED, FEW_KILLS, marks=pytest.mark.smoke),
+        # Two halves, for two workers.
+        (SEED, RANDOM_KILLS // 2),
+        (SEED + 1, RANDOM_KILLS - RANDOM_KILLS // 2),
+    ],
+)
 def test_killed_at_random_under_load_it_loses_and_doubles_nothing(
-    kills: int, settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path
+    seed: int, kills: int, settings: Settings, proxy: FaultProxy, produce: Produce, tmp_path: Path
 ):
-    killer = RandomKills(settings, tmp_path, proxy, random.Random(SEED))
+    killer = RandomKills(settings, tmp_path, proxy, random.Random(seed))
     killed, topic = 0, settings.feeds["trades"].topic
 
     def send(number: int) -> None:
