@@ -16,7 +16,7 @@ from stock_pipeline.catalogue.tables import lake_tables, partitions_of
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
-from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
+from stock_pipeline.lib.schemas import Read, TableSpec
 from stock_pipeline.lib.sql_files import run
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.checks import Violation, violations
@@ -24,7 +24,7 @@ from stock_pipeline.tables.definitions import table_definitions
 from stock_pipeline.tables.due import Made, is_due, key_of, want_gold
 from stock_pipeline.tables.gold_sql import gold_sql
 from stock_pipeline.tables.made_from import MadeFrom
-from stock_pipeline.tables.reads import READS, Read, keys_read, with_partition
+from stock_pipeline.tables.reads import keys_read, with_partition
 
 #: Partitions that are compared when nothing else is asked for.
 NEWEST = 2
@@ -68,7 +68,7 @@ class GoldParity:
         self.lake = lake
         self.table = table
         self.runner = runner
-        self.reads = READS[table.name]
+        self.reads = table.reads
 
     def newest(self, count: int = NEWEST) -> list[str]:
         """The table's newest partitions, the newest first."""
@@ -197,7 +197,7 @@ class GoldParity:
 
     def _state_before(self, partition: str) -> dict[str, Made]:
         """The object whose EWMA state the partition goes on from; empty where there is none."""
-        if self.table is not VOLATILITY_DAILY_TABLE:
+        if not self.table.carries_state:
             return {}
         earlier = [p for p in self._partitions() if p < partition]
         if not earlier:

@@ -13,7 +13,7 @@ from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.formats.arrow import QUARANTINE
-from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
+from stock_pipeline.lib.schemas import TABLES
 from stock_pipeline.settings import Settings
 
 LAYERS = ("bronze", "quarantine", "silver", "gold")
@@ -75,7 +75,7 @@ def lake_tables(settings: Settings) -> list[LakeTable]:
             spec.schema,
             spec.partition_column,
         )
-        for spec in (*SILVER_TABLES, *GOLD_TABLES)
+        for spec in TABLES.values()
     ]
     return tables
 

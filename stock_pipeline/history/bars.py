@@ -19,7 +19,7 @@ import pyarrow.csv
 from stock_pipeline.errors import UserError
 from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lib.formats.arrow import BARS, TIMESTAMP
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
+from stock_pipeline.lib.schemas import landed_table
 from stock_pipeline.lib.sessions import FIRST_DAY, calendar_of, dates_of
 
 DAILY = "1d"
@@ -212,6 +212,6 @@ def partitions_of_key(landed: Landed) -> Iterator[tuple[str, str]]:
 
 
 def _place(interval: str, day: date) -> tuple[str, str]:
-    if interval == DAILY:
-        return BARS_DAILY_TABLE.name, f"{day.year:04d}"
-    return BARS_INTRADAY_TABLE.name, day.isoformat()
+    table = landed_table(daily=interval == DAILY)
+    by_year = table.partition_column == "year"
+    return table.name, f"{day.year:04d}" if by_year else day.isoformat()

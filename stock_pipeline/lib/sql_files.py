@@ -25,6 +25,12 @@ def sql_text(name: str) -> str:
     return (FOLDER / f"{name}.sql").read_text(encoding="utf-8")
 
 
+def parameters_of(name: str) -> set[str]:
+    """Names of the parameters in `lib/sql/<name>.sql`."""
+    parsed = string.Formatter().parse(sql_text(name))
+    return {field for _, field, _, _ in parsed if field is not None}
+
+
 def render(name: str, **parameters: str) -> str:
     """Text of `lib/sql/<name>.sql` with every `{parameter}` replaced.
 
@@ -35,13 +41,12 @@ def render(name: str, **parameters: str) -> str:
     Raises:
         ValueError: A parameter is missing or unknown.
     """
-    text = sql_text(name)
-    wanted = {field for _, field, _, _ in string.Formatter().parse(text) if field is not None}
+    wanted = parameters_of(name)
     if wanted != parameters.keys():
         raise ValueError(
             f"lib/sql/{name}.sql has the parameters {sorted(wanted)}, not {sorted(parameters)}."
         )
-    return text.format(**parameters)
+    return sql_text(name).format(**parameters)
 
 
 def text_of(table: str) -> str:

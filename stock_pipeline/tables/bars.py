@@ -16,15 +16,15 @@ import pyarrow.compute as pc
 from stock_pipeline.lib.formats.arrow import DAILY_BARS
 from stock_pipeline.lib.schemas import (
     BARS_INTRADAY_TABLE,
-    LATEST_RECORD_COLUMNS,
     SILVER_BARS_DAILY,
     SILVER_BARS_INTRADAY,
 )
+from stock_pipeline.lib.schemas.common import LATEST_RECORD
 from stock_pipeline.lib.sql_files import render, run, text_literal
 
 MICROSECONDS_A_MINUTE = 60_000_000
 
-_LATEST = [field.name for field in LATEST_RECORD_COLUMNS]
+_LATEST = [column.name for column in LATEST_RECORD]
 
 
 def bars_from_trades(trades: pa.Table, source: str, sessions: pa.Table) -> pa.Table:

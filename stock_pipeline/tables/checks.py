@@ -8,40 +8,11 @@ from functools import reduce
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stock_pipeline.lib.columns import Bounds
 from stock_pipeline.lib.schemas import TableSpec
 
 #: Offending rows shown at most.
 MOST_ROWS = 20
-
-#: Annualised volatilities are fractions: 100 is 10,000 %.
-HIGHEST_VOLATILITY = 100.0
-
-_PRICES = {"open", "high", "low", "close", "adjusted_close", "vwap", "mean_price", "mean_close"}
-_PRICES |= {"close_usd", "avg_price", "ratio", "amount"}
-_VOLATILITIES = {"close_to_close", "parkinson", "garman_klass", "rogers_satchell", "yang_zhang"}
-_VOLATILITIES |= {"ewma", "realized_volatility", "close_to_close_20"}
-_AMOUNTS = {"volume", "trade_count", "bar_count", "realized_variance", "bipower_variation"}
-_AMOUNTS |= {"sessions_per_year", "observations", "article_count"}
-#: Lowest and highest value.
-_BOUNDS = {
-    "jump_share": (0.0, 1.0),
-    "vader_share": (0.0, 1.0),
-    "relevance": (0.0, 1.0),
-    "sentiment": (-1.0, 1.0),
-    "overall_sentiment": (-1.0, 1.0),
-    "mean_sentiment": (-1.0, 1.0),
-}
-
-
-#: (lower, higher) pairs of columns; checked where a table has both.
-_ORDERED = (
-    ("low", "high"),
-    ("low", "open"),
-    ("low", "close"),
-    ("open", "high"),
-    ("close", "high"),
-    ("session_open", "session_close"),
-)
 
 
 @dataclass(frozen=True)
@@ -71,32 +42,34 @@ def violations(spec: TableSpec, table: pa.Table) -> list[Violation]:
         sentence = f"{spec.name} must have exactly the columns {names}, in the schema's types."
         return [Violation("schema", sentence, table.slice(0, MOST_ROWS))]
     found = [_nulls(spec, table), _unique(spec, table), _sorted_by_key(spec, table)]
-    for field in spec.schema:
-        column = table[field.name]
-        if pa.types.is_floating(field.type):
+    for column in spec.columns:
+        values = table[column.name]
+        if pa.types.is_floating(values.type):
             # Of a NULL it is unknown, and so breaks no rule.
-            bad = pc.invert(pc.is_finite(column))
-            found.append(_breach(table, "finite", field.name, bad, "finite"))
-        if field.name in _PRICES:
-            bad = pc.less_equal(column, 0)
-            found.append(_breach(table, "prices_positive", field.name, bad, "above zero"))
-        if field.name in _AMOUNTS:
-            bad = pc.less(column, 0)
-            found.append(_breach(table, "amounts_not_negative", field.name, bad, "zero or more"))
-        if field.name in _VOLATILITIES:
-            bad = pc.or_(pc.less(column, 0), pc.greater_equal(column, HIGHEST_VOLATILITY))
-            bounds = f"from 0 to below {HIGHEST_VOLATILITY:g}"
-            found.append(_breach(table, "volatilities_bounded", field.name, bad, bounds))
-        if field.name in _BOUNDS:
-            least, most = _BOUNDS[field.name]
-            bad = pc.or_(pc.less(column, least), pc.greater(column, most))
-            bounds = f"from {least:g} to {most:g}"
-            found.append(_breach(table, "shares_bounded", field.name, bad, bounds))
-    for lower, higher in _ORDERED:
-        if {lower, higher} <= set(spec.schema.names):
-            bad = pc.greater(table[lower], table[higher])
-            found.append(_breach(table, "bars_ordered", lower, bad, f"at most {higher}"))
+            bad = pc.invert(pc.is_finite(values))
+            found.append(_breach(table, "finite", column.name, bad, "finite"))
+        if column.bounds:
+            bad = _outside(values, column.bounds)
+            found.append(_breach(table, column.bounds.check, column.name, bad, column.bounds.must))
+        for higher in column.at_most:
+            bad = pc.greater(values, table[higher])
+            found.append(_breach(table, "bars_ordered", column.name, bad, f"at most {higher}"))
     return [violation for violation in found if violation is not None]
+
+
+def _outside(values: pa.ChunkedArray, bounds: Bounds) -> pa.ChunkedArray:
+    """Which values are outside of their bounds."""
+    breaks = [
+        compare(values, bound)
+        for compare, bound in (
+            (pc.less, bounds.least),
+            (pc.less_equal, bounds.above),
+            (pc.greater, bounds.most),
+            (pc.greater_equal, bounds.below),
+        )
+        if bound is not None
+    ]
+    return reduce(pc.or_, breaks)
 
 
 def _breach(

@@ -16,39 +16,13 @@ from stock_pipeline.ingest.documents import Decision, TradeDateSpan
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.intervals import Interval, covers, merged
-from stock_pipeline.lib.schemas import (
-    BARS_DAILY_TABLE,
-    BARS_INTRADAY_TABLE,
-    CORPORATE_ACTIONS_TABLE,
-    DAILY_AVERAGE_PRICE_TABLE,
-    NEWS_TABLE,
-    SENTIMENT_DAILY_TABLE,
-    TABLES,
-    VOLATILITY_DAILY_TABLE,
-    VOLATILITY_INTRADAY_TABLE,
-    TableSpec,
-)
-from stock_pipeline.tables import reads as gold_reads
+from stock_pipeline.lib.schemas import TABLES, TableSpec
+from stock_pipeline.tables import reads
 from stock_pipeline.tables.made_from import MadeFrom
-from stock_pipeline.tables.reads import READS, YEARS_BEFORE, keys_read
+from stock_pipeline.tables.reads import keys_read, partition_with
 
 #: Key of the object of a table and partition.
-key_of = gold_reads.key_of
-
-#: Tables in the order in which they are made: inputs first.
-BUILD_ORDER: tuple[TableSpec, ...] = (
-    BARS_INTRADAY_TABLE,
-    BARS_DAILY_TABLE,
-    CORPORATE_ACTIONS_TABLE,
-    NEWS_TABLE,
-    VOLATILITY_INTRADAY_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    DAILY_AVERAGE_PRICE_TABLE,
-    SENTIMENT_DAILY_TABLE,
-)
-
-#: Years of daily bars that a year of volatility_daily reads: its own and those before.
-YEARS_READ = YEARS_BEFORE + 1
+key_of = reads.key_of
 
 
 @dataclass(frozen=True)
@@ -192,20 +166,21 @@ def is_due(want: Want, made: Made | None) -> bool:
     )
 
 
-def state_year(year: str, objects: Mapping[str, Made]) -> str | None:
-    """The latest year before `year` whose volatility_daily exists; EWMA goes on from it."""
-    prefix = layout.table_prefix(VOLATILITY_DAILY_TABLE.layer, VOLATILITY_DAILY_TABLE.name)
+def state_year(table: TableSpec, year: str, objects: Mapping[str, Made]) -> str | None:
+    """The latest year of a table before `year`, where EWMA goes on from one; else None."""
+    if not table.carries_state:
+        return None
+    prefix = layout.table_prefix(table.layer, table.name)
     years = (layout.partition_of_key(key) for key in objects if key.startswith(prefix))
     return max((y for y in years if y < year), default=None)
 
 
 def want_gold(table: TableSpec, partition: str, objects: Mapping[str, Made]) -> Want:
     """What a gold partition would be made from now; nothing while its own silver is missing."""
-    reads = READS[table.name]
-    if key_of(reads[0].table, partition) not in objects:
+    if key_of(table.reads[0].table, partition) not in objects:
         return Want()
-    keys = [key for read in reads for key in keys_read(read, partition, objects)]
-    before = state_year(partition, objects) if table is VOLATILITY_DAILY_TABLE else None
+    keys = [key for read in table.reads for key in keys_read(read, partition, objects)]
+    before = state_year(table, partition, objects)
     state = objects[key_of(table, before)].made_from.state_digest if before else ""
     return Want(etags={key: objects[key].etag for key in keys}, state_before=state)
 
@@ -232,7 +207,7 @@ def want_all(
     prefix = layout.table_prefix(table.layer, table.name)
     existing = {layout.partition_of_key(key) for key in objects if key.startswith(prefix)}
     if table.layer == "gold":
-        needed = READS[table.name][0].table
+        needed = table.reads[0].table
         inputs = layout.table_prefix(needed.layer, needed.name)
         sources = {layout.partition_of_key(key) for key in objects if key.startswith(inputs)}
         for partition in sorted(sources):
@@ -245,11 +220,11 @@ def want_all(
             if touch.table == table.name:
                 seqs[touch.partition][batch.feed].add(batch.seq)
     etags: dict[str, dict[str, str]] = defaultdict(dict)
-    if table is BARS_DAILY_TABLE:
-        days = layout.table_prefix(BARS_INTRADAY_TABLE.layer, BARS_INTRADAY_TABLE.name)
+    for read in table.reads:
+        inputs = layout.table_prefix(read.table.layer, read.table.name)
         for key, made in objects.items():
-            if key.startswith(days):
-                etags[layout.partition_of_key(key)[:4]][key] = made.etag
+            if key.startswith(inputs):
+                etags[partition_with(table, layout.partition_of_key(key))][key] = made.etag
     for landing in landings:
         for name, partition in landing.touches:
             if name == table.name:
@@ -275,7 +250,7 @@ def due(
         settled: By key, `Want.digest` of results that were refused or turned out to be empty.
         landings: Landed objects.
     """
-    for table in BUILD_ORDER:
+    for table in TABLES.values():
         wanted = want_all(table, batches, objects, definitions[table.name], landings)
         for partition, want in wanted:
             key = key_of(table, partition)

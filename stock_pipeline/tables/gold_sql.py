@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from stock_pipeline.lib.schemas import (
-    DAILY_AVERAGE_PRICE_TABLE,
-    SENTIMENT_DAILY_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    VOLATILITY_INTRADAY_TABLE,
-)
+from stock_pipeline.lib.schemas import TABLES, VOLATILITY_DAILY_TABLE
+from stock_pipeline.lib.schemas.volatility_daily import YEARS_BEFORE
 from stock_pipeline.lib.sql_files import (
     double_literal,
+    parameters_of,
     precedence_rank,
     render,
     text_literal,
     text_of,
 )
-from stock_pipeline.tables.reads import READS, YEARS_BEFORE, no_rows
+from stock_pipeline.tables.reads import no_rows
 
 #: By symbol: EWMA variance per session (None before the first return), last adjusted close.
 State = Mapping[str, tuple[float | None, float]]
@@ -29,6 +27,18 @@ LEAST_LAMBDA = 0.2
 
 #: What volatility_daily_sums.sql gives of each window.
 _SUMS = ("returns", "ranges", "sum_r", "sum_r2", "sum_o2", "sum_c", "sum_c2", "sum_hl2", "sum_rs")
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What a text is rendered for."""
+
+    partition: str
+    others: Mapping[str, str]
+    windows: Sequence[int]
+    ewma_lambda: float
+    rank: str
+    state: State
 
 
 def gold_sql(
@@ -44,12 +54,17 @@ def gold_sql(
 ) -> str:
     """The text that makes one partition of a gold table, the same for every engine.
 
+    The table's SQL file takes what it names of: the parameters of its `TableSpec.reads`, `rank` (of
+    the source of a bar `b`), `year` or `trade_date` (the partition), `first_day` and `last_day` (of
+    a year), and of volatility_daily what only that has.
+
     Args:
         table: Name of the gold table.
-        source_table: Quoted name of the silver table, which has its partition column as a string.
+        source_table: Quoted name of the first table that it reads, which has its partition column
+            as a string.
         partition: ISO date or four-digit year.
-        others: Quoted names of the other tables of `READS`, by parameter; what is left out has no
-            object and so no row.
+        others: Quoted names of the other tables that it reads, by parameter; what is left out has
+            no object and so no row.
         windows: Of volatility_daily: lengths in bars.
         ewma_lambda: Of volatility_daily: decay a bar.
         precedence: Sources in order.
@@ -59,55 +74,24 @@ def gold_sql(
     Raises:
         ValueError: No such table, a window is below 2, or lambda is below 0.2 or not below 1.
     """
-    rank = precedence_rank(precedence)
-    if table == VOLATILITY_INTRADAY_TABLE.name:
-        return render(
-            table, source_table=source_table, trade_date=text_literal(partition), rank=rank
-        )
-    if table == DAILY_AVERAGE_PRICE_TABLE.name:
-        return render(table, source_table=source_table, year=text_literal(partition), rank=rank)
-    given = others or {}
-    if table == SENTIMENT_DAILY_TABLE.name:
-        missing = {r.parameter: no_rows(r.table) for r in READS[table][1:]}
-        return render(
-            table,
-            source_table=source_table,
-            year=text_literal(partition),
-            first_day=text_literal(f"{partition}-01-01"),
-            last_day=text_literal(f"{partition}-12-31"),
-            **{**missing, **given},
-        )
-    if table != VOLATILITY_DAILY_TABLE.name:
+    spec = TABLES.get(table)
+    if spec is None or spec.layer != "gold":
         raise ValueError(f"{table} is no gold table.")
-    if not windows or min(windows) < 2:
-        raise ValueError(f"Windows of volatility_daily must be 2 bars or more, not {windows}.")
-    if not LEAST_LAMBDA <= ewma_lambda < 1:
-        raise ValueError(f"The EWMA lambda must be from {LEAST_LAMBDA} to below 1: {ewma_lambda}.")
-    ordered = sorted(set(windows))
-    pairs = sorted((state or {}).items())
-    years = {
-        "year": text_literal(partition),
-        "first_year": text_literal(f"{int(partition) - YEARS_BEFORE:04d}"),
+    needed, *more = spec.reads
+    rank = precedence_rank(precedence)
+    asked = _Asked(partition, others or {}, windows, ewma_lambda, rank, state or {})
+    given = {
+        "rank": rank,
+        spec.partition_column: text_literal(partition),
+        "first_day": text_literal(f"{partition}-01-01"),
+        "last_day": text_literal(f"{partition}-12-31"),
+        needed.parameter: source_table,
+        **{
+            read.parameter: asked.others.get(read.parameter) or no_rows(read.table) for read in more
+        },
+        **(_SPECIAL[table](asked) if table in _SPECIAL else {}),
     }
-    return render(
-        table,
-        source_table=source_table,
-        rank=rank,
-        **years,
-        **_adjustment(given.get("actions"), rank, years),
-        year_start=f"DATE '{partition}-01-01'",
-        ewma_lambda=double_literal(ewma_lambda),
-        longest=str(ordered[-1]),
-        windows=", ".join(f"({n})" for n in ordered),
-        sums=_fragments("volatility_daily_sums", ordered),
-        frames=_fragments("volatility_daily_frame", ordered),
-        picks=_picks(ordered),
-        state="".join(
-            f",\n        ({text_literal(symbol)}, {double_literal(variance)}, "
-            f"{double_literal(price)})"
-            for symbol, (variance, price) in pairs
-        ),
-    )
+    return render(table, **{name: given[name] for name in parameters_of(table) if name in given})
 
 
 def sql_definition(table: str, **settings: object) -> str:
@@ -119,6 +103,45 @@ def sql_definition(table: str, **settings: object) -> str:
     """
     text = json.dumps([text_of(table), settings], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _volatility_daily(asked: _Asked) -> dict[str, str]:
+    """What only volatility_daily.sql takes: its windows, the EWMA, the adjustment."""
+    if not asked.windows or min(asked.windows) < 2:
+        raise ValueError(
+            f"Windows of volatility_daily must be 2 bars or more, not {asked.windows}."
+        )
+    if not LEAST_LAMBDA <= asked.ewma_lambda < 1:
+        raise ValueError(
+            f"The EWMA lambda must be from {LEAST_LAMBDA} to below 1: {asked.ewma_lambda}."
+        )
+    ordered = sorted(set(asked.windows))
+    years = {
+        "year": text_literal(asked.partition),
+        "first_year": text_literal(f"{int(asked.partition) - YEARS_BEFORE:04d}"),
+    }
+    return {
+        **years,
+        **_adjustment(asked.others.get("actions"), asked.rank, years),
+        "year_start": f"DATE '{asked.partition}-01-01'",
+        "ewma_lambda": double_literal(asked.ewma_lambda),
+        "longest": str(ordered[-1]),
+        "windows": ", ".join(f"({n})" for n in ordered),
+        "sums": _fragments("volatility_daily_sums", ordered),
+        "frames": _fragments("volatility_daily_frame", ordered),
+        "picks": _picks(ordered),
+        "state": "".join(
+            f",\n        ({text_literal(symbol)}, {double_literal(variance)}, "
+            f"{double_literal(price)})"
+            for symbol, (variance, price) in sorted(asked.state.items())
+        ),
+    }
+
+
+#: By table, parameters that are worked out for it alone.
+_SPECIAL: Mapping[str, Callable[[_Asked], Mapping[str, str]]] = {
+    VOLATILITY_DAILY_TABLE.name: _volatility_daily
+}
 
 
 def _adjustment(actions: str | None, rank: str, years: Mapping[str, str]) -> dict[str, str]:

@@ -23,13 +23,12 @@ from stock_pipeline.lake.store import (
     ObjectNotFoundError,
 )
 from stock_pipeline.lib.intervals import Interval, Numbers
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TableSpec
+from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.definitions import table_definitions
 from stock_pipeline.tables.due import (
     Batch,
     Landing,
-    Made,
     Want,
     due,
     state_year,
@@ -38,6 +37,7 @@ from stock_pipeline.tables.due import (
 )
 from stock_pipeline.tables.index_store import IndexStore, Input
 from stock_pipeline.tables.made_from import MadeFrom
+from stock_pipeline.tables.reads import keys_read
 
 #: The most commits and footers that one refresh reads, so that a tick ends in time.
 MOST_PER_REFRESH = 2_000
@@ -111,11 +111,8 @@ class TableIndex:
         if table.layer == "gold":
             want = want_gold(table, partition, objects)
         else:
-            inputs: dict[str, Made] = {}
-            if table is BARS_DAILY_TABLE:
-                prefix = f"{layout.table_prefix('silver', BARS_INTRADAY_TABLE.name)}trade_date="
-                days = f"{prefix}{partition}-"
-                inputs = {k: m for k, m in objects.items() if k.startswith(days)}
+            keys = (key for read in table.reads for key in keys_read(read, partition, objects))
+            inputs = {key: objects[key] for key in keys}
             where = (table.name, partition)
             landings = [x for x in self._store.landings.values() if where in x.touches]
             found = dict(want_all(table, self._open(table, partition), inputs, "", landings))
@@ -127,9 +124,9 @@ class TableIndex:
         found = self._store.inputs(table, partition)
         return [i for i in found if i.feed in self.settings.feeds]
 
-    def state_year(self, year: str) -> str | None:
-        """The latest year before `year` whose volatility_daily exists."""
-        return state_year(year, self._store.objects)
+    def state_year(self, table: TableSpec, year: str) -> str | None:
+        """The latest year of a table before `year`, where EWMA goes on from one; else None."""
+        return state_year(table, year, self._store.objects)
 
     def examined(self) -> dict[str, tuple[Interval, ...]]:
         """Sequence numbers that are known, per feed: what an object made now has examined."""

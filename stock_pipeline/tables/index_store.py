@@ -11,18 +11,17 @@ from pathlib import Path
 from stock_pipeline.ingest.documents import Commit
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.intervals import Interval, covers
-from stock_pipeline.lib.schemas import TableSpec
+from stock_pipeline.lib.schemas import TABLES, TableSpec
 from stock_pipeline.tables.due import (
-    BUILD_ORDER,
     Batch,
     Landing,
     Made,
     Touch,
     Want,
     batch_of,
-    key_of,
 )
 from stock_pipeline.tables.made_from import MadeFrom
+from stock_pipeline.tables.reads import key_of
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
@@ -273,8 +272,7 @@ class IndexStore:
             )
 
     def _is_open(self, touch: Touch, feed: str, seq: int) -> bool:
-        spec = next(t for t in BUILD_ORDER if t.name == touch.table)
-        made = self.objects.get(key_of(spec, touch.partition))
+        made = self.objects.get(key_of(TABLES[touch.table], touch.partition))
         return made is None or not covers(made.made_from.examined.get(feed, ()), seq)
 
     def _put_object(self, key: str, etag: str, made_from: MadeFrom) -> None:

@@ -1,4 +1,4 @@
-"""Silver news and corporate actions from bronze rows: pure functions, Arrow in, Arrow out."""
+"""VADER's sentiment of news that came without a score."""
 
 from __future__ import annotations
 
@@ -8,37 +8,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.schemas import SILVER_CORPORATE_ACTIONS, SILVER_NEWS
-from stock_pipeline.lib.sql_files import render, run
 
-
-def silver_news(rows: pa.Table) -> pa.Table:
-    """Articles, one per (symbol, url); the latest record wins.
-
-    The sentiment is the vendor's for the ticker, else the vendor's for the article, else VADER's
-    for title and summary.
+def with_vader(rows: pa.Table) -> pa.Table:
+    """News with the column `vader`: VADER's score of title and summary, -1 to 1.
 
     Args:
         rows: NEWS of any days.
 
     Returns:
-        SILVER_NEWS.
+        The same rows; `vader` is NULL where the vendor gave a score, of the ticker or the article.
     """
-    scored = rows.append_column("vader", _vader(rows))
-    return run(render("news", news="news"), {"news": scored}, SILVER_NEWS)
-
-
-def silver_actions(rows: pa.Table) -> pa.Table:
-    """Splits and dividends, one per (symbol, ex-date, kind, source); the latest record wins.
-
-    Args:
-        rows: CORPORATE_ACTIONS of any days.
-
-    Returns:
-        SILVER_CORPORATE_ACTIONS.
-    """
-    query = render("corporate_actions", actions="actions")
-    return run(query, {"actions": rows}, SILVER_CORPORATE_ACTIONS)
+    return rows.append_column("vader", _vader(rows))
 
 
 def text_score(title: str, summary: str | None) -> float:

@@ -14,7 +14,7 @@ from stock_pipeline.errors import TemporaryError, UserError
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError, PreconditionFailedError
-from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
+from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables import checks
 from stock_pipeline.tables.checks import Violation
@@ -149,7 +149,7 @@ class TableBuilder:
         self, table: TableSpec, partition: str, want: Want, current: Current | None, full: bool
     ) -> Draft:
         if table.layer == "gold":
-            year = self.index.state_year(partition) if table is VOLATILITY_DAILY_TABLE else None
+            year = self.index.state_year(table, partition)
             return self._gold.make(table, partition, want, year)
         if current and not self.index.knows(current.made_from):
             self.index.catch_up()

@@ -1,58 +1,13 @@
-"""What each gold table reads: the one place that SQL, the due rule and parity take it from."""
+"""What the partitions of a table read of others: SQL, the due rule and parity take it from here."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 
 from stock_pipeline.lake import layout
-from stock_pipeline.lib.schemas import (
-    BARS_DAILY_TABLE,
-    BARS_INTRADAY_TABLE,
-    CORPORATE_ACTIONS_TABLE,
-    DAILY_AVERAGE_PRICE_TABLE,
-    NEWS_TABLE,
-    SENTIMENT_DAILY_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    VOLATILITY_INTRADAY_TABLE,
-    TableSpec,
-)
-
-#: Calendar years before its own whose bars and actions a year of volatility_daily reads.
-YEARS_BEFORE = 2
-
-
-@dataclass(frozen=True)
-class Read:
-    """A table that a gold table is made from.
-
-    Attributes:
-        parameter: Its name in the SQL file.
-        table: The table.
-        years_before: How many earlier partitions are read besides the same one.
-    """
-
-    parameter: str
-    table: TableSpec
-    years_before: int = 0
-
-
-#: By gold table. The first is the one that a partition needs, the others may be missing.
-READS: Mapping[str, tuple[Read, ...]] = {
-    VOLATILITY_DAILY_TABLE.name: (
-        Read("source_table", BARS_DAILY_TABLE, YEARS_BEFORE),
-        Read("actions", CORPORATE_ACTIONS_TABLE, YEARS_BEFORE),
-    ),
-    VOLATILITY_INTRADAY_TABLE.name: (Read("source_table", BARS_INTRADAY_TABLE),),
-    DAILY_AVERAGE_PRICE_TABLE.name: (Read("source_table", BARS_DAILY_TABLE),),
-    SENTIMENT_DAILY_TABLE.name: (
-        Read("source_table", NEWS_TABLE),
-        Read("volatility_daily", VOLATILITY_DAILY_TABLE),
-        Read("volatility_intraday", VOLATILITY_INTRADAY_TABLE),
-    ),
-}
+from stock_pipeline.lib.schemas import Read, TableSpec
 
 
 def key_of(table: TableSpec, partition: str) -> str:
@@ -60,12 +15,22 @@ def key_of(table: TableSpec, partition: str) -> str:
     return layout.table_object_key(table.layer, table.name, table.partition_column, partition)
 
 
+def partition_with(table: TableSpec, partition: str) -> str:
+    """The partition of a table that covers another table's partition: a date's year, or the same.
+
+    Args:
+        table: The table.
+        partition: ISO date or year; a year where the table is partitioned by year.
+    """
+    return partition[:4] if table.partition_column == "year" else partition
+
+
 def keys_read(read: Read, partition: str, keys: Collection[str]) -> list[str]:
-    """Those of the keys that a gold partition reads of one table, in order.
+    """Those of the keys that a partition reads of one table, in order.
 
     Args:
         read: The table.
-        partition: ISO date or year of the gold table.
+        partition: ISO date or year of the table that reads it.
         keys: Of published objects.
     """
     table = read.table

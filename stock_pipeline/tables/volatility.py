@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stock_pipeline.lib.schemas import (
-    DAILY_AVERAGE_PRICE_TABLE,
-    GOLD_DAILY_AVERAGE_PRICE,
-    GOLD_SENTIMENT_DAILY,
-    GOLD_VOLATILITY_DAILY,
-    GOLD_VOLATILITY_INTRADAY,
-    SENTIMENT_DAILY_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    VOLATILITY_INTRADAY_TABLE,
-)
+from stock_pipeline.lib.schemas import GOLD_VOLATILITY_DAILY, VOLATILITY_DAILY_TABLE, TableSpec
 from stock_pipeline.lib.sql_files import (
     connection,
     fetch,
@@ -94,75 +85,29 @@ def volatility_daily(
     return pa.concat_tables(made), after
 
 
-def volatility_intraday(bars: pa.Table, precedence: Sequence[str]) -> pa.Table:
-    """Realised variance by windows of one date's regular sessions.
-
-    Args:
-        bars: SILVER_BARS_INTRADAY of one date.
-        precedence: Sources, the first one speaks where several have a symbol's 1-minute bars.
-
-    Returns:
-        GOLD_VOLATILITY_INTRADAY.
-    """
-    query = gold_sql(
-        VOLATILITY_INTRADAY_TABLE.name,
-        source_table="bars",
-        partition="",
-        precedence=precedence,
-    )
-    day = pa.repeat("", bars.num_rows)
-    dated = bars.append_column("trade_date", day)
-    return run(query, {"bars": dated}, GOLD_VOLATILITY_INTRADAY)
-
-
-def daily_average_price(bars: pa.Table, year: int, precedence: Sequence[str]) -> pa.Table:
-    """Average price of each symbol's day, and what it is an average of.
-
-    Args:
-        bars: SILVER_BARS_DAILY of the year.
-        year: The year.
-        precedence: Sources, the first one speaks where several have the same basis.
-
-    Returns:
-        GOLD_DAILY_AVERAGE_PRICE.
-    """
-    query = gold_sql(
-        DAILY_AVERAGE_PRICE_TABLE.name,
-        source_table="bars",
-        partition=str(year),
-        precedence=precedence,
-    )
-    return run(query, {"bars": _with_year(bars)}, GOLD_DAILY_AVERAGE_PRICE)
-
-
-def sentiment_daily(
-    news: pa.Table,
-    year: int,
-    volatility_daily: pa.Table,
-    volatility_intraday: pa.Table,
+def gold_rows(
+    table: TableSpec, tables: Mapping[str, pa.Table], partition: str, precedence: Sequence[str]
 ) -> pa.Table:
-    """Mean sentiment of each symbol's news by session, beside its return and volatility.
+    """A gold partition that its SQL alone makes.
 
     Args:
-        news: SILVER_NEWS of the year.
-        year: The year.
-        volatility_daily: GOLD_VOLATILITY_DAILY of the year.
-        volatility_intraday: GOLD_VOLATILITY_INTRADAY with the ISO `trade_date` of its folders.
+        table: The gold table.
+        tables: What it reads by parameter, with the partition column as a string. The first is
+            there; of the others, those that have an object.
+        partition: ISO date or four-digit year.
+        precedence: Sources, the first one speaks where several tell the same.
 
     Returns:
-        GOLD_SENTIMENT_DAILY.
+        Rows of the table's schema.
     """
-    others = {
-        "volatility_daily": _with_year(volatility_daily),
-        "volatility_intraday": volatility_intraday,
-    }
     query = gold_sql(
-        SENTIMENT_DAILY_TABLE.name,
-        source_table="news",
-        others={name: name for name in others},
-        partition=str(year),
+        table.name,
+        source_table=table.reads[0].parameter,
+        others={read.parameter: read.parameter for read in table.reads if read.parameter in tables},
+        partition=partition,
+        precedence=precedence,
     )
-    return run(query, {"news": _with_year(news), **others}, GOLD_SENTIMENT_DAILY)
+    return run(query, tables, table.schema)
 
 
 def _by_symbols(bars: pa.Table) -> Iterator[pa.Table]:

@@ -13,9 +13,8 @@ from stock_pipeline.catalogue.tables import LakeTable, declared_shapes
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.plain_text import counted
-from stock_pipeline.lib.schemas import GOLD_TABLES, TableSpec
+from stock_pipeline.lib.schemas import TableSpec, tables_of
 from stock_pipeline.settings import Settings
-from stock_pipeline.tables.reads import READS
 from stock_pipeline.verify.feed import Progress
 from stock_pipeline.verify.objects import listing
 from stock_pipeline.verify.report import Check, Kind, VerifyFinding
@@ -99,7 +98,7 @@ class AthenaVerifier:
             partitions: Partitions in scope by table.
             known: Tables that the catalogue has: of others, Athena cannot read the silver.
         """
-        for table in GOLD_TABLES:
+        for table in tables_of("gold"):
             unknown = self._unknown(table, known)
             if partitions[table.name] and unknown:
                 self.notes.append(
@@ -119,7 +118,7 @@ class AthenaVerifier:
 
     def _unknown(self, table: TableSpec, known: Collection[str]) -> list[str]:
         """Tables that a gold table reads and Athena cannot; one without an object is not read."""
-        needed, *others = (read.table for read in READS[table.name])
+        needed, *others = (read.table for read in table.reads)
         there = [t for t in others if any(listing(self.lake, layout.table_prefix(t.layer, t.name)))]
         return [
             f"{t.layer}/{t.name}"

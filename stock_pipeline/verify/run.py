@@ -14,19 +14,10 @@ from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.intervals import Interval, covers
-from stock_pipeline.lib.schemas import (
-    BARS_DAILY_TABLE,
-    BARS_INTRADAY_TABLE,
-    CORPORATE_ACTIONS_TABLE,
-    DAILY_AVERAGE_PRICE_TABLE,
-    NEWS_TABLE,
-    SENTIMENT_DAILY_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    VOLATILITY_INTRADAY_TABLE,
-)
+from stock_pipeline.lib.schemas import TABLES
 from stock_pipeline.settings import Settings
-from stock_pipeline.tables.due import BUILD_ORDER, YEARS_READ
 from stock_pipeline.tables.index import TableIndex
+from stock_pipeline.tables.reads import partition_with
 from stock_pipeline.verify.catalogue import AthenaVerifier, CatalogueVerifier
 from stock_pipeline.verify.feed import FeedVerifier, Progress
 from stock_pipeline.verify.landing import partitions_landed, verify_landing
@@ -156,7 +147,7 @@ class _Verify:
                     self.settings, self.lake, index, self.scope.grace_seconds, self.progress
                 )
                 partitions = self._partitions(index)
-                for table in BUILD_ORDER:
+                for table in TABLES.values():
                     self.report.checks.append(verifier.verify(table, partitions[table.name]))
                 self._forgotten(verifier.examined, undecided)
                 self.report.findings += verifier.findings
@@ -186,7 +177,7 @@ class _Verify:
         """Partitions in scope by table."""
         found: dict[str, set[str]] = defaultdict(set)
         existing: dict[str, set[str]] = defaultdict(set)
-        for table in BUILD_ORDER:
+        for table in TABLES.values():
             prefix = layout.table_prefix(table.layer, table.name)
             for entry in listing(self.lake, prefix):
                 if entry.key.count("/") == 3 and "=" in entry.key:
@@ -200,19 +191,17 @@ class _Verify:
         if self.scope.first and not self.scope.feeds:
             for name, partition in partitions_landed(self.lake, self.scope.first, self.scope.last):
                 found[name] |= {partition} & existing[name]
-        found[BARS_DAILY_TABLE.name] |= {day[:4] for day in found[BARS_INTRADAY_TABLE.name]}
-        days, years = found[BARS_INTRADAY_TABLE.name], found[BARS_DAILY_TABLE.name]
-        reading = {f"{int(y) + n:04d}" for y in years for n in range(YEARS_READ)}
-        found[VOLATILITY_INTRADAY_TABLE.name] = set(days)
-        found[VOLATILITY_DAILY_TABLE.name] = years | (
-            reading & existing[VOLATILITY_DAILY_TABLE.name]
-        )
-        found[DAILY_AVERAGE_PRICE_TABLE.name] = set(years)
-        told = found[CORPORATE_ACTIONS_TABLE.name]
-        reading = {f"{int(y) + n:04d}" for y in told for n in range(YEARS_READ)}
-        found[VOLATILITY_DAILY_TABLE.name] |= reading & existing[VOLATILITY_DAILY_TABLE.name]
-        read = found[VOLATILITY_DAILY_TABLE.name] & existing[SENTIMENT_DAILY_TABLE.name]
-        found[SENTIMENT_DAILY_TABLE.name] = found[NEWS_TABLE.name] | read
+        for table in TABLES.values():
+            for read in table.reads:
+                there = {partition_with(table, p) for p in found[read.table.name]}
+                later = {
+                    f"{int(partition) + years:04d}"
+                    for partition in there
+                    for years in range(1, read.years_before + 1)
+                }
+                # Without its first input a partition does not exist; without others it may.
+                needed = there if read is table.reads[0] else set()
+                found[table.name] |= needed | ((there | later) & existing[table.name])
         return found
 
     def _uncompared(self, what: str, why: str, place: str) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from stock_pipeline.ingest.documents import Plan
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.schemas import TABLES
 from stock_pipeline.settings import Settings
-from stock_pipeline.tables.due import BUILD_ORDER, key_of
+from stock_pipeline.tables.due import key_of
 from stock_pipeline.verify.objects import listing
 from stock_pipeline.verify.report import Kind, VerifyFinding
 
@@ -67,7 +68,7 @@ def strangers_of_log(feed: str, keys: Iterable[str]) -> Iterator[VerifyFinding]:
 
 def strangers_of_tables(lake: Lake) -> Iterator[VerifyFinding]:
     """Objects of the silver and gold layers that are no partition of a table."""
-    tables = {(t.layer, t.name): t for t in BUILD_ORDER}
+    tables = {(t.layer, t.name): t for t in TABLES.values()}
     for layer in ("silver", "gold"):
         for entry in listing(lake, f"{layer}/"):
             parts = entry.key.split("/")

@@ -14,12 +14,11 @@ import pyarrow.parquet as pq
 from stock_pipeline.catalogue.compare import RELATIVE_TOLERANCE, compare
 from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import UNREADABLE, DamagedObjectError, Lake, ObjectNotFoundError
 from stock_pipeline.lib.intervals import Interval, covers, merged
 from stock_pipeline.lib.plain_text import counted
-from stock_pipeline.lib.schemas import VOLATILITY_DAILY_TABLE, TableSpec
+from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.bronze_reader import BronzeReader
 from stock_pipeline.tables.due import Made, Want, is_due, key_of
@@ -128,7 +127,7 @@ class TableVerifier:
                 return 0
             for feed, seen in was.made_from.examined.items() if was else ():
                 self.examined[feed] = merged([*self.examined.get(feed, ()), *seen])
-            reasons = list(self._behind(want, was))
+            reasons = list(self._behind(table, partition, want, was))
             old = [sentence for sentence, settled in reasons if settled]
             if was is None and not (reasons and self._made_of_something(table, partition, want)):
                 return 0
@@ -168,7 +167,9 @@ class TableVerifier:
             was, want = self._read(key), self.index.want(table, partition)
         return was, want
 
-    def _behind(self, want: Want, was: Published | None) -> Iterator[tuple[str, bool]]:
+    def _behind(
+        self, table: TableSpec, partition: str, want: Want, was: Published | None
+    ) -> Iterator[tuple[str, bool]]:
         """Why a partition is due, and whether that is so for longer than the grace."""
         made = was.made_from if was else MadeFrom(definition=want.definition)
         if made.definition != want.definition:
@@ -188,9 +189,9 @@ class TableVerifier:
             elif now != then:
                 yield f"It was made from another version of {key}.", self._settled_object(key)
         if was and made.state_before != want.state_before:
-            year = self.index.state_year(layout.partition_of_key(next(iter(want.etags), "=/")))
-            key = key_of(VOLATILITY_DAILY_TABLE, year) if year else ""
-            yield "The EWMA of the year before is another by now.", self._settled_object(key)
+            year = self.index.state_year(table, partition)
+            settled = year is None or self._settled_object(key_of(table, year))
+            yield "The EWMA of the year before is another by now.", settled
 
     def _made_of_something(self, table: TableSpec, partition: str, want: Want) -> bool:
         """Whether a partition that does not exist would have rows: superseded batches give none."""
@@ -216,7 +217,7 @@ class TableVerifier:
     def _again(self, table: TableSpec, partition: str, want: Want, was: Published) -> Draft:
         self._bytes += was.bytes
         if table.layer == "gold":
-            year = self.index.state_year(partition) if table is VOLATILITY_DAILY_TABLE else None
+            year = self.index.state_year(table, partition)
             return self._gold.make(table, partition, want, year)
         view = ExaminedIndex(self.index, was.made_from.examined)
         read = {i.key: i.bytes for i in view.inputs(table, partition) if i.key not in self._counted}

@@ -7,7 +7,7 @@ from stock_pipeline.catalogue.athena import AthenaError, AthenaRunner, AthenaTim
 from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.catalogue.parity import GoldParity
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, GOLD_TABLES, VOLATILITY_DAILY_TABLE
+from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, VOLATILITY_DAILY_TABLE, tables_of
 from stock_pipeline.stack.provision import ensure_workgroup
 from stock_pipeline.tables.due import key_of
 from stock_pipeline.tables.made_from import MadeFrom
@@ -104,7 +104,7 @@ def test_an_interrupted_wait_stops_the_query(runner, monkeypatch):
     assert state_of(runner, ids[0]) == "CANCELLED"
 
 
-@pytest.mark.parametrize("table", GOLD_TABLES, ids=lambda table: table.name)
+@pytest.mark.parametrize("table", tables_of("gold"), ids=lambda table: table.name)
 def test_athena_and_duckdb_make_the_same_gold(settings, runner, gold_lake, table):
     gold = GoldParity(settings, gold_lake, table, runner)
 

@@ -12,7 +12,7 @@ from stock_pipeline.catalogue.shapes import (
 )
 from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.formats.arrow import QUARANTINE
-from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
+from stock_pipeline.lib.schemas import TABLES
 
 
 def shape(*partitions, columns=(("symbol", "string"),), key="trade_date", name="gold_v"):
@@ -113,7 +113,7 @@ def test_an_arrow_type_has_one_glue_type(arrow, glue):
 
 
 def test_every_table_of_the_lake_has_glue_types():
-    specs = [table.schema for table in (*SILVER_TABLES, *GOLD_TABLES)]
+    specs = [table.schema for table in TABLES.values()]
     for schema in (*(f.schema for f in FORMATS.values()), QUARANTINE, *specs):
         assert len(glue_columns(schema)) == len(schema)
 

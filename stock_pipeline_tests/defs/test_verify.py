@@ -15,7 +15,7 @@ from stock_pipeline.defs.verify.assets import (
     table_key,
     verify_job,
 )
-from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, GOLD_TABLES, SILVER_TABLES
+from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, TABLES
 from stock_pipeline.settings import get_settings
 from stock_pipeline.verify.report import Kind, Report, VerifyFinding
 
@@ -34,7 +34,7 @@ def test_every_finding_is_shown_by_one_asset():
         VerifyFinding(Kind.NOT_COMPARED, "Kafka was not compared.", "127.0.0.1:9", "."),
     ]
     shown = {r.asset_key: r for r in results(Report(findings=findings), "since then")}
-    assert len(shown) == len(get_settings().feeds) + len(SILVER_TABLES) + len(GOLD_TABLES) + 1
+    assert len(shown) == len(get_settings().feeds) + len(TABLES) + 1
     red = {key for key, r in shown.items() if not r.check_results[0].passed}
     assert red == {feed_key(feed), table_key(BARS_INTRADAY_TABLE), CATALOGUE}
     assert (

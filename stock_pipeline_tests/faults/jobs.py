@@ -36,7 +36,7 @@ from stock_pipeline.ingest import batch_files
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake.store import Lake, aws_client
-from stock_pipeline.lib.schemas import GOLD_TABLES
+from stock_pipeline.lib.schemas import tables_of
 from stock_pipeline.settings import AwsSettings, Settings, get_settings
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import TableBuilder
@@ -138,7 +138,7 @@ def parity(settings: Settings, folder: Path) -> int:
     """Compare the newest gold partitions with Athena's rows; partitions compared."""
     lake = Lake(settings.aws)
     compared = 0
-    for table in GOLD_TABLES:
+    for table in tables_of("gold"):
         gold = GoldParity(settings, lake, table, AthenaRunner(settings))
         for partition in gold.newest(1):
             assert not gold.check(partition)

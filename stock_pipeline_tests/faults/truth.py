@@ -12,9 +12,9 @@ from stock_pipeline.ingest.commit import read_decision
 from stock_pipeline.ingest.planner import Planner
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
+from stock_pipeline.lib.schemas import TABLES
 from stock_pipeline.settings import Settings
 from stock_pipeline.stack.provision import ensure_bucket
-from stock_pipeline.tables.due import BUILD_ORDER
 from stock_pipeline_tests.faults.jobs import Job
 from stock_pipeline_tests.faults.tally import TALLY
 
@@ -88,7 +88,7 @@ def assert_equal_to_a_run_without_faults(settings: Settings, folder: Path) -> No
         for prefix in (layout.bronze_prefix(feed), layout.quarantine_prefix(feed)):
             order = [(column, "ascending") for column in ("kafka_partition", "kafka_offset")]
             assert _whole(ours, prefix).sort_by(order) == _whole(theirs, prefix).sort_by(order)
-    for table in BUILD_ORDER:
+    for table in TABLES.values():
         prefix = layout.table_prefix(table.layer, table.name)
         keys = [entry.key for entry in theirs.list(prefix)]
         assert [entry.key for entry in ours.list(prefix)] == keys

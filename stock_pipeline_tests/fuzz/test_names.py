@@ -22,13 +22,15 @@ from stock_pipeline.defs.shared.pictures import chart, markdown_table, preview
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.lake import layout
 from stock_pipeline.lib.plain_text import one_line
+from stock_pipeline.lib.schemas import BARS_DAILY_TABLE
 from stock_pipeline.lib.sql_files import text_literal
 from stock_pipeline.tables.bars import bars_from_trades, roll_up
 from stock_pipeline.tables.gold_sql import gold_sql
-from stock_pipeline.tables.volatility import daily_average_price, volatility_daily
-from stock_pipeline.tables.volatility import volatility_intraday as intraday_volatility
+from stock_pipeline.tables.volatility import volatility_daily
 from stock_pipeline_tests.fuzz.names import ACCEPTED, REJECTED
 from stock_pipeline_tests.support.bar_tables import DAY, at, daily, sessions, trades
+from stock_pipeline_tests.support.gold_tables import daily_average_price
+from stock_pipeline_tests.support.gold_tables import volatility_intraday as intraday_volatility
 from stock_pipeline_tests.support.records import BAR, INDEX_ROW, TRADE, as_json, records
 
 texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=1000)
@@ -180,7 +182,9 @@ def test_a_value_stays_in_its_cell_of_a_markdown_table(values: list[str]) -> Non
 
 @pytest.mark.parametrize("symbol", ACCEPTED)
 def test_a_symbol_in_a_charts_title_is_text(symbol: str) -> None:
-    picture = chart("bars_daily", daily(*({"symbol": symbol, "close": c} for c in (1.0, 2.0))))
+    picture = chart(
+        BARS_DAILY_TABLE.chart, daily(*({"symbol": symbol, "close": c} for c in (1.0, 2.0)))
+    )
     assert picture is not None
     renderer = MarkdownIt("commonmark", {"html": True})
     renderer.validateLink = lambda _: True  # type: ignore[method-assign] - it knows no SVG

@@ -10,9 +10,8 @@ from stock_pipeline.lib import sql_files
 from stock_pipeline.lib.formats.arrow import CORPORATE_ACTIONS, NEWS
 from stock_pipeline.lib.schemas import (
     CORPORATE_ACTIONS_TABLE,
-    GOLD_TABLES,
     NEWS_TABLE,
-    SILVER_TABLES,
+    TABLES,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
@@ -187,7 +186,7 @@ def test_the_precedence_ranks_unknown_sources_last():
 
 
 def test_a_definition_changes_with_settings_and_differs_between_tables():
-    tables = [*SILVER_TABLES, *GOLD_TABLES]
+    tables = list(TABLES.values())
     digests = {sql_definition(table.name, windows=(5,)) for table in tables}
     digests |= {sql_definition(table.name, windows=(5, 20)) for table in tables}
     assert len(digests) == 2 * len(tables)

@@ -13,10 +13,8 @@ from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.defs.ingest.jobs import ingest_job
 from stock_pipeline.defs.ingest.sensor import planning_sensor
 from stock_pipeline.defs.planning import Planning, kept_planning
-from stock_pipeline.defs.shared.keys import asset_key
-from stock_pipeline.defs.tables.gold import gold_assets
+from stock_pipeline.defs.tables.factory import table_asset
 from stock_pipeline.defs.tables.refresh import REFRESH_TAG, refresh_asset
-from stock_pipeline.defs.tables.silver import silver_assets
 from stock_pipeline.lib.clock import system_clock
 from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.settings import Settings, get_settings
@@ -48,9 +46,7 @@ class Location:
 
     def table(self, table: TableSpec) -> dg.AssetsDefinition:
         """The asset of a silver or gold table."""
-        key = asset_key(table)
-        assets = [*silver_assets(self.settings), *gold_assets(self.settings)]
-        return next(asset for asset in assets if asset.key == key)
+        return table_asset(self.settings, system_clock, table)
 
     def refresh(self, **options: Any) -> dg.ExecuteInProcessResult:
         """A refresh run, with the tag that those of the sensor have."""

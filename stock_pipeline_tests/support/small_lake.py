@@ -30,6 +30,7 @@ from stock_pipeline.tables.gold import state_digest
 from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.publish import parquet
 from stock_pipeline.tables.reads import with_partition
+from stock_pipeline_tests.support import gold_tables
 
 DAY = datetime.date(2026, 11, 20)
 YEARS = (2025, 2026)
@@ -195,7 +196,7 @@ def put_silver_and_gold(settings: Settings, lake: Lake) -> None:
         key = key_of(BARS_DAILY_TABLE, str(year))
         definition = definitions[DAILY_AVERAGE_PRICE_TABLE.name]
         made = MadeFrom(etags={key: etags[key]}, definition=definition)
-        rows = volatility.daily_average_price(bars[year], year, precedence)
+        rows = gold_tables.daily_average_price(bars[year], year, precedence)
         put(lake, DAILY_AVERAGE_PRICE_TABLE, str(year), rows, made)
     day = DAY.isoformat()
     intraday = intraday_bars()
@@ -203,7 +204,7 @@ def put_silver_and_gold(settings: Settings, lake: Lake) -> None:
     etag = put(lake, BARS_INTRADAY_TABLE, day, intraday, MadeFrom())
     definition = definitions[VOLATILITY_INTRADAY_TABLE.name]
     made = MadeFrom(etags={key: etag}, definition=definition)
-    rows = volatility.volatility_intraday(intraday, precedence)
+    rows = gold_tables.volatility_intraday(intraday, precedence)
     realized = put(lake, VOLATILITY_INTRADAY_TABLE, day, rows, made)
     keys = {
         key_of(NEWS_TABLE, "2026"): put(lake, NEWS_TABLE, "2026", news(), MadeFrom()),
@@ -214,5 +215,5 @@ def put_silver_and_gold(settings: Settings, lake: Lake) -> None:
         VOLATILITY_INTRADAY_TABLE, {key_of(VOLATILITY_INTRADAY_TABLE, day): rows}
     )
     made = MadeFrom(etags=keys, definition=definitions[SENTIMENT_DAILY_TABLE.name])
-    rows = volatility.sentiment_daily(news(), 2026, daily, intraday)
+    rows = gold_tables.sentiment_daily(news(), 2026, daily, intraday)
     put(lake, SENTIMENT_DAILY_TABLE, "2026", rows, made)

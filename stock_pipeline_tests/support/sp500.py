@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from stock_pipeline.tables.reads import YEARS_BEFORE
+from stock_pipeline.lib.schemas.volatility_daily import YEARS_BEFORE
 from stock_pipeline.tables.volatility import volatility_daily
 from stock_pipeline_tests.support.bar_tables import daily
 

@@ -20,9 +20,8 @@ from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.schemas import TableSpec
+from stock_pipeline.lib.schemas import TABLES, TableSpec
 from stock_pipeline.settings import Settings
-from stock_pipeline.tables.due import BUILD_ORDER
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import TableBuilder
 from stock_pipeline.verify.report import Report
@@ -84,7 +83,7 @@ class VerifiedLake:
                 run_batch(planner, feed, r.plan, r.attempt, "run")[0].commit for r in tick.requests
             ]
 
-    def refresh(self, tables: Sequence[TableSpec] = BUILD_ORDER) -> None:
+    def refresh(self, tables: Sequence[TableSpec] = tuple(TABLES.values())) -> None:
         """Make what is due of some tables, like a refresh run."""
         index = TableIndex(self.settings, self.lake, self.folder / "refresh.sqlite")
         index.catch_up()

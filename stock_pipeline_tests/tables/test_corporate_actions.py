@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from stock_pipeline.lib.formats.arrow import CORPORATE_ACTIONS
-from stock_pipeline.lib.schemas import SILVER_CORPORATE_ACTIONS
-from stock_pipeline.tables.news import silver_actions
+from stock_pipeline.lib.schemas import CORPORATE_ACTIONS_TABLE, SILVER_CORPORATE_ACTIONS
+from stock_pipeline.tables.silver_tables import latest_rows
 from stock_pipeline.tables.volatility import volatility_daily
 from stock_pipeline_tests.support.bar_tables import daily, series
 
@@ -148,7 +148,7 @@ def test_of_an_action_sent_again_the_later_one_holds():
     day = date(2024, 3, 5)
     rows = [{"trade_date": day, "ratio": 3.0}, {"trade_date": day, "ratio": 2.0}]
     rows.append({"trade_date": day, "kind": "dividend", "amount": 1.5, "currency": "USD"})
-    made = silver_actions(told(*rows, schema=CORPORATE_ACTIONS)).to_pylist()
+    made = latest_rows(CORPORATE_ACTIONS_TABLE, told(*rows, schema=CORPORATE_ACTIONS)).to_pylist()
     assert [(r["kind"], r["ratio"], r["amount"]) for r in made] == [
         ("dividend", None, 1.5),
         ("split", 2.0, None),

@@ -5,8 +5,8 @@ import pytest
 from stock_pipeline.lib.schemas import DAILY_AVERAGE_PRICE_TABLE, GOLD_DAILY_AVERAGE_PRICE
 from stock_pipeline.tables.bars import roll_up
 from stock_pipeline.tables.checks import violations
-from stock_pipeline.tables.volatility import daily_average_price
 from stock_pipeline_tests.support.bar_tables import DAY, at, daily, intraday
+from stock_pipeline_tests.support.gold_tables import daily_average_price
 
 VENDOR = {"source": "v", "close": 10.0}
 BARS = {"source": "b", "close": 11.0, "mean_close": 11.5, "bar_count": 78}

@@ -17,11 +17,11 @@ from stock_pipeline.lib.schemas import (
     DAILY_AVERAGE_PRICE_TABLE,
     NEWS_TABLE,
     SENTIMENT_DAILY_TABLE,
+    TABLES,
     VOLATILITY_DAILY_TABLE,
     VOLATILITY_INTRADAY_TABLE,
 )
 from stock_pipeline.tables.due import (
-    BUILD_ORDER,
     Batch,
     Made,
     Touch,
@@ -34,7 +34,7 @@ from stock_pipeline.tables.due import (
 )
 from stock_pipeline.tables.made_from import MadeFrom
 
-DEFINITIONS = {table.name: "d1" for table in BUILD_ORDER}
+DEFINITIONS = {table.name: "d1" for table in TABLES.values()}
 INTERVALS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8)
 
 
@@ -156,7 +156,7 @@ def test_what_new_batches_touch_becomes_due_and_with_it_what_reads_it(before, af
     assert {(VOLATILITY_DAILY_TABLE.name, y) for y in years} <= made
 
 
-@given(BATCHES, st.sampled_from(BUILD_ORDER))
+@given(BATCHES, st.sampled_from(list(TABLES.values())))
 def test_a_changed_definition_makes_every_partition_of_its_table_due(drawn, table):
     batches, objects = world(drawn), {}
     make_all(batches, objects)

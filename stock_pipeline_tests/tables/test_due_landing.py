@@ -7,11 +7,11 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
-from stock_pipeline.tables.due import BUILD_ORDER, Landing, Made, due, key_of
+from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, TABLES
+from stock_pipeline.tables.due import Landing, Made, due, key_of
 from stock_pipeline.tables.made_from import MadeFrom
 
-DEFINITIONS = {table.name: "d1" for table in BUILD_ORDER}
+DEFINITIONS = {table.name: "d1" for table in TABLES.values()}
 PLACES = [
     (BARS_DAILY_TABLE.name, "2023"),
     (BARS_DAILY_TABLE.name, "2024"),

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 import pytest
 
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.formats.grains import ARTICLE
 from stock_pipeline.lib.schemas import NEWS_TABLE
 from stock_pipeline.tables import silver_tables
-from stock_pipeline.tables.news import silver_news
+from stock_pipeline.tables.news import with_vader
 from stock_pipeline.tables.publish import TableBuilder
 from stock_pipeline_tests.support.decided import decide
 
@@ -49,10 +48,10 @@ def test_a_year_that_came_again_and_again_is_made_anew_in_bounded_pieces(
 
     def counted(rows):
         looked_at.append(rows.num_rows)
-        return silver_news(rows)
+        return with_vader(rows)
 
     monkeypatch.setattr(silver_tables, "PIECE_ROWS", most, raising=False)
-    monkeypatch.setitem(silver_tables._LATEST, NEWS_TABLE.name, (ARTICLE, counted))
+    monkeypatch.setitem(silver_tables._PREPARED, NEWS_TABLE.name, counted)
     built = TableBuilder(settings, lake, "run").build(NEWS_TABLE, "2024", full=True)
     assert looked_at == pieces
     assert built.content["url"].to_pylist() == [f"u:{n}" for n in range(ARTICLES)]

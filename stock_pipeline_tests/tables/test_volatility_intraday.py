@@ -10,8 +10,8 @@ import pytest
 
 from stock_pipeline.lib.schemas import GOLD_VOLATILITY_INTRADAY, VOLATILITY_INTRADAY_TABLE
 from stock_pipeline.tables.checks import violations
-from stock_pipeline.tables.volatility import volatility_intraday
 from stock_pipeline_tests.support.bar_tables import CLOSE, OPEN, at, intraday
+from stock_pipeline_tests.support.gold_tables import volatility_intraday
 
 EVENING = at(600)
 

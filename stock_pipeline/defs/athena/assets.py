@@ -17,27 +17,11 @@ from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.defs.shared.pictures import markdown_table
 from stock_pipeline.defs.shared.runs import in_progress
 from stock_pipeline.defs.shared.schedules import schedule
-from stock_pipeline.lib.schemas import (
-    BARS_DAILY_TABLE,
-    BARS_INTRADAY_TABLE,
-    DAILY_AVERAGE_PRICE_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    VOLATILITY_INTRADAY_TABLE,
-    TableSpec,
-)
+from stock_pipeline.lib.schemas import TABLES, TableSpec
 from stock_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from stock_pipeline.catalogue.parity import PartitionParity
-
-#: The first comparison waits for these; for the others (news, say) only where the lake has them.
-OF_BARS = (
-    BARS_INTRADAY_TABLE,
-    BARS_DAILY_TABLE,
-    VOLATILITY_INTRADAY_TABLE,
-    VOLATILITY_DAILY_TABLE,
-    DAILY_AVERAGE_PRICE_TABLE,
-)
 
 VALID, EQUAL = "duckdb_valid", "athena_equals_duckdb"
 
@@ -240,5 +224,7 @@ def first_parity_sensor(settings: Settings) -> dg.SensorDefinition:
 
 
 def _not_in_catalogue(catalogue: Catalogue) -> list[str]:
-    waited_for = {glue_name(t.layer, t.name) for t in OF_BARS} | catalogue.new().keys()
+    # The first comparison waits for tables of bars; for others only where the lake has them.
+    of_bars = {glue_name(t.layer, t.name) for t in TABLES.values() if t.every_session}
+    waited_for = of_bars | catalogue.new().keys()
     return sorted(waited_for - catalogue.shapes().keys())

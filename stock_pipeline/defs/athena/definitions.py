@@ -10,14 +10,14 @@ from stock_pipeline.defs.athena.assets import (
     athena_parity_hourly,
     first_parity_sensor,
 )
-from stock_pipeline.lib.schemas import GOLD_TABLES
+from stock_pipeline.lib.schemas import tables_of
 from stock_pipeline.settings import Settings
 
 
 def definitions(settings: Settings) -> dg.Definitions:
     """What compares Athena with DuckDB."""
     return dg.Definitions(
-        assets=[athena_asset(settings, table) for table in GOLD_TABLES],
+        assets=[athena_asset(settings, table) for table in tables_of("gold")],
         jobs=[athena_job],
         schedules=[athena_parity_hourly],
         sensors=[first_parity_sensor(settings)],

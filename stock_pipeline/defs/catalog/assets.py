@@ -11,10 +11,10 @@ from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.catalogue.glue import Synced
 from stock_pipeline.defs.resources import CatalogueResource
 from stock_pipeline.defs.shared.failures import explained
-from stock_pipeline.defs.shared.keys import OWNERS
+from stock_pipeline.defs.shared.keys import OWNERS, asset_key
 from stock_pipeline.defs.shared.runs import in_progress
 from stock_pipeline.lib.clock import Clock, system_clock
-from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES
+from stock_pipeline.lib.schemas import TABLES
 from stock_pipeline.settings import Settings, SettingsError
 
 CATALOG_KEY = dg.AssetKey(["catalog", "lake"])
@@ -29,7 +29,7 @@ MOST_GROWING_SECONDS = 180.0
 def _inputs(settings: Settings) -> list[dg.AssetKey]:
     feeds = settings.feeds
     batches = [dg.AssetKey([layer, feed]) for layer in ("bronze", "quarantine") for feed in feeds]
-    return batches + [dg.AssetKey([t.layer, t.name]) for t in (*SILVER_TABLES, *GOLD_TABLES)]
+    return batches + [asset_key(table) for table in TABLES.values()]
 
 
 def catalogue_asset(settings: Settings) -> dg.AssetsDefinition:

@@ -14,6 +14,7 @@ from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS
 from stock_pipeline.history.bars import LANDING
 from stock_pipeline.lib.clock import Clock, system_clock
+from stock_pipeline.lib.schemas import landed_table
 from stock_pipeline.settings import Settings
 
 #: One run fetches so many partitions: five requests a minute, and it ends before its deadline.
@@ -74,7 +75,7 @@ def landing_asset(
         end_offset=1,
     )
     bars = "days" if daily else f"bars of {wanted.intraday}"
-    table = "bars_daily" if daily else "bars_intraday"
+    table = landed_table(daily=daily).name
 
     @dg.asset(
         key=landing_key(source, daily=daily),

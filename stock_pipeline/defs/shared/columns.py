@@ -17,8 +17,16 @@ def table_schema(columns: Iterable[Column]) -> dg.TableSchema:
                 column.name,
                 str(column.type),
                 description=column.meaning,
-                constraints=dg.TableColumnConstraints(nullable=column.nullable),
+                constraints=dg.TableColumnConstraints(
+                    nullable=column.nullable, other=_must(column)
+                ),
             )
             for column in columns
         ]
     )
+
+
+def _must(column: Column) -> list[str]:
+    """What must hold of a column's values, in words."""
+    bounds = [column.bounds.must] if column.bounds else []
+    return [*bounds, *(f"at most {name}" for name in column.at_most)]

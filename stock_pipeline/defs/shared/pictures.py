@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pyarrow as pa
 
 from stock_pipeline.lib.plain_text import markdown
+from stock_pipeline.lib.schemas import Chart
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -21,16 +22,6 @@ logger = logging.getLogger(__name__)
 WIDTH, HEIGHT, MARGIN = 480, 120, 4
 #: Points of a line: each materialization stores its chart, so it stays below a kilobyte.
 MOST_POINTS = 60
-
-CHART_COLUMNS = {
-    "bars_intraday": ("bar_start", "close"),
-    "bars_daily": ("trade_date", "close"),
-    "volatility_daily": ("trade_date", "close_to_close"),
-    "volatility_intraday": ("window_start", "realized_volatility"),
-    "daily_average_price": ("trade_date", "avg_price"),
-    "news": ("published_at", "sentiment"),
-    "sentiment_daily": ("trade_date", "mean_sentiment"),
-}
 
 
 def shown(what: str, draw: Callable[..., Drawn], *values: Any) -> Drawn | str:
@@ -57,25 +48,23 @@ def preview(table: pa.Table, rows: int = 5) -> str:
     return markdown_table(_rounded(table.slice(max(0, table.num_rows - rows))))
 
 
-def chart(name: str, table: pa.Table) -> str | None:
+def chart(axes: Chart | None, table: pa.Table) -> str | None:
     """One symbol's line as a Markdown image; None where there are not two points, or no line.
 
     Args:
-        name: Table name.
+        axes: What to draw.
         table: Rows of one partition, sorted by the table's key.
     """
     import pyarrow.compute as pc
 
-    if not table.num_rows or name not in CHART_COLUMNS:
+    if axes is None or not table.num_rows:
         return None
-    time, value = CHART_COLUMNS[name]
+    time, value = axes.time, axes.value
     symbol = table["symbol"][0].as_py()
     picked = pc.field("symbol") == symbol
-    # One line: of several windows, labels, intervals or sources the first.
-    for column in ("window_days", "window_label", "interval", "source"):
-        if column in table.column_names:
-            first = table.filter(picked).slice(0, 1)[column][0].as_py()
-            picked &= pc.field(column) == first
+    for column in axes.series:
+        first = table.filter(picked).slice(0, 1)[column][0].as_py()
+        picked &= pc.field(column) == first
     line = table.filter(picked).select([time, value]).drop_null().sort_by(time)
     values = line[value].to_pylist()
     if len(values) < 2:

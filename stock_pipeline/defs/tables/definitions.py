@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dagster as dg
 
-from stock_pipeline.defs.tables.gold import gold_assets
+from stock_pipeline.defs.tables.factory import table_asset
 from stock_pipeline.defs.tables.refresh import refresh_asset, roll_up_job
 from stock_pipeline.defs.tables.schedules import roll_ups
 from stock_pipeline.defs.tables.sensor import refresh_sensor
-from stock_pipeline.defs.tables.silver import silver_assets
 from stock_pipeline.lib.clock import Clock, system_clock
+from stock_pipeline.lib.schemas import TABLES
 from stock_pipeline.settings import Settings
 
 
@@ -22,8 +22,7 @@ def definitions(settings: Settings, clock: Clock = system_clock) -> dg.Definitio
     """
     return dg.Definitions(
         assets=[
-            *silver_assets(settings, clock),
-            *gold_assets(settings, clock),
+            *(table_asset(settings, clock, table) for table in TABLES.values()),
             refresh_asset(settings, clock),
         ],
         jobs=[roll_up_job],

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,7 +15,7 @@ from stock_pipeline.defs.shared.pictures import chart, preview, shown
 from stock_pipeline.defs.tables.quality import quality_evaluations, warning
 from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 from stock_pipeline.lib.plain_text import counted
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE
+from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.quality.agreement import disagreements
 from stock_pipeline.quality.completeness import lunch_breaks, missing_sessions, thin_sessions
 from stock_pipeline.settings import Settings
@@ -29,11 +29,25 @@ logger = logging.getLogger(__name__)
 PUBLISHABLE, SESSIONS_COMPLETE = "publishable", "sessions_complete"
 DAYS_AGREE = "days_agree_with_trades"
 
-#: By check, what its metadata calls the rows that it tells of.
-_ROWS_OF = {SESSIONS_COMPLETE: "gaps", DAYS_AGREE: "differences"}
-
 #: Rows of a table in a check's metadata.
 MOST_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Look:
+    """A check that looks at a made partition, and warns.
+
+    Attributes:
+        description: What it checks, as the UI shows it.
+        rows: What its metadata calls the rows that it tells of.
+        find: A sentence, and the rows; none when all is well.
+        at_refused: Whether it also looks at a result that was refused.
+    """
+
+    description: str
+    rows: str
+    find: Callable[[Settings, Built, Clock], tuple[str, list[dict[str, Any]]]]
+    at_refused: bool = True
 
 
 def metadata_of(settings: Settings, built: Built) -> dict[str, Any]:
@@ -53,7 +67,7 @@ def metadata_of(settings: Settings, built: Built) -> dict[str, Any]:
     }
     if built.rows:
         metadata["preview"] = dg.MetadataValue.md(shown("preview", preview, built.content))
-        picture = shown("chart", chart, built.table.name, built.content)
+        picture = shown("chart", chart, built.table.chart, built.content)
         if picture:
             metadata["chart"] = dg.MetadataValue.md(picture)
     return metadata
@@ -93,13 +107,10 @@ def check_evaluations(
             partition=built.partition,
         )
     ]
-    if built.table in (BARS_INTRADAY_TABLE, BARS_DAILY_TABLE):
-        evaluations.append(
-            _guarded(settings, built, SESSIONS_COMPLETE, partial(_sessions_complete, clock))
-        )
-    # A refused result may hold what no price can be compared with.
-    if built.table is BARS_DAILY_TABLE and not built.violations:
-        evaluations.append(_guarded(settings, built, DAYS_AGREE, _agreement))
+    for name in built.table.checks:
+        look = LOOKS.get(name)
+        if look and (look.at_refused or not built.violations):
+            evaluations.append(_guarded(settings, built, name, look, clock))
     key = asset_key(built.table)
     where = (built.table, key, built.partition)
     return evaluations + quality_evaluations(settings, *where, built.content, clock)
@@ -109,13 +120,14 @@ def _guarded(
     settings: Settings,
     built: Built,
     name: str,
-    look: Callable[[Settings, Built], tuple[str, list[dict[str, Any]]]],
+    look: Look,
+    clock: Clock,
 ) -> dg.AssetCheckEvaluation:
     """What a look at a partition tells of; when it breaks, a warning that says why."""
     try:
-        sentence, rows = look(settings, built)
+        sentence, rows = look.find(settings, built, clock)
         records = [dg.TableRecord(row) for row in rows[:MOST_ROWS]]
-        metadata = {_ROWS_OF[name]: dg.MetadataValue.table(records)} if rows else {}
+        metadata = {look.rows: dg.MetadataValue.table(records)} if rows else {}
         passed = not rows
     except Exception as error:
         # The partition is made already: a check that breaks is told of, and breaks no run.
@@ -129,7 +141,11 @@ def _guarded(
     return warning(asset_key(built.table), name, built.partition, passed, told, metadata)
 
 
-def _agreement(settings: Settings, built: Built) -> tuple[str, list[dict[str, Any]]]:
+def _agreement(
+    settings: Settings,
+    built: Built,
+    clock: Clock,  # noqa: ARG001 - days agree or do not at any time
+) -> tuple[str, list[dict[str, Any]]]:
     tolerance = settings.daily_tolerance
     found = disagreements(built.content, tolerance)
     if not found:
@@ -150,11 +166,11 @@ def _worst(row: dict[str, Any]) -> str:
 
 
 def _sessions_complete(
-    clock: Clock, settings: Settings, built: Built
+    settings: Settings, built: Built, clock: Clock
 ) -> tuple[str, list[dict[str, Any]]]:
     now = naive_utc(clock)
     rules, defaults = calendar_rules(settings), source_calendars(settings)
-    if built.table is BARS_INTRADAY_TABLE:
+    if built.table.partition_column == "trade_date":
         day = date.fromisoformat(built.partition)
         gaps = thin_sessions(built.content, now, lunch_breaks(built.content, day, rules, defaults))
     else:
@@ -166,3 +182,28 @@ def _sessions_complete(
 
 def _ranges(intervals: tuple[tuple[int, int], ...]) -> str:
     return ", ".join(str(a) if b == a + 1 else f"{a} to {b - 1}" for a, b in intervals)
+
+
+#: What `TableSpec.checks` may name, beside the checks of bars in `defs/tables/quality.py`.
+LOOKS: Mapping[str, Look] = {
+    SESSIONS_COMPLETE: Look(
+        "Closed sessions of the exchange calendar have their bars.", "gaps", _sessions_complete
+    ),
+    DAYS_AGREE: Look(
+        "Vendors' daily bars, of history too, differ by at most `daily_tolerance` from "
+        "what trades or intraday bars of another source add up to.",
+        "differences",
+        _agreement,
+        # It may hold what no price can be compared with.
+        at_refused=False,
+    ),
+}
+
+
+def warning_specs(table: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
+    """The checks of `LOOKS` that a table has."""
+    return [
+        dg.AssetCheckSpec(name, asset=key, description=LOOKS[name].description)
+        for name in table.checks
+        if name in LOOKS
+    ]

@@ -1,33 +1,36 @@
 """How a silver or gold table becomes a Dagster asset."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
+from stock_pipeline.defs.landing.assets import landing_deps
 from stock_pipeline.defs.resources import LakeResource
+from stock_pipeline.defs.shared.columns import table_schema
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, asset_key
-from stock_pipeline.defs.tables.columns import DESCRIPTIONS
 from stock_pipeline.defs.tables.events import (
-    DAYS_AGREE,
     PUBLISHABLE,
-    SESSIONS_COMPLETE,
     check_evaluations,
     metadata_of,
+    warning_specs,
 )
 from stock_pipeline.defs.tables.quality import quality_specs
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import Clock
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, TableSpec
+from stock_pipeline.lib.formats import FORMATS
+from stock_pipeline.lib.formats.spec import Grain
+from stock_pipeline.lib.schemas import TableSpec
+from stock_pipeline.lib.schemas.spec import FIRST_PARTITION
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.publish import TableBuilder
 
 #: Days and years that a table may have; an instant may lie a little in the future.
-DAYS = dg.DailyPartitionsDefinition(start_date="2000-01-01", end_offset=5)
+DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_PARTITION["trade_date"], end_offset=5)
 YEARS = dg.TimeWindowPartitionsDefinition(
-    start="1960", fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1
+    start=FIRST_PARTITION["year"], fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1
 )
 
 #: Exchanges close for four days at most around holidays; a table older than that stands still.
@@ -36,28 +39,13 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 )
 
 
-def table_asset(
-    settings: Settings,
-    clock: Clock,
-    table: TableSpec,
-    *,
-    deps: Sequence[dg.AssetKey | dg.AssetDep],
-    description: str,
-    lineage: Mapping[str, Sequence[tuple[dg.AssetKey, str]]],
-    warns_of_gaps: bool = False,
-    every_session: bool = True,
-) -> dg.AssetsDefinition:
+def table_asset(settings: Settings, clock: Clock, table: TableSpec) -> dg.AssetsDefinition:
     """The asset of a table; materializing a partition makes it anew from its inputs.
 
     Args:
-        settings: Name the feeds and the Glue database.
+        settings: Name the feeds, the sources of history and the Glue database.
         clock: Says which sessions have closed.
         table: The table.
-        deps: Assets that it is made from.
-        description: Grain, source and consumer.
-        lineage: Per column the columns that it is computed from.
-        warns_of_gaps: Whether it has the check `sessions_complete`.
-        every_session: Whether a table without anything new for days stands still.
     """
     key = asset_key(table)
     checks = [
@@ -71,36 +59,12 @@ def table_asset(
             ),
         )
     ]
-    if warns_of_gaps:
-        checks.append(
-            dg.AssetCheckSpec(
-                SESSIONS_COMPLETE,
-                asset=key,
-                description="Closed sessions of the exchange calendar have their bars.",
-            )
-        )
-    if table is BARS_DAILY_TABLE:
-        checks.append(
-            dg.AssetCheckSpec(
-                DAYS_AGREE,
-                asset=key,
-                description=(
-                    "Vendors' daily bars, of history too, differ by at most `daily_tolerance` from "
-                    "what trades or intraday bars of another source add up to."
-                ),
-            )
-        )
+    checks += warning_specs(table, key)
     checks += quality_specs(table, key)
-    column_lineage = dg.TableColumnLineage(
-        {
-            column: [dg.TableColumnDep(asset_key=k, column_name=c) for k, c in sources]
-            for column, sources in lineage.items()
-        }
-    )
 
     @dg.asset(
         key=key,
-        deps=list(deps),
+        deps=_deps(settings, table),
         partitions_def=DAYS if table.partition_column == "trade_date" else YEARS,
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=checks,
@@ -108,11 +72,11 @@ def table_asset(
         kinds={"parquet", "duckdb"},
         owners=OWNERS,
         tags={"layer": table.layer},
-        description=description,
-        freshness_policy=FRESHNESS if every_session else None,
+        description=table.description,
+        freshness_policy=FRESHNESS if table.every_session else None,
         metadata={
-            "dagster/column_schema": column_schema(table),
-            "dagster/column_lineage": column_lineage,
+            "dagster/column_schema": table_schema(table.columns),
+            "dagster/column_lineage": _lineage(settings, table),
             "dagster/table_name": f"{settings.catalog.database}.{table.layer}_{table.name}",
         },
     )
@@ -123,19 +87,39 @@ def table_asset(
     return made
 
 
-def column_schema(table: TableSpec) -> dg.TableSchema:
-    """Columns of a table with their meaning; the partition column is the folder's."""
-    return dg.TableSchema(
-        columns=[
-            dg.TableColumn(
-                field.name,
-                str(field.type),
-                description=DESCRIPTIONS.get(field.name),
-                constraints=dg.TableColumnConstraints(nullable=field.nullable),
-            )
-            for field in table.schema
-        ]
+def _deps(settings: Settings, table: TableSpec) -> list[dg.AssetKey | dg.AssetDep]:
+    """What a table is made from: feeds, tables, landed history."""
+    grains = {spec.grain: None for spec in FORMATS.values() if table.name in spec.grain.silver}
+    landed = landing_deps(settings, daily=table.landed == "daily") if table.landed else []
+    return [
+        *(key for grain in grains for key in _keys(settings, grain)),
+        *(asset_key(read.table) for read in table.reads),
+        *landed,
+    ]
+
+
+def _lineage(settings: Settings, table: TableSpec) -> dg.TableColumnLineage:
+    return dg.TableColumnLineage(
+        {
+            column: [
+                dg.TableColumnDep(asset_key=key, column_name=name)
+                for origin, name in origins
+                for key in _keys(settings, origin)
+            ]
+            for column, origins in table.lineage.items()
+        }
     )
+
+
+def _keys(settings: Settings, origin: TableSpec | Grain) -> list[dg.AssetKey]:
+    """The asset of a table, or those of all feeds whose bronze rows are of a grain."""
+    if isinstance(origin, TableSpec):
+        return [asset_key(origin)]
+    return [
+        dg.AssetKey(["bronze", name])
+        for name, feed in settings.feeds.items()
+        if FORMATS[feed.format].grain is origin
+    ]
 
 
 def _make(

@@ -11,12 +11,7 @@ import dagster as dg
 from stock_pipeline.defs.shared.pictures import markdown_table
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
-from stock_pipeline.lib.schemas import (
-    BARS_DAILY_TABLE,
-    BARS_INTRADAY_TABLE,
-    CORPORATE_ACTIONS_TABLE,
-    TableSpec,
-)
+from stock_pipeline.lib.schemas import CORPORATE_ACTIONS_TABLE, TableSpec
 from stock_pipeline.quality.checks import QualityContext, quality_findings
 from stock_pipeline.quality.findings import Limits, as_rows, summary
 from stock_pipeline.settings import Settings
@@ -34,8 +29,6 @@ logger = logging.getLogger(__name__)
 #: Rows shown of a check; the sentence has the count of all.
 MOST_FINDINGS = 20
 
-CHECKED_TABLES = (BARS_INTRADAY_TABLE, BARS_DAILY_TABLE)
-
 #: Name and description of each check; the names are those of `lib.quality_checks`.
 DESCRIPTIONS = {
     "prices_plausible": (
@@ -51,12 +44,9 @@ DESCRIPTIONS = {
 
 
 def quality_specs(table: TableSpec, key: dg.AssetKey) -> list[dg.AssetCheckSpec]:
-    """The checks of a table; none of other tables than silver bars."""
-    if table not in CHECKED_TABLES:
-        return []
+    """The quality checks that a table has."""
     return [
-        dg.AssetCheckSpec(name, asset=key, description=description)
-        for name, description in DESCRIPTIONS.items()
+        dg.AssetCheckSpec(name, asset=key, description=DESCRIPTIONS[name]) for name in _names(table)
     ]
 
 
@@ -71,6 +61,10 @@ def limits_of(settings: QualitySettings) -> Limits:
         },
         extended_minutes_default=(default.before_open, default.after_close),
     )
+
+
+def _names(table: TableSpec) -> list[str]:
+    return [name for name in table.checks if name in DESCRIPTIONS]
 
 
 def quality_evaluations(
@@ -91,12 +85,13 @@ def quality_evaluations(
         bars: Its rows.
         clock: Says which sessions have closed.
     """
-    if table not in CHECKED_TABLES:
+    names = _names(table)
+    if not names:
         return []
     if not settings.quality.enabled:
         return [
             warning(key, name, partition, True, "Switched off by quality.enabled.", {})
-            for name in DESCRIPTIONS
+            for name in names
         ]
     try:
         context = QualityContext(
@@ -105,10 +100,10 @@ def quality_evaluations(
             source_calendars(settings),
             settings.source_precedence,
             naive_utc(clock),
-            _actions(settings, partition) if table is BARS_DAILY_TABLE else None,
+            _actions(settings, partition) if table.partition_column == "year" else None,
         )
         found = quality_findings(bars, context)
-        return [_of_findings(key, n, partition, bars.num_rows, f) for n, f in found.items()]
+        return [_of_findings(key, n, partition, bars.num_rows, found[n]) for n in names]
     except Exception as error:
         # The partition is published already: a check that breaks is told of, and breaks no run.
         logger.exception("quality of %s %s could not be looked at", table.name, partition)
@@ -116,7 +111,7 @@ def quality_evaluations(
             f"{partition}: its quality could not be looked at ({type(error).__name__}: {error}). "
             "The table is published; the run's log has the trace."
         )
-        return [warning(key, name, partition, False, sentence, {}) for name in DESCRIPTIONS]
+        return [warning(key, name, partition, False, sentence, {}) for name in names]
 
 
 def _actions(settings: Settings, year: str) -> pa.Table | None:

@@ -13,7 +13,7 @@ from stock_pipeline.defs.catalog.assets import CATALOG_KEY
 from stock_pipeline.defs.shared.keys import OWNERS, asset_key
 from stock_pipeline.defs.shared.schedules import schedule
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.schemas import GOLD_TABLES, SILVER_TABLES, TableSpec
+from stock_pipeline.lib.schemas import TABLES, TableSpec
 from stock_pipeline.settings import get_settings
 from stock_pipeline.verify.report import Kind
 from stock_pipeline.verify.run import Scope, verify
@@ -69,7 +69,7 @@ def _specs() -> list[dg.AssetSpec]:
             f"{'bronze' if table.layer == 'silver' else 'silver'} and compared to a relative 1e-9. "
             "Consumer: whoever must vouch for the data.",
         )
-        for table in (*SILVER_TABLES, *GOLD_TABLES)
+        for table in TABLES.values()
     ]
     catalogue = _spec(
         CATALOGUE,
@@ -164,7 +164,7 @@ def results(report: "Report", since: str) -> Iterator[dg.MaterializeResult[Any]]
                 ]
             )
         yield _result(feed_key(feed), report, found, since, f"{feed}:", metadata)
-    for table in (*SILVER_TABLES, *GOLD_TABLES):
+    for table in TABLES.values():
         name = f"{table.layer}/{table.name}"
         found = take([f for f in remaining if f.place.startswith(f"{name}/")])
         yield _result(table_key(table), report, found, since, name, {})
