@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from stock_pipeline.errors import UsageError
-from stock_pipeline.ingest.anchors import topic_change
-from stock_pipeline.ingest.decode import DECODER_VERSION
-from stock_pipeline.ingest.offsets import adopt as adopt_plan
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.topics.incarnations import start_offsets
+from stock_pipeline.ingest.topics.incarnations import (
+    NewIncarnation,
+    adoption,
+    new_start,
+    open_incarnation,
+)
 from stock_pipeline.settings import FeedSettings, Settings, get_settings
-
-if TYPE_CHECKING:
-    from stock_pipeline.kafka.offsets import TopicOffsets
 
 feed = typer.Typer(
     help="Decisions about a feed that only a person may make.",
@@ -34,24 +32,15 @@ def adopt(name: Annotated[str, typer.Argument(metavar="FEED")], yes: YesOption =
     Opens a new incarnation: offsets count anew, rows of both lives stay apart. What a batch of the
     old life had planned and not read is counted as lost.
     """
-    planner, offsets = _topic(get_settings(), name)
-    log, topic = planner.logs[name], planner.settings.feeds[name].topic
-    if not topic_change(planner.settings.kafka, topic, log.state(), offsets):
-        typer.echo(
-            f"Topic {topic} is the one that feed {name} reads: "
-            "adopting it would bring every record twice. Nothing was changed. To leave out what "
-            f"waits: stock-pipeline feed reset {name} --to latest",
-            err=True,
-        )
-        raise typer.Exit(1)
-    waiting = sum(o.end - o.beginning for o in offsets.partitions.values())
+    planner = _planner(name)
+    new = adoption(planner, name)
     typer.echo(
-        f"Feed {name} will read topic {topic} from its beginning "
-        f"({waiting:,} records) as incarnation {log.state().incarnation + 1}."
+        f"Feed {name} will read topic {planner.settings.feeds[name].topic} from its beginning "
+        f"({new.records:,} records) as incarnation {new.number}."
     )
     if not yes:
         typer.confirm("Adopt it?", abort=True)
-    _open_incarnation(planner, name, offsets, None)
+    _open(planner, new)
 
 
 @feed.command()
@@ -67,75 +56,27 @@ def reset(
     A topic that was recreated may be read from anywhere. In one that is still the same the feed may
     only go forward: what it skips is never read. To read records again: batch supersede.
     """
-    settings = get_settings()
-    planner, offsets = _topic(settings, name)
-    log = planner.logs[name]
-    state = log.state()
-    try:
-        starts = start_offsets(planner, name, offsets, to)
-    except ValueError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(2) from None
-    skipped = sum(start - offsets.partitions[p].beginning for p, start in starts.items())
-    if not topic_change(settings.kafka, settings.feeds[name].topic, state, offsets):
-        if state.pending:
-            typer.echo(
-                f"Batches {[plan.seq for plan in state.pending]} of feed {name} are in flight: "
-                "their records would be lost. Nothing was changed; reset it when they are decided.",
-                err=True,
-            )
-            raise typer.Exit(1)
-        planned = {
-            p: max(state.next_offsets.get(p, 0), offsets.partitions[p].beginning) for p in starts
-        }
-        back = {p: start for p, start in starts.items() if start < planned[p]}
-        if back:
-            partition, start = min(back.items())
-            typer.echo(
-                f"Partition {partition} is read up to offset {planned[partition]}: going back to "
-                f"{start} would bring its records twice. Nothing was changed; to read batches "
-                f"again: stock-pipeline batch supersede {name} ...",
-                err=True,
-            )
-            raise typer.Exit(1)
-        skipped = sum(start - planned[p] for p, start in starts.items())
-    places = ", ".join(f"partition {p} at {start}" for p, start in sorted(starts.items()))
+    planner = _planner(name)
+    new = new_start(planner, name, to)
+    starts = sorted((new.starts or {}).items())
+    places = ", ".join(f"partition {p} at {start}" for p, start in starts)
     typer.echo(
-        f"Feed {name} will go on as incarnation {state.incarnation + 1} with {places}; "
-        f"{skipped:,} offsets before that are never read."
+        f"Feed {name} will go on as incarnation {new.number} with {places}; "
+        f"{new.skipped:,} offsets before that are never read."
     )
     if not yes:
         typer.confirm("Reset it?", abort=True)
-    _open_incarnation(planner, name, offsets, starts)
+    _open(planner, new)
 
 
-def _topic(settings: Settings, name: str) -> tuple[Planner, TopicOffsets]:
-
-    topic = feed_settings(settings, name).topic
-    planner = Planner(settings)
-    offsets = planner.poll()[topic]
-    if offsets is None:
-        typer.echo(f"Topic {topic} does not exist: create it first.", err=True)
-        raise typer.Exit(1)
-    return planner, offsets
+def _planner(name: str) -> Planner:
+    settings = get_settings()
+    feed_settings(settings, name)
+    return Planner(settings)
 
 
-def _open_incarnation(
-    planner: Planner, name: str, offsets: TopicOffsets, starts: dict[int, int] | None
-) -> None:
-
-    log = planner.logs[name]
-    plan = adopt_plan(
-        log.state(),
-        offsets,
-        topic=planner.settings.feeds[name].topic,
-        decoder_version=DECODER_VERSION,
-        now=datetime.now(UTC).replace(tzinfo=None),
-        starts=starts,
-    )
-    if not log.put_plan(plan):
-        typer.echo("Another plan was written meanwhile: look at it, then try again.", err=True)
-        raise typer.Exit(1)
+def _open(planner: Planner, new: NewIncarnation) -> None:
+    plan = open_incarnation(planner, new)
     typer.echo(f"Done: incarnation {plan.incarnation} begins with batch {plan.seq + 1}.")
 
 

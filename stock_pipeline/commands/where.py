@@ -9,6 +9,7 @@ import typer
 
 from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.ingest.where import locate
+from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings
 
 
@@ -21,8 +22,9 @@ def where(
     ] = None,
 ) -> None:
     """Tell the batch, the run and the object that hold an offset, and its row or reject."""
-    feed_settings(get_settings(), feed)
-    found = locate(feed, partition, offset, incarnation)
+    settings = get_settings()
+    feed_settings(settings, feed)
+    found = locate(Lake(settings.aws), feed, partition, offset, incarnation)
     typer.echo(json.dumps(found, indent=2, default=str))
     if found["fate"] == "not planned":
         raise typer.Exit(1)

@@ -211,7 +211,10 @@ class LakeResource(dg.ConfigurableResource[Any]):
         return self.connections.keep(key, make) if self.connections else make()
 
     def settings(self, settings: Settings) -> Settings:
-        """These settings with this lake in the place of theirs."""
+        """These settings with their secrets, and with this lake in the place of theirs."""
+        if self.connections:
+            graph, whole = self.connections.built_from, self.connections.settings()
+            settings = completed(settings, graph, whole)
         return settings.model_copy(update={"aws": self.aws()})
 
 

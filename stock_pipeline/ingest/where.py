@@ -8,13 +8,14 @@ from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.files import native_lake_files
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.settings import get_settings
 
 if TYPE_CHECKING:
     from stock_pipeline.ingest.documents import Plan
 
 
-def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> dict[str, Any]:
+def locate(
+    lake: Lake, feed: str, partition: int, offset: int, incarnation: int | None
+) -> dict[str, Any]:
     """Where an offset went.
 
     Returns:
@@ -22,7 +23,6 @@ def locate(feed: str, partition: int, offset: int, incarnation: int | None) -> d
         and `rows` or `rejects` with what the object holds of the offset. If a record was replayed,
         the answer is that of the last batch; `read_again_by` names a replay that is under way.
     """
-    lake = Lake(get_settings().aws)
     log = OffsetLog(lake, feed)
     incarnation = incarnation or log.state().incarnation
     under_way: dict[str, Any] = {}

@@ -73,8 +73,8 @@ def test_hostile_symbols_go_the_whole_way_as_text(
     for table in ("volatility_daily", "volatility_intraday", "daily_average_price"):
         found = query(settings, lake, f"SELECT DISTINCT symbol FROM gold.{table}")
         assert set(found["symbol"].to_pylist()) == set(ACCEPTED)
-    assert locate("trades", 0, 0, None)["rows"][0]["symbol"] == ACCEPTED[0]
-    assert locate("trades", 0, 3 * len(ACCEPTED), None)["fate"] == "reject"
+    assert locate(lake, "trades", 0, 0, None)["rows"][0]["symbol"] == ACCEPTED[0]
+    assert locate(lake, "trades", 0, 3 * len(ACCEPTED), None)["fate"] == "reject"
 
     Catalogue(settings, lake).sync()
     name = "__".join(athena_key(VOLATILITY_DAILY_TABLE).path)

@@ -52,13 +52,14 @@ def test_each_record_becomes_a_row_or_a_reject(settings_for, lake, broker, produ
     assert (decision.rows, decision.rejects) == (2, 3)
     assert decision.balanced
     fates = {
-        (p, o): locate("trades", p, o, None)["fate"] for p, o in [(0, 0), (0, 1), (0, 3), (1, 0)]
+        (p, o): locate(lake, "trades", p, o, None)["fate"]
+        for p, o in [(0, 0), (0, 1), (0, 3), (1, 0)]
     }
     assert fates == {(0, 0): "row", (0, 1): "reject", (0, 3): "reject", (1, 0): "reject"}
-    (reject,) = locate("trades", 1, 0, None)["rejects"]
+    (reject,) = locate(lake, "trades", 1, 0, None)["rejects"]
     assert reject["payload"] == trade(2, price=-1)
     assert reject["reason"] == "impossible_value"
-    assert locate("trades", 0, 99, None) == {"fate": "not planned"}
+    assert locate(lake, "trades", 0, 99, None) == {"fate": "not planned"}
 
 
 def test_messages_of_many_schema_versions_share_one_object_and_one_schema(
@@ -171,8 +172,8 @@ def test_a_recreated_topic_stops_the_feed_until_it_is_adopted(settings_for, lake
     (done,) = ingest_all(settings)
     assert done.commit.decision.plan.incarnation == 2
     assert done.commit.decision.rows == 3
-    assert locate("trades", 0, 1, 1)["batch"] == 0
-    assert locate("trades", 0, 1, 2)["batch"] == 2
+    assert locate(lake, "trades", 0, 1, 1)["batch"] == 0
+    assert locate(lake, "trades", 0, 1, 2)["batch"] == 2
 
 
 def test_a_topic_with_other_records_at_the_same_offsets_is_refused(

@@ -89,8 +89,8 @@ def test_rejects_come_back_once_as_rows_and_their_silver_becomes_due(
     assert decision.balanced
     assert rows(settings, lake) == [(0, 0), (0, 1), (0, 3), (1, 0)]
     assert due(settings, lake, tmp_path) == [day]
-    assert locate("trades", 0, 1, None)["batch"] == 1
-    assert locate("trades", 0, 2, None)["fate"] == "reject"
+    assert locate(lake, "trades", 0, 1, None)["batch"] == 1
+    assert locate(lake, "trades", 0, 2, None)["fate"] == "reject"
 
     said = run("quarantine", "replay", "trades", "--reason", "too_large", "--yes", "--no-wait")
     assert "No such rejects wait." in said
@@ -126,7 +126,7 @@ def test_a_superseding_batch_takes_the_place_of_the_old_rows(settings_for, lake,
     assert again.commit.decision.supersedes == (0,)
     assert rows(settings, lake) == [(0, 0), (0, 1), (0, 2)]
     assert query(settings, lake, 'SELECT * FROM quarantine."trades"').num_rows == 0
-    assert locate("trades", 0, 0, None)["batch"] == 1
+    assert locate(lake, "trades", 0, 0, None)["batch"] == 1
     assert due(settings, lake, tmp_path) == [day]
     built = TableBuilder(settings, lake, "refresh").build(BARS_INTRADAY_TABLE, day)
     table, _ = lake.read_table(built.key)
@@ -146,7 +146,7 @@ def test_a_batch_that_kafka_lost_while_it_waited_keeps_its_rows(settings_for, la
     assert again.commit.decision.supersedes == ()
     assert again.commit.decision.rows == 0
     assert len(rows(settings, lake)) == 4
-    assert locate("trades", 0, 3, None)["batch"] == 0
+    assert locate(lake, "trades", 0, 3, None)["batch"] == 0
     refused = run("batch", "supersede", "trades", "0", "--yes", "--no-wait", code=1)
     assert "no longer has all records" in refused
 
@@ -190,6 +190,6 @@ def test_a_reset_to_latest_leaves_out_what_waits(settings_for, lake, produce):
     produce(topic, [trade(9)])
     (done,) = ingest_all(settings)
     assert (done.commit.decision.rows, done.commit.decision.plan.incarnation) == (1, 2)
-    assert locate("trades", 0, 9, None)["fate"] == "row"
-    assert locate("trades", 0, 5, None) == {"fate": "not planned"}
-    assert locate("trades", 0, 3, 1)["fate"] == "row"
+    assert locate(lake, "trades", 0, 9, None)["fate"] == "row"
+    assert locate(lake, "trades", 0, 5, None) == {"fate": "not planned"}
+    assert locate(lake, "trades", 0, 3, 1)["fate"] == "row"

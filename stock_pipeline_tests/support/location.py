@@ -58,9 +58,8 @@ class Location:
         self, sensor: Any, instance: dg.DagsterInstance | None = None, cursor: str | None = None
     ) -> tuple[Any, str | None]:
         """One tick of a sensor: what it returns, and the cursor that it leaves in its context."""
-        with dg.build_sensor_context(
-            instance=instance, cursor=cursor, resources=self.resources
-        ) as context:
+        needed = {key: self.resources[key] for key in sensor.required_resource_keys}
+        with dg.build_sensor_context(instance=instance, cursor=cursor, resources=needed) as context:
             return sensor(context), context.cursor
 
     def plan_batches(
