@@ -11,7 +11,7 @@ from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.catalogue.glue import Synced
 from stock_pipeline.defs.resources import CatalogueResource
 from stock_pipeline.defs.shared.failures import explained
-from stock_pipeline.defs.shared.keys import OWNERS, asset_key
+from stock_pipeline.defs.shared.keys import OWNERS, asset_key, with_own_checks
 from stock_pipeline.defs.shared.runs import in_progress
 from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.lib.schemas import TABLES
@@ -112,8 +112,7 @@ def _list(sentences: tuple[str, ...]) -> str:
 
 catalog_job = dg.define_asset_job(
     "crawl_lake",
-    selection=dg.AssetSelection.assets(CATALOG_KEY)
-    | dg.AssetSelection.checks_for_assets(CATALOG_KEY),
+    selection=with_own_checks(CATALOG_KEY),
     description="Bring the Glue catalogue up to date with the lake.",
     tags={"dagster/max_retries": "0"},
 )

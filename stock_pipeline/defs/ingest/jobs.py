@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from stock_pipeline.defs.ingest.attempts import FEED_TAG
+from stock_pipeline.defs.shared.keys import bronze_key, with_own_checks
 
 
 def job_name(feed: str) -> str:
@@ -16,11 +17,10 @@ def job_name(feed: str) -> str:
 
 def ingest_job(name: str) -> Any:
     """The asset job of a feed, of a type that Dagster does not export."""
-    bronze, quarantine = dg.AssetKey(["bronze", name]), dg.AssetKey(["quarantine", name])
+    bronze, quarantine = bronze_key(name), dg.AssetKey(["quarantine", name])
     return dg.define_asset_job(
         job_name(name),
-        selection=dg.AssetSelection.assets(bronze, quarantine)
-        | dg.AssetSelection.checks_for_assets(bronze, quarantine),
+        selection=with_own_checks(bronze, quarantine),
         description=f"Ingest one planned batch of feed {name}.",
         # Attempts are ours: Dagster's own retries would repeat one beside the log.
         tags={"dagster/max_retries": "0", FEED_TAG: name},
