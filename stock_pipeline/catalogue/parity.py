@@ -162,7 +162,7 @@ class GoldParity:
         body, _ = self.lake.get(key)
         file = pq.ParquetFile(io.BytesIO(body))
         footer = (file.metadata.metadata or {}).get(FOOTER_KEY)
-        made_from = MadeFrom.model_validate_json(footer) if footer else MadeFrom()
+        made_from = MadeFrom.of_footer(footer)
         return file.read().replace_schema_metadata(None), made_from
 
     def _listed(self, partition: str) -> dict[str, list[str]]:
@@ -204,7 +204,7 @@ class GoldParity:
             return {}
         key = key_of(self.table, earlier[0])
         footer = self.lake.read_footer(key)
-        made_from = MadeFrom.model_validate_json(footer) if footer else MadeFrom()
+        made_from = MadeFrom.of_footer(footer)
         return {key: Made("", made_from)}
 
     def _partitions(self) -> list[str]:

@@ -6,6 +6,7 @@ import io
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import IO, Any
 
@@ -60,11 +61,19 @@ class DamagedObjectError(UserError):
 
 @dataclass(frozen=True)
 class ObjectEntry:
-    """One line of a listing."""
+    """One line of a listing.
+
+    Attributes:
+        key: Key.
+        etag: Version.
+        size: Bytes.
+        modified: When it was written, naive UTC by the store's clock.
+    """
 
     key: str
     etag: str
     size: int
+    modified: datetime
 
 
 class Lake:
@@ -172,16 +181,23 @@ class Lake:
             if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
                 return None
             raise
-        return ObjectEntry(key, str(answer["ETag"]), int(answer["ContentLength"]))
+        return ObjectEntry(
+            key, str(answer["ETag"]), int(answer["ContentLength"]), _naive(answer["LastModified"])
+        )
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectEntry]:
-        """Objects below a prefix in key order, from the first key greater than `after`."""
+        """Objects below a prefix in key order, from the first key greater than `after`.
+
+        Markers of folders, which consoles put there, are left out.
+        """
         pages = self.client.get_paginator("list_objects_v2").paginate(
             Bucket=self.bucket, Prefix=prefix, **({"StartAfter": after} if after else {})
         )
         for page in pages:
             for entry in page.get("Contents", []):
-                yield ObjectEntry(entry["Key"], entry["ETag"], entry["Size"])
+                if not entry["Key"].endswith("/"):
+                    modified = _naive(entry["LastModified"])
+                    yield ObjectEntry(entry["Key"], entry["ETag"], entry["Size"], modified)
 
     def copy(self, source: str, target: str) -> None:
         """Copy an object inside the store; only for targets that always get the same bytes.
@@ -262,3 +278,7 @@ class Lake:
                 return pq.read_metadata(io.BytesIO(tail))
             except UNREADABLE as error:
                 raise DamagedObjectError(self.uri(key), error) from error
+
+
+def _naive(time: datetime) -> datetime:
+    return time.astimezone(UTC).replace(tzinfo=None)

@@ -107,7 +107,7 @@ class GoldMaker:
         if year is None:
             return {}, ""
         footer = self.lake.read_footer(key_of(table, year))
-        made_from = MadeFrom.model_validate_json(footer) if footer else MadeFrom()
+        made_from = MadeFrom.of_footer(footer)
         return dict(made_from.state), made_from.state_digest
 
 

@@ -254,4 +254,4 @@ class TableIndex:
             # Making it fails and says so; the other partitions must not wait for that.
             return MadeFrom()
         # Not one of ours: made from nothing known, so it is made anew.
-        return MadeFrom.model_validate_json(footer) if footer else MadeFrom()
+        return MadeFrom.of_footer(footer)

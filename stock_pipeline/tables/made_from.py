@@ -24,3 +24,12 @@ class MadeFrom(Document):
     definition: str = ""
     run_id: str = ""
     rows: int = 0
+
+    @classmethod
+    def of_footer(cls, footer: bytes | None) -> MadeFrom:
+        """What a footer says; without one the object is not ours, and was made from nothing known.
+
+        Raises:
+            ValidationError: The footer is none of ours.
+        """
+        return cls.model_validate_json(footer) if footer else cls()

@@ -167,7 +167,7 @@ class TableBuilder:
         except ObjectNotFoundError:
             return None
         footer = (table.schema.metadata or {}).get(FOOTER_KEY) or self.lake.read_footer(key)
-        made_from = MadeFrom.model_validate_json(footer) if footer else MadeFrom()
+        made_from = MadeFrom.of_footer(footer)
         return Current(table.replace_schema_metadata(None), etag, made_from)
 
 

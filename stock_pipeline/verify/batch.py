@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from stock_pipeline.ingest.documents import Commit, Decision
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.layout import FOOTER_KEY
-from stock_pipeline.lake.store import UNREADABLE, Lake, ObjectNotFoundError
+from stock_pipeline.lake.store import UNREADABLE, Lake, ObjectEntry, ObjectNotFoundError
 from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.formats.arrow import QUARANTINE
 from stock_pipeline.verify.log_checker import differing_fields
-from stock_pipeline.verify.objects import Body, Listed, body
+from stock_pipeline.verify.objects import Body, body
 from stock_pipeline.verify.report import Kind, VerifyFinding
 from stock_pipeline.verify.rows import Tally, doubled, miscounted
 
@@ -57,7 +57,7 @@ class BatchVerifier:
         self.feed = feed
         self.format = message_format
 
-    def verify(self, commit: Commit, listed: Mapping[str, Listed]) -> BatchResult:
+    def verify(self, commit: Commit, listed: Mapping[str, ObjectEntry]) -> BatchResult:
         """Read the batch's objects.
 
         Args:
@@ -91,7 +91,7 @@ class BatchVerifier:
             self._versions(result, listed)
         return result
 
-    def _there(self, result: BatchResult, key: str, listed: Mapping[str, Listed]) -> bool:
+    def _there(self, result: BatchResult, key: str, listed: Mapping[str, ObjectEntry]) -> bool:
         if key in listed:
             return True
         if key == result.commit.decision.quarantine_key:
@@ -249,7 +249,7 @@ class BatchVerifier:
                 "writes it again.",
             )
 
-    def _versions(self, result: BatchResult, listed: Mapping[str, Listed]) -> None:
+    def _versions(self, result: BatchResult, listed: Mapping[str, ObjectEntry]) -> None:
         commit = result.commit
         entry, seq = listed[commit.decision.object_key], commit.decision.plan.seq
         if (entry.etag, entry.size) != (commit.object_etag, commit.object_bytes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from stock_pipeline.catalogue.athena import AthenaError, AthenaRunner
 from stock_pipeline.catalogue.glue import Catalogue
@@ -16,7 +17,7 @@ from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.lib.schemas import TableSpec, tables_of
 from stock_pipeline.settings import Settings
 from stock_pipeline.verify.feed import Progress
-from stock_pipeline.verify.objects import listing
+from stock_pipeline.verify.objects import utc_now
 from stock_pipeline.verify.report import Check, Kind, VerifyFinding
 
 #: Gold partitions of a table, the newest in scope, that Athena is asked for: it bills each query.
@@ -75,8 +76,8 @@ class CatalogueVerifier:
             (value,)
             for (value,) in new
             if not any(
-                entry.older_than(self.grace_seconds)
-                for entry in listing(self.lake, f"{table.prefix}{table.partition_column}={value}/")
+                utc_now() - entry.modified > timedelta(seconds=self.grace_seconds)
+                for entry in self.lake.list(f"{table.prefix}{table.partition_column}={value}/")
             )
         )
 
@@ -119,7 +120,7 @@ class AthenaVerifier:
     def _unknown(self, table: TableSpec, known: Collection[str]) -> list[str]:
         """Tables that a gold table reads and Athena cannot; one without an object is not read."""
         needed, *others = (read.table for read in table.reads)
-        there = [t for t in others if any(listing(self.lake, layout.table_prefix(t.layer, t.name)))]
+        there = [t for t in others if any(self.lake.list(layout.table_prefix(t.layer, t.name)))]
         return [
             f"{t.layer}/{t.name}"
             for t in (needed, *there)

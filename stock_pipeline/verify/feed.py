@@ -14,7 +14,7 @@ from stock_pipeline.ingest.log_state import DamagedLogError, LogState
 from stock_pipeline.kafka.control import RangeReader
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lake import layout
-from stock_pipeline.lake.store import Lake
+from stock_pipeline.lake.store import Lake, ObjectEntry
 from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.due import touches_of
@@ -22,7 +22,6 @@ from stock_pipeline.verify.batch import BatchResult, BatchVerifier
 from stock_pipeline.verify.kafka import BrokerVerifier
 from stock_pipeline.verify.log import Entry, LogSnapshot
 from stock_pipeline.verify.log_checker import LogChecker
-from stock_pipeline.verify.objects import Listed, listing
 from stock_pipeline.verify.report import Check, Kind, Ledger, VerifyFinding
 from stock_pipeline.verify.strangers import strangers_of_feed, strangers_of_log
 
@@ -87,7 +86,7 @@ class FeedVerifier:
         self._batches = BatchVerifier(lake, feed, settings.feeds[feed].format)
         self._whole = first is None and last is None
         self._checker = LogChecker(feed, None if self._whole else self.log.starts())
-        self._folders: dict[str, dict[str, Listed]] = {}
+        self._folders: dict[str, dict[str, ObjectEntry]] = {}
         self._named: set[str] = set()
         self._dates: set[date] = set()
         self._undecided: list[Plan] = []
@@ -167,7 +166,7 @@ class FeedVerifier:
                 self._undecided.append(plan)
         return commits
 
-    def _listed(self, commits: Sequence[Commit]) -> dict[str, Listed]:
+    def _listed(self, commits: Sequence[Commit]) -> dict[str, ObjectEntry]:
         """Listings of the folders where the objects of these batches should be."""
         keys = [c.decision.object_key for c in commits]
         keys += [c.decision.quarantine_key for c in commits if c.decision.quarantine_key]
@@ -176,7 +175,7 @@ class FeedVerifier:
             known = self._folders.pop(folder, {})
             # A batch of today may be younger than the last listing of today.
             if not all(key in known for key in keys if key.startswith(folder)):
-                known = {e.key: e for e in listing(self.lake, folder)}
+                known = {e.key: e for e in self.lake.list(folder)}
             self._folders[folder] = known
         for folder in list(self._folders)[: -max(MOST_FOLDERS, len(folders))]:
             del self._folders[folder]

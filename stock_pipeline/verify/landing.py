@@ -14,7 +14,7 @@ from stock_pipeline.lake.layout import Landed
 from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 from stock_pipeline.lib.plain_text import counted
 from stock_pipeline.verify.feed import Progress
-from stock_pipeline.verify.objects import body, listing
+from stock_pipeline.verify.objects import body
 from stock_pipeline.verify.report import Check, Kind, VerifyFinding
 
 _RESTORE = (
@@ -27,7 +27,7 @@ def verify_landing(lake: Lake, progress: Progress) -> tuple[Check, list[VerifyFi
     """Read all landed objects; what silver made of them is compared with the tables."""
     findings: list[VerifyFinding] = []
     rows = read = 0
-    listed = list(listing(lake, layout.LANDING_PREFIX))
+    listed = list(lake.list(layout.LANDING_PREFIX))
     for n, entry in enumerate(listed):
         progress("landing", n + 1, len(listed))
         landed = layout.landed_of_key(entry.key)
@@ -71,7 +71,7 @@ def _strange(bars: pa.Table, landed: Landed) -> int:
 
 def partitions_landed(lake: Lake, first: date, last: date | None) -> Iterator[tuple[str, str]]:
     """Silver partitions that objects written on these days may belong to: table and partition."""
-    for entry in listing(lake, layout.LANDING_PREFIX):
+    for entry in lake.list(layout.LANDING_PREFIX):
         day = entry.modified.date()
         landed = layout.landed_of_key(entry.key)
         if landed and first <= day <= (last or day):

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import IO
 
 from botocore.exceptions import ClientError
@@ -17,27 +17,6 @@ from stock_pipeline.lake.store import Lake, ObjectNotFoundError
 #: Objects up to this size are held in memory while they are read, larger ones on disk.
 IN_MEMORY_BYTES = 32 * 1024 * 1024
 _PIECE = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Listed:
-    """One line of a listing.
-
-    Attributes:
-        key: Key.
-        etag: Version.
-        size: Bytes.
-        modified: When it was written, naive UTC by the store's clock.
-    """
-
-    key: str
-    etag: str
-    size: int
-    modified: datetime
-
-    def older_than(self, seconds: float) -> bool:
-        """Whether it was written more than so long ago."""
-        return utc_now() - self.modified > timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True)
@@ -61,16 +40,6 @@ class Body:
 def utc_now() -> datetime:
     """Now, naive UTC."""
     return datetime.now(UTC).replace(tzinfo=None)
-
-
-def listing(lake: Lake, prefix: str) -> Iterator[Listed]:
-    """Objects below a prefix in key order; folder markers left out."""
-    pages = lake.client.get_paginator("list_objects_v2").paginate(Bucket=lake.bucket, Prefix=prefix)
-    for page in pages:
-        for entry in page.get("Contents", []):
-            if not entry["Key"].endswith("/"):
-                modified = entry["LastModified"].astimezone(UTC).replace(tzinfo=None)
-                yield Listed(entry["Key"], entry["ETag"], entry["Size"], modified)
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from stock_pipeline.tables.reads import partition_with
 from stock_pipeline.verify.catalogue import AthenaVerifier, CatalogueVerifier
 from stock_pipeline.verify.feed import FeedVerifier, Progress
 from stock_pipeline.verify.landing import partitions_landed, verify_landing
-from stock_pipeline.verify.objects import listing
 from stock_pipeline.verify.report import Kind, Report, VerifyFinding
 from stock_pipeline.verify.strangers import strangers_of_lake, strangers_of_tables
 from stock_pipeline.verify.tables import TableVerifier
@@ -179,7 +178,7 @@ class _Verify:
         existing: dict[str, set[str]] = defaultdict(set)
         for table in TABLES.values():
             prefix = layout.table_prefix(table.layer, table.name)
-            for entry in listing(self.lake, prefix):
+            for entry in self.lake.list(prefix):
                 if entry.key.count("/") == 3 and "=" in entry.key:
                     existing[table.name].add(layout.partition_of_key(entry.key))
         if self.scope.whole:

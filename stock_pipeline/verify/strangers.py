@@ -11,7 +11,6 @@ from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.schemas import TABLES
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.due import key_of
-from stock_pipeline.verify.objects import listing
 from stock_pipeline.verify.report import Kind, VerifyFinding
 
 _MOVE = "Move it out of the table's folder: whoever queries the table sees its rows."
@@ -35,7 +34,7 @@ def strangers_of_feed(
     """
     ours = re.compile(rf"^{re.escape(feed)}-(\d{{{layout.SEQ_DIGITS}}})\.parquet$")
     for folder in folders:
-        for entry in listing(lake, folder):
+        for entry in lake.list(folder):
             if entry.key in named:
                 continue
             match = ours.match(entry.key.rsplit("/", 1)[1])
@@ -70,7 +69,7 @@ def strangers_of_tables(lake: Lake) -> Iterator[VerifyFinding]:
     """Objects of the silver and gold layers that are no partition of a table."""
     tables = {(t.layer, t.name): t for t in TABLES.values()}
     for layer in ("silver", "gold"):
-        for entry in listing(lake, f"{layer}/"):
+        for entry in lake.list(f"{layer}/"):
             parts = entry.key.split("/")
             table = tables.get((layer, parts[1])) if len(parts) == 4 else None
             if table:

@@ -30,7 +30,7 @@ from stock_pipeline.tables.removed_feeds import RemovedFeeds
 from stock_pipeline.tables.silver import Draft
 from stock_pipeline.tables.silver_tables import SilverTables
 from stock_pipeline.verify.feed import Progress
-from stock_pipeline.verify.objects import listing, utc_now
+from stock_pipeline.verify.objects import utc_now
 from stock_pipeline.verify.report import Check, Kind, VerifyFinding
 
 #: How often a partition is looked at again because it was replaced meanwhile.
@@ -256,7 +256,7 @@ class TableVerifier:
         try:
             file = pq.ParquetFile(io.BytesIO(content), page_checksum_verification=True)
             footer = (file.metadata.metadata or {}).get(FOOTER_KEY)
-            made_from = MadeFrom.model_validate_json(footer) if footer else MadeFrom()
+            made_from = MadeFrom.of_footer(footer)
             table = file.read().replace_schema_metadata(None)
         except UNREADABLE as error:
             raise DamagedObjectError(self.lake.uri(key), error) from error
@@ -267,7 +267,7 @@ class TableVerifier:
         return commit is not None and utc_now() - commit.committed_at > self.grace
 
     def _settled_object(self, key: str) -> bool:
-        listed = next((e for e in listing(self.lake, key) if e.key == key), None)
+        listed = next((e for e in self.lake.list(key) if e.key == key), None)
         return listed is None or utc_now() - listed.modified > self.grace
 
     def _find(

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import IO
 
 import pyarrow as pa
@@ -26,6 +27,7 @@ from stock_pipeline.lake.store import (
 from stock_pipeline.lib.formats.arrow import RECORDS
 
 BASE_TIMESTAMP = 1_767_225_600_000  # 2026-01-01 00:00 UTC
+WRITTEN = datetime(2026, 1, 1)
 
 
 class Crash(BaseException):
@@ -89,11 +91,11 @@ class ModelLake:
 
     def head(self, key: str) -> ObjectEntry | None:
         data = self.objects.get(key)
-        return None if data is None else ObjectEntry(key, self._etag(data), len(data))
+        return None if data is None else ObjectEntry(key, self._etag(data), len(data), WRITTEN)
 
     def list(self, prefix: str, after: str = "") -> Iterator[ObjectEntry]:
         for key in sorted(k for k in self.objects if k.startswith(prefix) and k > after):
-            yield ObjectEntry(key, self._etag(self.objects[key]), len(self.objects[key]))
+            yield ObjectEntry(key, self._etag(self.objects[key]), len(self.objects[key]), WRITTEN)
 
     def copy(self, source: str, target: str) -> None:
         self._write(target, self.get(source)[0])
