@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from string import Template
 from typing import Any
+
+from stock_pipeline.settings import Settings, project_root
 
 
 def render(document: str, names: Mapping[str, str]) -> dict[str, Any]:
@@ -27,3 +30,30 @@ def render(document: str, names: Mapping[str, str]) -> dict[str, Any]:
     except KeyError as error:
         raise ValueError(f"The policy names {error.args[0]}, which has no value.") from None
     return policy
+
+
+def policy_files() -> list[Path]:
+    """The documents, one a role."""
+    return sorted((project_root() / "infra" / "iam").glob("*.json"))
+
+
+def policy(
+    settings: Settings, role: str, account: str = "000000000000", partition: str = "aws"
+) -> dict[str, Any]:
+    """The policy of one role for the names in the settings.
+
+    Raises:
+        ValueError: A name cannot be put into a policy.
+        StopIteration: There is no such role.
+    """
+    document = next(file for file in policy_files() if file.stem == role)
+    names = {
+        "Account": account,
+        "Bucket": settings.aws.bucket,
+        "CrawlerRole": settings.catalog.crawler_role,
+        "Database": settings.catalog.database,
+        "Partition": partition,
+        "Region": settings.aws.region,
+        "Workgroup": settings.athena.workgroup,
+    }
+    return render(document.read_text(encoding="utf-8"), names)

@@ -11,7 +11,7 @@ import typer
 
 from stock_pipeline.commands.dev_overview import show_overview, status_line, stream_line, ui_url
 from stock_pipeline.commands.stopping import stop_on_signals
-from stock_pipeline.errors import StoppedError, UsageError, UserError
+from stock_pipeline.errors import StoppedError, UsageError
 from stock_pipeline.ingest.topics.status import feed_statuses
 from stock_pipeline.kafka.control import KafkaUnavailableError
 from stock_pipeline.settings import get_settings
@@ -24,7 +24,7 @@ from stock_pipeline.stack.chosen_broker import home_of, trimmer_of
 from stock_pipeline.stack.code_location import reload_unreachable_locations
 from stock_pipeline.stack.homelock import HomeLock
 from stock_pipeline.stack.local import LocalStack
-from stock_pipeline.stack.ports import is_free, owner_of
+from stock_pipeline.stack.ports import await_ports
 from stock_pipeline.stack.streams import missing_key, stream_process
 
 if TYPE_CHECKING:
@@ -43,10 +43,6 @@ OPEN_UI = (
     "Warning: Dagster's UI listens on {host} and has no login; whoever reaches it may start runs, "
     "stop them and read what they print. docs/security.md shows a proxy that asks for a password."
 )
-
-
-class PortInUseError(UserError):
-    """Someone else listens where a part of the stack has to."""
 
 
 def dev(
@@ -84,7 +80,8 @@ def dev(
     try:
         # A flag: an exception out of a signal handler could lose a child just started.
         with stop_on_signals() as stop, HomeLock(settings.home.resolve()) as lock:
-            await_ports(settings, dagster, ABANDONED_SECONDS if lock.was_abandoned else 0.0)
+            ports = settings.ports.model_dump(exclude=None if dagster else {"dagster"})
+            await_ports(ports, ABANDONED_SECONDS if lock.was_abandoned else 0.0)
             settings = settings.model_copy(update={"aws": aws_with_keys(settings)})
             if not streams:
                 settings = settings.model_copy(update={"streams": {}})
@@ -102,35 +99,6 @@ def aws_with_keys(settings: Settings) -> AwsSettings:
     # The settings were read before the keys were made; those of .env or a variable stay.
     get_settings.cache_clear()
     return get_settings().aws
-
-
-def await_ports(settings: Settings, dagster: bool, patience_seconds: float) -> None:
-    """Check that every port is free, before anything starts.
-
-    Args:
-        settings: Names the ports.
-        dagster: Whether Dagster's port is needed.
-        patience_seconds: How long to wait for one that is not.
-
-    Raises:
-        PortInUseError: A port is in use, or two parts have the same one.
-    """
-    ports = settings.ports.model_dump()
-    if not dagster:
-        del ports["dagster"]
-    if len(set(ports.values())) < len(ports):
-        raise PortInUseError(f"Two parts have the same port: {ports}; nothing was started.")
-    deadline = time.monotonic() + patience_seconds
-    for name, port in ports.items():
-        while not is_free(port):
-            if time.monotonic() < deadline:
-                time.sleep(0.2)
-                continue
-            owner = owner_of(port) or "another process"
-            raise PortInUseError(
-                f"Port {port} ({name}) is in use by {owner}; nothing was started. Stop it, or "
-                f"choose another port: STOCK_PIPELINE__PORTS__{name.upper()}={port + 1} make dev"
-            )
 
 
 def run(

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import queue
 import sys
-import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
 
 from stock_pipeline.commands.stopping import stop_on_signals
-from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.publisher import CLOSING_SECONDS, Publisher
 from stock_pipeline.settings import Settings
+from stock_pipeline.sources.fetching import Fetching
 from stock_pipeline.sources.registry import open_source, source_settings
 from stock_pipeline.sources.rounds import fetched, rounds
 from stock_pipeline.sources.source import SourceContext
@@ -23,73 +20,11 @@ from stock_pipeline.sources.source import SourceContext
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stock_pipeline.kafka.messages import Message
     from stock_pipeline.sources.jobs import Job
     from stock_pipeline.sources.source import Notice
 
-#: Messages between the two threads: a source that is faster than the brokers waits.
-MOST_WAITING = 10_000
-MOST_AT_ONCE = 1_000
-TICK_SECONDS = 0.2
 #: Between two lines where no terminal shows a live one.
 LOG_SECONDS = 300.0
-
-
-class Fetching:
-    """An iterator that runs in a thread, so that a silent source holds up nothing."""
-
-    def __init__(self, messages: Iterator[Message]) -> None:
-        self._queue: queue.Queue[Message | None] = queue.Queue(MOST_WAITING)
-        self._messages = messages
-        self._abandoned = threading.Event()
-        #: What ended it, if that was no end as usual.
-        self.failure: BaseException | None = None
-        self.over = False
-        self._thread = threading.Thread(target=self._run, name="fetch", daemon=True)
-
-    def __enter__(self) -> Fetching:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._abandoned.set()
-
-    def take(self) -> list[Message]:
-        """What came, after a moment's wait; sets `over` behind the last."""
-        found: list[Message] = []
-        try:
-            message = self._queue.get(timeout=TICK_SECONDS)
-            while message is not None and len(found) < MOST_AT_ONCE - 1:
-                found.append(message)
-                message = self._queue.get_nowait()
-        except queue.Empty:
-            return found
-        if message is None:
-            self.over = True
-        else:
-            found.append(message)
-        return found
-
-    def _run(self) -> None:
-
-        try:
-            for message in self._messages:
-                if not self._put(message):
-                    return
-        except StoppedError:
-            pass
-        except BaseException as error:  # noqa: BLE001 - raised again by the thread that sends
-            self.failure = error
-        self._put(None)
-
-    def _put(self, message: Message | None) -> bool:
-        while not self._abandoned.is_set():
-            try:
-                self._queue.put(message, timeout=TICK_SECONDS)
-            except queue.Full:
-                continue
-            return True
-        return False
 
 
 class Line:

@@ -166,17 +166,9 @@ def _log(feed: str) -> OffsetLog:
 def _open(
     feed: str, reason: str | None, batch: int | None, *, payloads: bool = False
 ) -> list[OpenRejects]:
-    import pyarrow.compute as pc
-
     log = _log(feed)
-    found = []
-    for one in open_rejects(log, log.state(), payloads=payloads, batch=batch):
-        rejects = one.rejects
-        if reason is not None:
-            rejects = rejects.filter(pc.field("reason") == reason)
-        if rejects.num_rows:
-            found.append(OpenRejects(one.decision, rejects))
-    return found
+    found = open_rejects(log, log.state(), payloads=payloads, batch=batch, reason=reason)
+    return list(found)
 
 
 def _printable(payload: bytes) -> str:

@@ -6,14 +6,22 @@ import fcntl
 import os
 import socket
 import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TextIO
+
+from stock_pipeline.errors import UserError
 
 LOOPBACK = "127.0.0.1"
 
 #: Locks of the ports that this process was given: a port is bound later, and until then the system
 #: may name it again, here or in another process. They end with the process.
 _GIVEN: list[TextIO] = []
+
+
+class PortInUseError(UserError):
+    """Someone else listens where a part of the stack has to."""
 
 
 def is_free(port: int) -> bool:
@@ -53,6 +61,31 @@ def _reserve(port: int) -> bool:
         return False
     _GIVEN.append(lock)
     return True
+
+
+def await_ports(ports: Mapping[str, int], patience_seconds: float) -> None:
+    """Check that every port is free, before anything starts.
+
+    Args:
+        ports: Port of each part of the stack.
+        patience_seconds: How long to wait for one that is not.
+
+    Raises:
+        PortInUseError: A port is in use, or two parts have the same one.
+    """
+    if len(set(ports.values())) < len(ports):
+        raise PortInUseError(f"Two parts have the same port: {dict(ports)}; nothing was started.")
+    deadline = time.monotonic() + patience_seconds
+    for name, port in ports.items():
+        while not is_free(port):
+            if time.monotonic() < deadline:
+                time.sleep(0.2)
+                continue
+            owner = owner_of(port) or "another process"
+            raise PortInUseError(
+                f"Port {port} ({name}) is in use by {owner}; nothing was started. Stop it, or "
+                f"choose another port: STOCK_PIPELINE__PORTS__{name.upper()}={port + 1} make dev"
+            )
 
 
 def owner_of(port: int) -> str | None:

@@ -2,8 +2,7 @@ import json
 
 import pytest
 
-from stock_pipeline.aws.policies import render
-from stock_pipeline.commands.iam import policy_files
+from stock_pipeline.aws.policies import policy_files, render
 
 NAMES = {
     "Account": "123456789012",

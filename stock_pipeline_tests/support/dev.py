@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-DEV = "import typer; from stock_pipeline.commands.dev import dev; typer.run(dev)"
+DEV = "import sys; sys.argv.insert(1, 'dev'); from stock_pipeline.cli import main; main()"
 
 StartDev = Callable[..., subprocess.Popen[str]]
 

@@ -35,9 +35,16 @@ class OpenRejects:
 
 
 def open_rejects(
-    log: OffsetLog, state: LogState, *, payloads: bool = False, batch: int | None = None
+    log: OffsetLog,
+    state: LogState,
+    *,
+    payloads: bool = False,
+    batch: int | None = None,
+    reason: str | None = None,
 ) -> Iterator[OpenRejects]:
-    """Rejects that were not replayed yet, batch by batch, oldest first; or those of one batch.
+    """Rejects that were not replayed yet, batch by batch, oldest first.
+
+    Of all batches and reasons, or of those that are given.
 
     Payloads may be large, so they come only on request.
     """
@@ -67,6 +74,8 @@ def open_rejects(
                 )
             ]
             rejects = rejects.filter(pa.array(keep, pa.bool_()))
+        if reason is not None:
+            rejects = rejects.filter(pc.field("reason") == reason)
         if rejects.num_rows:
             yield OpenRejects(decision, rejects)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from stock_pipeline.aws.policies import policy
 from stock_pipeline.aws.session import aws_client
-from stock_pipeline.commands.iam import policy
 from stock_pipeline.settings import Settings, get_settings
 from stock_pipeline.settings.emulator_keys import emulator_keys
 from stock_pipeline.stack.aws import aws_process

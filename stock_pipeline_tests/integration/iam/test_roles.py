@@ -6,10 +6,10 @@ import dagster as dg
 import pytest
 from botocore.exceptions import ClientError
 
+from stock_pipeline.aws.policies import policy, policy_files
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.catalogue.crawlers import Crawlers, crawler_definitions
 from stock_pipeline.catalogue.query import query
-from stock_pipeline.commands.iam import policy, policy_files
 from stock_pipeline.defs.athena.assets import EQUAL, athena_asset
 from stock_pipeline.defs.catalog.assets import CHECK, catalogue_asset
 from stock_pipeline.defs.landing.assets import landing_asset
