@@ -69,7 +69,7 @@ def glue_type(kind: pa.DataType) -> str:
     except KeyError:
         raise ValueError(
             f"Arrow type {kind} has no Glue type here: give the column another type in "
-            "lib/schemas.py, or add it to catalogue/shapes.py."
+            "lib/schemas/ or lib/formats/, or add it to catalogue/shapes.py."
         ) from None
 
 

@@ -24,7 +24,7 @@ from stock_pipeline.tables.made_from import MadeFrom
 from stock_pipeline.tables.publish import parquet
 from stock_pipeline.tables.reads import key_of
 from stock_pipeline.verify.report import Kind
-from stock_pipeline_tests.support.added import trading_range
+from stock_pipeline_tests.support.added import quote, quotes, trading_range
 from stock_pipeline_tests.support.added.tick import FORMAT
 from stock_pipeline_tests.support.added.trading_range import TABLE
 from stock_pipeline_tests.support.location import location
@@ -46,8 +46,10 @@ ROWS = [
 @pytest.fixture(autouse=True)
 def added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The registers with both names, and `lib/sql` with both files."""
-    monkeypatch.setitem(FORMATS, FORMAT.name, FORMAT)
-    monkeypatch.setitem(TABLES, TABLE.name, TABLE)
+    for spec in (FORMAT, quote.FORMAT):
+        monkeypatch.setitem(FORMATS, spec.name, spec)
+    for table in (quotes.TABLE, TABLE):
+        monkeypatch.setitem(TABLES, table.name, table)
     folder = tmp_path / "sql"
     folder.mkdir()
     for file in (
@@ -124,6 +126,27 @@ def test_it_is_verified_also_by_athena(filled: VerifiedLake) -> None:
     filled.lake.put(key, parquet(rows.slice(0, 1), footer))
     wrong = [f for f in filled.verify().findings if f.kind is Kind.WRONG_GOLD]
     assert [finding.place for finding in wrong] == [key]
+
+
+def test_a_new_kind_of_row_and_its_silver_table_need_no_more(
+    settings_for, produce, ministack_endpoint, tmp_path
+) -> None:
+    feeds = {"quotes": {"format": "quote", "source": "new_vendor", "calendar": "24/7"}}
+    settings = settings_for(feeds, catalog={"method": "partitions"})
+    told = {"symbol": "NEW", "time": "2026-01-05T12:00:00Z", "bid": 9.0, "ask": 10.0}
+    later = [told | {"bid": 9.5}, told | {"time": "2026-01-06T12:00:00Z"}, told | {"bid": 0}]
+    lake = VerifiedLake(settings, tmp_path)
+    for messages in ([told], later):
+        produce(settings.feeds["quotes"].topic, [json.dumps(m).encode() for m in messages])
+        lake.ingest("quotes")
+        lake.refresh(tuple(TABLES.values()))
+    rows = lake.lake.read_table(key_of(quotes.TABLE, "2026-01-05"))[0].to_pylist()
+    assert [(row["symbol"], row["bid"], row["ask"]) for row in rows] == [("NEW", 9.5, 10.0)]
+    lake.catalogue.sync()
+    report = lake.verify()
+    assert report.findings == []
+    (check,) = [check for check in report.checks if check.name == "silver/quotes"]
+    assert check.sentence == "2 partitions made again from bronze, 2 rows compared"
 
 
 def test_its_sql_is_one_text_for_every_engine() -> None:

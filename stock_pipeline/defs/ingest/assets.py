@@ -75,7 +75,7 @@ def ingest_assets(
                 description=(
                     f"Grain: {FORMATS[feed.format].row}, as it arrived and typed. Source: topic "
                     f"`{feed.topic}`, each offset exactly once. One batch is one immutable object. "
-                    "Consumer: silver bars."
+                    f"Consumer: silver {' and '.join(FORMATS[feed.format].grain.silver)}."
                 ),
                 metadata={
                     "dagster/column_schema": table_schema(FORMATS[feed.format].grain.columns)

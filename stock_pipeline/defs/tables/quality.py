@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 #: Rows shown of a check; the sentence has the count of all.
 MOST_FINDINGS = 20
 
-#: Name and description of each check; the names are those of `lib.quality_checks`.
+#: Name and description of each check; the names are those of `quality/checks.py`.
 DESCRIPTIONS = {
     "prices_plausible": (
         "No price 100 times off, unknown split, wrong adjustment, outlier, stale price or missing "
