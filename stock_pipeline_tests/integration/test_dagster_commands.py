@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -34,15 +35,31 @@ def test_the_definitions_are_valid(command: str, said: str) -> None:
     assert said in typed(*command.split())
 
 
+def test_what_is_defined_is_listed() -> None:
+    listed = json.loads(typed("dg", "list", "defs", "--json"))
+    names = {kind: {found["name"] for found in listed[kind]} for kind in ("resources", "sensors")}
+    assert {"kafka", "lake", "s3", "catalogue", "athena", "secrets"} <= names["resources"]
+    assert {"plan_batches", "catalog_sensor"} <= names["sensors"]
+
+
+#: A batch has rows and rejects, and no half of it can be asked for.
+BOTH = "key:bronze/trades or key:quarantine/trades"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dagster", "asset", "materialize", "-m", "stock_pipeline.definitions", "--select", BOTH),
+        ("dg", "launch", "--assets", BOTH),
+    ],
+    ids=["dagster asset materialize", "dg launch"],
+)
 def test_an_asset_is_materialized_on_the_command_line(
-    settings_for, lake, broker, produce, tmp_path, monkeypatch
+    command: tuple[str, ...], settings_for, lake, broker, produce, tmp_path, monkeypatch
 ) -> None:
     settings = settings_for(FEEDS)
     produce(settings.feeds["trades"].topic, [trade(n) for n in range(3)])
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    module = ["-m", "stock_pipeline.definitions"]
-    # A batch has rows and rejects, and no half of it can be asked for.
-    both = "key:bronze/trades or key:quarantine/trades"
-    typed("dagster", "asset", "materialize", *module, "--select", both)
+    typed(*command)
     (commit,) = OffsetLog(lake, "trades").commits()
     assert commit.decision.rows == 3

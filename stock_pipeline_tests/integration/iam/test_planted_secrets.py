@@ -50,6 +50,9 @@ OTHERS = [
     """{ sensorsOrError(repositorySelector: {repositoryName: "__repository__",
       repositoryLocationName: "stock_pipeline"}) { ... on Sensors { results { name
       sensorState { ticks { status skipReason cursor error { message stack } } } } } } }""",
+    """{ allTopLevelResourceDetailsOrError(repositorySelector: {repositoryName: "__repository__",
+      repositoryLocationName: "stock_pipeline"}) { ... on ResourceDetailsList { results { name
+      description configuredValues { key value type } nestedResources { name } } } } }""",
 ]
 
 
