@@ -21,11 +21,14 @@ from stock_pipeline.defs.connections import Connections
 from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.defs.planning import Planning, kept_planning
 from stock_pipeline.defs.resources import KafkaResource, LakeResource
+from stock_pipeline.defs.tables.factory import table_asset
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import system_clock
+from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, VOLATILITY_INTRADAY_TABLE
 from stock_pipeline.settings import Settings, load_settings
 from stock_pipeline.stack.ports import free_port
+from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.support.location import Location
 from stock_pipeline_tests.support.trades import FEEDS, trade
 
@@ -190,7 +193,7 @@ def test_ticks_share_one_planner_until_brokers_or_lake_change(
     assert planning(bootstrap_servers="elsewhere:9092") is not planning()
 
 
-def test_a_batch_is_made_with_resources_alone(
+def test_a_batch_and_a_gold_partition_are_made_with_resources_alone(
     settings_for: Callable[..., Settings],
     lake: Lake,
     broker: str,
@@ -198,7 +201,9 @@ def test_a_batch_is_made_with_resources_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     settings = settings_for(FEEDS)
-    produce(settings.feeds["trades"].topic, [trade(n) for n in range(7)])
+    produce(
+        settings.feeds["trades"].topic, [trade(n * 60_000, price=100 + n % 2) for n in range(7)]
+    )
     aws = settings.aws
     assert aws.access_key_id
     assert aws.secret_access_key
@@ -210,13 +215,16 @@ def test_a_batch_is_made_with_resources_alone(
     )
     for name in [name for name in os.environ if name.startswith("STOCK_PIPELINE")]:
         monkeypatch.delenv(name)
-    result = dg.materialize(
-        [ingest_assets(settings, "trades")],
-        resources={
-            "kafka": KafkaResource(bootstrap_servers=broker),
-            "lake": LakeResource(bucket=aws.bucket, s3=store),
-        },
-    )
-    assert result.success
+    resources = {
+        "kafka": KafkaResource(bootstrap_servers=broker),
+        "lake": LakeResource(bucket=aws.bucket, s3=store),
+    }
+    assert dg.materialize([ingest_assets(settings, "trades")], resources=resources).success
     (commit,) = OffsetLog(lake, "trades").commits()
     assert commit.decision.rows == 7
+    for table in (BARS_INTRADAY_TABLE, VOLATILITY_INTRADAY_TABLE):
+        asset = table_asset(settings, system_clock, table)
+        assert dg.materialize([asset], partition_key="2026-01-01", resources=resources).success
+    rows, _ = lake.read_table(key_of(VOLATILITY_INTRADAY_TABLE, "2026-01-01"))
+    assert set(rows["symbol"].to_pylist()) == {"SIM-A"}
+    assert max(rows["realized_variance"].to_pylist()) > 0

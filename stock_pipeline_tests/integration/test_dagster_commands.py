@@ -36,7 +36,7 @@ def test_the_definitions_are_valid(command: str, said: str) -> None:
 
 
 def test_what_is_defined_is_listed() -> None:
-    listed = json.loads(typed("dg", "list", "defs", "--json"))
+    listed = json.JSONDecoder().raw_decode(typed("dg", "list", "defs", "--json"))[0]
     names = {kind: {found["name"] for found in listed[kind]} for kind in ("resources", "sensors")}
     assert {"kafka", "lake", "s3", "catalogue", "athena", "secrets"} <= names["resources"]
     assert {"plan_batches", "catalog_sensor"} <= names["sensors"]

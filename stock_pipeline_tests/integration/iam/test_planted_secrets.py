@@ -194,6 +194,8 @@ def test_planted_secrets_are_found_nowhere(plant, produce, monkeypatch, tmp_path
             main()
         get_settings.cache_clear()
     ui = answers_of_the_ui(home)
+    # The page of resources names where a secret is.
+    assert f"{PREFIX}AWS__SECRET_ACCESS_KEY" in ui[OTHERS[-1][:40]]
     said = "".join(capfd.readouterr()) + caplog.text
 
     places = {"what was printed and logged": said.encode()}
