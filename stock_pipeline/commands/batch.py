@@ -10,7 +10,7 @@ from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.commands.waiting import tell_what_became_of
 from stock_pipeline.errors import UserError
 from stock_pipeline.ingest.planner import Planner
-from stock_pipeline.ingest.rejects.replay_plans import plan_supersede
+from stock_pipeline.ingest.rejects.reread_plans import plan_supersede
 from stock_pipeline.settings import get_settings
 
 batch = typer.Typer(

@@ -12,7 +12,7 @@ from stock_pipeline.commands.feed import feed_settings
 from stock_pipeline.commands.waiting import tell_what_became_of
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.rejects.quarantine import OpenRejects, open_rejects
-from stock_pipeline.ingest.rejects.replay_plans import plan_requeue, whole_rejects
+from stock_pipeline.ingest.rejects.reread_plans import plan_requeue, whole_rejects
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.settings import get_settings
 

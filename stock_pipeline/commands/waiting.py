@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from stock_pipeline.ingest.rejects.replay_plans import decided
-from stock_pipeline.ingest.rejects.replays import outcome
+from stock_pipeline.ingest.rejects.reread_plans import decided
+from stock_pipeline.ingest.rejects.rereads import outcome
 
 if TYPE_CHECKING:
     from stock_pipeline.ingest.documents import Plan

@@ -143,7 +143,7 @@ class Commit(Document):
     committed_at: datetime
 
 
-class Replay(Document):
+class PlannedReread(Document):
     """A batch decides records of an earlier batch again; noted so that none is replayed twice.
 
     Attributes:
@@ -170,4 +170,4 @@ class Checkpoint(Document):
     next_offsets: dict[int, int]
     anchors: dict[int, Anchor]
     bytes_per_record: float | None
-    replays: tuple[Replay, ...] = ()
+    replays: tuple[PlannedReread, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from stock_pipeline.errors import UserError
-from stock_pipeline.ingest.documents import Anchor, Checkpoint, Commit, Plan, Replay
+from stock_pipeline.ingest.documents import Anchor, Checkpoint, Commit, Plan, PlannedReread
 
 
 class DamagedLogError(UserError):
@@ -44,7 +44,7 @@ class LogState:
     decided_through: int = -1
     anchors: Mapping[int, Anchor] = field(default_factory=dict)
     bytes_per_record: float | None = None
-    replays: tuple[Replay, ...] = ()
+    replays: tuple[PlannedReread, ...] = ()
 
     @property
     def superseded(self) -> dict[int, int]:
@@ -95,7 +95,7 @@ def fold(
         if plan.kind == "adopt":
             incarnation, next_offsets, anchors = plan.incarnation, {}, {}
         if plan.kind == "replay":
-            replays += _replays(plan, commit)
+            replays += _rereads(plan, commit)
         else:
             last_planned_at, topic_id = plan.planned_at, plan.topic_id
             next_offsets |= {p: r.end for p, r in plan.ranges.items()}
@@ -127,10 +127,10 @@ def fold(
     )
 
 
-def _replays(plan: Plan, commit: Commit | None) -> list[Replay]:
+def _rereads(plan: Plan, commit: Commit | None) -> list[PlannedReread]:
     superseded = commit.decision.supersedes if commit else None
     return [
-        Replay(
+        PlannedReread(
             seq=plan.seq,
             of=of,
             offsets=plan.offsets,

@@ -16,7 +16,7 @@ from stock_pipeline.ingest.identity import TopicChangedError
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.offsets import NoPlan, Triggers, adopt, plan_next
 from stock_pipeline.ingest.rejects.quarantine import QuarantineReader
-from stock_pipeline.ingest.rejects.replays import RereadError, requeue, supersede
+from stock_pipeline.ingest.rejects.rereads import RereadError, requeue, supersede
 from stock_pipeline.lake import layout
 from stock_pipeline_tests.support.model import Crash, ModelLake, ModelReader, ModelTopic
 

@@ -12,7 +12,7 @@ from stock_pipeline.ingest.decode import DECODER_VERSION
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.offsets import adopt, plan_next
 from stock_pipeline.ingest.planner import Planner, triggers_of
-from stock_pipeline.ingest.rejects.replays import requeue, supersede
+from stock_pipeline.ingest.rejects.rereads import requeue, supersede
 from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake import layout
 from stock_pipeline.stack.provision import ensure_topics

@@ -20,7 +20,7 @@ from stock_pipeline.defs.shared.columns import table_schema
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, topic_key
 from stock_pipeline.ingest.identity import TopicChangedError
-from stock_pipeline.ingest.rejects.replays import outcome
+from stock_pipeline.ingest.rejects.rereads import outcome
 from stock_pipeline.ingest.run import ingest_what_waits, planned, run_batch
 from stock_pipeline.ingest.topics.losses import loss_sentences
 from stock_pipeline.lib.clock import Clock, system_clock

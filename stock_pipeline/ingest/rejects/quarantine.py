@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from stock_pipeline.ingest.documents import Decision, OffsetRange
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
-from stock_pipeline.ingest.rejects.replays import replayed_offsets
+from stock_pipeline.ingest.rejects.rereads import reread_offsets
 from stock_pipeline.lake import layout
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.formats.arrow import QUARANTINE, RECORDS
@@ -62,7 +62,7 @@ def open_rejects(
             continue
         with log.lake.open(key) as file:
             rejects = pq.read_table(file, columns=columns).sort_by(order)
-        settled = replayed_offsets(state, decision.plan.seq)
+        settled = reread_offsets(state, decision.plan.seq)
         if settled:
             keep = [
                 partial or offset not in settled.get(partition, ())

@@ -14,7 +14,7 @@ from stock_pipeline.ingest.documents import Commit, Plan
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.ingest.rejects.quarantine import OpenRejects
-from stock_pipeline.ingest.rejects.replays import RereadError, requeue, supersede
+from stock_pipeline.ingest.rejects.rereads import RereadError, requeue, supersede
 from stock_pipeline.kafka.offsets import TopicOffsets
 from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 

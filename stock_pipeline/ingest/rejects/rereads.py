@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from stock_pipeline.errors import UserError
-from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan, Replay
+from stock_pipeline.ingest.documents import Decision, OffsetRange, Plan, PlannedReread
 from stock_pipeline.ingest.identity import recreated
 from stock_pipeline.ingest.log_state import LogState
 from stock_pipeline.kafka.offsets import TopicOffsets
@@ -50,7 +50,7 @@ def supersede(
             f"Batch {seq} of feed {feed} {done} by batch {replay.seq}: name that one to read "
             "its records once more. Nothing was planned."
         )
-    if replayed_offsets(state, seq):
+    if reread_offsets(state, seq):
         raise RereadError(
             f"Rejects of batch {seq} of feed {feed} came back from quarantine already: reading the "
             "whole batch again would bring them twice. Nothing was planned."
@@ -99,7 +99,7 @@ def requeue(
             f"Batch {seq} of feed {state.feed} was read again as batch {replay.seq}: replay "
             "the rejects of that one. Nothing was planned."
         )
-    settled = replayed_offsets(state, seq)
+    settled = reread_offsets(state, seq)
     open_rejects = {
         partition: fresh
         for partition, offsets in sorted(rejects.items())
@@ -112,7 +112,7 @@ def requeue(
     return _plan(state, old, ranges, exact, decoder_version, now)
 
 
-def replayed_offsets(state: LogState, seq: int) -> dict[int, set[int]]:
+def reread_offsets(state: LogState, seq: int) -> dict[int, set[int]]:
     """Rejects of a batch that were replayed, or are planned to be, per partition."""
     found: dict[int, set[int]] = {}
     for replay in state.replays:
@@ -147,7 +147,7 @@ def outcome(decision: Decision) -> str:
     )
 
 
-def _replacement(state: LogState, seq: int) -> Replay | None:
+def _replacement(state: LogState, seq: int) -> PlannedReread | None:
     """The replay that superseded a whole batch, or is planned to; None without one."""
     whole = (r for r in state.replays if r.of == seq and r.offsets is None)
     return next((r for r in whole if r.replaced is not False), None)

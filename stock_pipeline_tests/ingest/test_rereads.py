@@ -9,11 +9,11 @@ import pytest
 from stock_pipeline.ingest.documents import Commit, Decision, OffsetRange, PartitionCount, Plan
 from stock_pipeline.ingest.log_state import LogState, checkpoint_of, fold
 from stock_pipeline.ingest.offsets import Triggers, plan_next
-from stock_pipeline.ingest.rejects.replays import (
+from stock_pipeline.ingest.rejects.rereads import (
     RereadError,
     outcome,
-    replayed_offsets,
     requeue,
+    reread_offsets,
     supersede,
 )
 from stock_pipeline.kafka.offsets import PartitionOffsets, TopicOffsets
@@ -137,7 +137,7 @@ def test_rejects_come_back_once():
     assert plan.offsets == {0: (OffsetRange(start=2, end=4), OffsetRange(start=7, end=8))}
     assert plan.ranges == {0: OffsetRange(start=2, end=8)}
     for state in (state_of(old, plan), state_of(old, decided(plan))):
-        assert replayed_offsets(state, 0) == {0: {2, 3, 7}}
+        assert reread_offsets(state, 0) == {0: {2, 3, 7}}
         assert requeue(state, old, {0: [2, 3, 7]}, **AGAIN) is None
         rest = requeue(state, old, {0: [2, 3, 7, 9]}, **AGAIN)
         assert rest
