@@ -245,12 +245,13 @@ class FeedVerifier:
         more = f"; {counted(others, 'stranger')} found" if others else ""
         self.result.ledgers = [self._checker.ledgers[s] for s in sorted(self._checker.ledgers)]
         self.result.checks += [
-            Check(f"{self.feed}: offset log", counted(self._plans, "plan"), 0, log),
+            Check(f"{self.feed}: offset log", counted(self._plans, "plan"), 0, log, self.feed),
             Check(
                 f"{self.feed}: objects",
                 f"{counted(self._objects, 'batch')} read whole{more}",
                 self._bytes,
                 len(found) - log,
+                self.feed,
             ),
         ]
 

@@ -135,10 +135,10 @@ class BrokerVerifier:
     def check(self) -> Check:
         """What was compared."""
         if self.offsets is None:
-            return Check(f"{self.feed}: Kafka", f"there is no topic {self.topic}", 0, 0)
+            return Check(f"{self.feed}: Kafka", f"there is no topic {self.topic}", 0, 0, self.feed)
         gone = f"; {self._gone:,} no longer whole in Kafka" if self._gone else ""
         sentence = f"{counted(self._compared, 'batch')} read again from {self.topic}{gone}"
-        return Check(f"{self.feed}: Kafka", sentence, self._bytes, len(self.findings))
+        return Check(f"{self.feed}: Kafka", sentence, self._bytes, len(self.findings), self.feed)
 
     def _same_life(self, plan: Plan) -> bool:
         if self.offsets is None or self._latest is None or plan.topic != self.topic:

@@ -97,12 +97,14 @@ class Check:
         sentence: How much was compared, and what could not be.
         bytes: Bytes read for it from the lake or from Kafka.
         findings: How many disagreements.
+        subject: The feed, or `layer/table`, that was compared; "" where it is the whole lake.
     """
 
     name: str
     sentence: str
     bytes: int
     findings: int
+    subject: str = ""
 
 
 @dataclass

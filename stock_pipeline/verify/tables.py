@@ -112,7 +112,7 @@ class TableVerifier:
             f"{counted(len(wanted), 'partition')} made again from {source}, "
             f"{counted(rows, 'row')} compared"
         )
-        return Check(name, sentence, self._bytes, len(self.findings) - found)
+        return Check(name, sentence, self._bytes, len(self.findings) - found, name)
 
     def _partition(self, table: TableSpec, partition: str) -> int:
         """Compare one partition; the rows compared."""

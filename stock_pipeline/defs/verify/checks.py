@@ -27,9 +27,6 @@ NIGHTLY_DAYS = 2
 #: Findings and partitions in a check's metadata.
 MOST_ROWS = 100
 
-#: How the names of checks begin that belong to no feed and no table.
-OTHER_CHECKS = ("catalogue", "Athena", "landing")
-
 
 class VerifyConfig(dg.Config):
     """What to verify: so many arrival dates back from today, 0 for the whole lake."""
@@ -159,7 +156,7 @@ def results(settings: Settings, report: "Report", since: str) -> Iterator[dg.Ass
                     for e in ledgers[:MOST_ROWS]
                 ]
             )
-        yield _result(bronze_key(feed), report, found, since, f"{feed}:", metadata)
+        yield _result(bronze_key(feed), report, found, since, feed, metadata)
     for table in TABLES.values():
         name = f"{table.layer}/{table.name}"
         found = take([f for f in remaining if f.place.startswith(f"{name}/")])
@@ -167,7 +164,7 @@ def results(settings: Settings, report: "Report", since: str) -> Iterator[dg.Ass
     # The rest belongs to no single table: the catalogue, Athena, and strangers in the lake.
     not_asked = [f for f in remaining if f.kind is Kind.NOT_COMPARED]
     others = [f for f in remaining if f.kind is not Kind.NOT_COMPARED]
-    yield _result(CATALOG_KEY, report, [*others, *not_asked], since, OTHER_CHECKS, {})
+    yield _result(CATALOG_KEY, report, [*others, *not_asked], since, "", {})
 
 
 def _result(
@@ -175,10 +172,10 @@ def _result(
     report: "Report",
     findings: Sequence["VerifyFinding"],
     since: str,
-    name: str | tuple[str, ...],
+    subject: str,
     metadata: dict[str, Any],
 ) -> dg.AssetCheckResult:
-    checks = [c for c in report.checks if c.name.startswith(name)]
+    checks = [c for c in report.checks if c.subject == subject]
     # Of a feed's checks "trades: Kafka" the second part: the asset's name says the first.
     compared = "; ".join(f"{c.name.rpartition(': ')[2]}: {c.sentence}" for c in checks)
     if findings:
