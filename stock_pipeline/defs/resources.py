@@ -9,7 +9,6 @@ part of a resource's configuration: `Connections` has them, so the UI never show
 
 import warnings
 from collections.abc import Callable, Hashable
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import dagster as dg
@@ -17,13 +16,14 @@ import pyarrow as pa
 from dagster_aws.athena import AthenaClient, AthenaClientResource
 from dagster_aws.s3 import S3Resource
 from dagster_aws.secretsmanager import SecretsManagerResource
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from stock_pipeline.aws.session import aws_client
 from stock_pipeline.catalogue.athena import AthenaRunner
 from stock_pipeline.catalogue.glue import Catalogue
 from stock_pipeline.catalogue.query import query
 from stock_pipeline.defs.connections import Connections, Kept
+from stock_pipeline.defs.sections import as_path, as_secret, aws_section
 from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import Clock, system_clock
@@ -108,11 +108,11 @@ class KafkaResource(dg.ConfigurableResource[Any]):
             # Dagster's configuration knows no optional choice.
             mechanism=cast("SaslMechanism | None", self.mechanism),
             username=self.username,
-            password=_secret(self.password),
-            ca_file=_path(self.ca_file),
-            certificate_file=_path(self.certificate_file),
-            key_file=_path(self.key_file),
-            key_password=_secret(self.key_password),
+            password=as_secret(self.password),
+            ca_file=as_path(self.ca_file),
+            certificate_file=as_path(self.certificate_file),
+            key_file=as_path(self.key_file),
+            key_password=as_secret(self.key_password),
             region=self.region,
             role_arn=self.role_arn,
         )
@@ -170,11 +170,11 @@ class LakeS3Resource(S3Resource):
         Args:
             bucket: The lake's; that of the settings when left out.
         """
-        mine = _aws_settings(self, bucket).model_copy(
+        mine = aws_section(self, bucket).model_copy(
             update={
                 "role_arn": self.role_arn,
                 "role_session_name": self.role_session_name,
-                "role_external_id": _secret(self.role_external_id),
+                "role_external_id": as_secret(self.role_external_id),
                 "request_timeout_seconds": self.request_timeout_seconds,
             }
         )
@@ -199,7 +199,7 @@ class LakeResource(dg.ConfigurableResource[Any]):
         """The section `aws` of the settings, with its secrets."""
         if isinstance(self.s3, LakeS3Resource):
             return self.s3.aws(self.bucket)
-        return _aws_settings(self.s3, self.bucket)
+        return aws_section(self.s3, self.bucket)
 
     def lake(self) -> Lake:
         """The lake; its client lives as long as this code location."""
@@ -307,24 +307,3 @@ class QueriesResource(dg.ConfigurableResource[Any]):
             QueryError: The SQL is wrong, or objects were replaced at every try.
         """
         return query(self.connections.built_from, self.lake.lake(), sql)
-
-
-def _aws_settings(s3: S3Resource, bucket: str | None) -> AwsSettings:
-    named = {"bucket": bucket} if bucket else {}
-    return AwsSettings(
-        endpoint_url=s3.endpoint_url,
-        region=s3.region_name or AwsSettings().region,
-        profile=s3.profile_name,
-        access_key_id=_secret(s3.aws_access_key_id),
-        secret_access_key=_secret(s3.aws_secret_access_key),
-        session_token=_secret(s3.aws_session_token),
-        **named,
-    )
-
-
-def _secret(text: str | None) -> SecretStr | None:
-    return SecretStr(text) if text else None
-
-
-def _path(text: str | None) -> Path | None:
-    return Path(text) if text else None

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from stock_pipeline.lake.probe import probe_conditional_writes
+from stock_pipeline.lake.probe import StoreProbe, probe_conditional_writes
 from stock_pipeline.lake.store import Lake
 from stock_pipeline_tests.support.careless_store import careless_store
 
@@ -19,6 +19,19 @@ def test_a_store_that_keeps_its_promises_passes_quickly_and_is_left_clean(lake: 
         took.append(time.monotonic() - started)
     assert min(took) < 2.0
     assert list(lake.list("")) == []
+
+
+def test_a_bad_verdict_is_asked_for_again_and_a_good_one_is_kept(
+    lake: Lake, ministack_endpoint: str
+) -> None:
+    with careless_store(ministack_endpoint, ("PUT", "If-Match")) as url:
+        probe = StoreProbe(behind(lake, url))
+        assert probe.problems()
+        assert probe.problems()
+    probe.lake = lake
+    assert probe.problems() == []
+    probe.lake = behind(lake, "http://127.0.0.1:1")
+    assert probe.problems() == []
 
 
 def test_an_honest_proxy_passes(lake: Lake, ministack_endpoint: str) -> None:
