@@ -43,7 +43,12 @@ from stock_pipeline.settings.sources import (
     SourceSettings,
     StreamSettings,
 )
-from stock_pipeline.settings.tables import CalendarRule, RefreshSettings, VolatilitySettings
+from stock_pipeline.settings.tables import (
+    CalendarRule,
+    PartitionSettings,
+    RefreshSettings,
+    VolatilitySettings,
+)
 from stock_pipeline.settings.variables import variable
 
 
@@ -74,6 +79,7 @@ class Settings(Section):
     source_precedence: tuple[str, ...] = ()
     volatility: VolatilitySettings = VolatilitySettings()
     refresh: RefreshSettings = RefreshSettings()
+    partitions: PartitionSettings = PartitionSettings()
     quality: QualitySettings = QualitySettings()
     simulator: SimulatorSettings = SimulatorSettings()
 

@@ -1,7 +1,8 @@
-"""Settings of the silver and gold tables: calendars, windows, and when they are made."""
+"""Settings of the silver and gold tables: calendars, windows, partitions, when they are made."""
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated
 
 from pydantic import Field
@@ -34,3 +35,12 @@ class RefreshSettings(Section):
 
     min_interval_seconds: int = Field(default=30, ge=1)
     max_partitions: int = Field(default=400, ge=1)
+
+
+class PartitionSettings(Section):
+    """Where the list of partitions that Dagster shows begins; the lake may hold earlier ones."""
+
+    #: Of tables by session date. The exchange calendars begin in 2000.
+    intraday_since: date = Field(default=date(2000, 1, 1), ge=date(2000, 1, 1))
+    #: Of tables by year.
+    daily_since: int = Field(default=1960, ge=1900, le=2100)

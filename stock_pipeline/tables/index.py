@@ -124,6 +124,22 @@ class TableIndex:
         found = self._store.inputs(table, partition)
         return [i for i in found if i.feed in self.settings.feeds]
 
+    def partitions(self, table: TableSpec) -> list[str]:
+        """Published partitions of a table, in ascending order."""
+        prefix = layout.table_prefix(table.layer, table.name)
+        return sorted(
+            layout.partition_of_key(k) for k in self._store.objects if k.startswith(prefix)
+        )
+
+    def lacks_inputs(self, table: TableSpec, partition: str) -> bool:
+        """Whether there is nothing that a partition could be made from."""
+        want = self.want(table, partition)
+        return not any(want.batches.values()) and not want.etags
+
+    def feeds_without_batches(self) -> list[str]:
+        """Feeds of which no batch is decided."""
+        return [feed for feed, last in self._last.items() if last is None]
+
     def state_year(self, table: TableSpec, year: str) -> str | None:
         """The latest year of a table before `year`, where EWMA goes on from one; else None."""
         return state_year(table, year, self._store.objects)

@@ -10,7 +10,9 @@ import pytest
 
 from stock_pipeline.defs.resources import LakeResource
 from stock_pipeline.defs.tables.definitions import definitions
-from stock_pipeline.defs.tables.refresh import REFRESH_KEY, REFRESH_TAG, refresh_asset
+from stock_pipeline.defs.tables.empty import MOST_EVENTS, NO_ROWS
+from stock_pipeline.defs.tables.partitions import listed_partitions
+from stock_pipeline.defs.tables.refresh import LISTED, REFRESH_KEY, REFRESH_TAG, refresh_asset
 from stock_pipeline.defs.tables.sensor import MOST_BACKOFF_SECONDS, seconds_to_wait
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import system_clock
@@ -30,7 +32,11 @@ FEEDS = {
 @pytest.fixture
 def settings(settings_for, ministack_endpoint, tmp_path, monkeypatch):
     monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "home"))
-    return settings_for(FEEDS, refresh={"min_interval_seconds": 1})
+    return settings_for(
+        FEEDS,
+        refresh={"min_interval_seconds": 1},
+        partitions={"intraday_since": "2024-05-20", "daily_since": 2010},
+    )
 
 
 @pytest.fixture
@@ -55,10 +61,11 @@ def tick(settings, instance):
     (sensor,) = defs.sensors
     resources = location().resources
 
-    def evaluate(seconds_later=0.0, **other):
+    def evaluate(seconds_later=0.0, cursor=None, **other):
         later[0] = seconds_later
         with dg.build_sensor_context(
             instance=instance,
+            cursor=cursor,
             repository_def=defs.get_repository_def(),
             sensor_name=sensor.name,
             resources=resources | other,
@@ -162,7 +169,9 @@ def test_nothing_is_requested_while_a_refresh_is_under_way(tick, settings, insta
     """Also one that a person started: it has no tag."""
     fill(my_lake)
     assert requested(tick) == 1
-    defs = dg.Definitions([refresh_asset(settings)], resources=location().resources)
+    defs = dg.Definitions(
+        [refresh_asset(settings, listed_partitions(settings))], resources=location().resources
+    )
     job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection={REFRESH_KEY})
     run = instance.create_run_for_job(job, tags=tags, asset_selection=frozenset({REFRESH_KEY}))
     assert run.status is dg.DagsterRunStatus.NOT_STARTED
@@ -190,6 +199,56 @@ def test_a_store_that_cannot_be_read_requests_nothing(tick, settings, my_lake):
     assert "nothing is lost" in told.skip_message
     assert told.cursor is None
     assert requested(tick) == 1
+
+
+def test_what_has_no_data_is_told_as_made_with_no_row_once(tick, settings, instance, my_lake):
+    silver, gold = dg.AssetKey(["silver", "bars_daily"]), dg.AssetKey(["gold", "volatility_daily"])
+    told = tick()
+    assert {e.asset_key for e in told.asset_events} == {
+        dg.AssetKey([layer, feed]) for layer in ("bronze", "quarantine") for feed in FEEDS
+    }
+    fill(my_lake)
+    assert refreshed_years(settings, instance) == {"2023", "2024"}
+    for event in told.asset_events:
+        instance.report_runless_asset_event(event)
+    cursor = told.cursor
+    years, days = set(), 0
+    while True:
+        told = tick(60.0, cursor=cursor)
+        assert len(told.asset_events) <= MOST_EVENTS
+        years |= {e.partition for e in told.asset_events if e.asset_key == silver}
+        days += sum(e.asset_key.path[-1] == "bars_intraday" for e in told.asset_events)
+        assert all(e.metadata["note"].value == NO_ROWS for e in told.asset_events)
+        for event in told.asset_events:
+            instance.report_runless_asset_event(event)
+        if told.cursor != cursor:
+            break
+    # From where the list begins to the newest that has data: then a table must grow stale.
+    assert years == {str(year) for year in range(2010, 2023)}
+    assert days == 14
+    assert instance.get_materialized_partitions(gold) == {str(y) for y in range(2010, 2025)}
+    assert tick(60.0, cursor=told.cursor).asset_events == []
+    # Of a lost cursor nothing is told twice.
+    assert tick(60.0).asset_events == []
+
+
+def refreshed_years(settings, instance):
+    assert location().refresh(instance=instance).success
+    return instance.get_materialized_partitions(dg.AssetKey(["gold", "volatility_daily"]))
+
+
+def test_data_before_the_list_of_partitions_is_made_and_told(settings, instance, my_lake):
+    fill(my_lake)
+    decide(my_lake, "daily", "index_daily", 1, [daily(date(1987, 10, 19), 5.0)])
+    result = location().refresh(instance=instance)
+    assert result.success
+    (check,) = [e for e in result.get_asset_check_evaluations() if e.check_name == LISTED]
+    assert not check.passed
+    assert check.severity is dg.AssetCheckSeverity.WARN
+    assert "1 partition of silver.bars_daily from 1987 on, before partitions.daily_since: 2010" in (
+        check.description
+    )
+    assert "1987" in instance.get_materialized_partitions(dg.AssetKey(["silver", "bars_daily"]))
 
 
 def test_runs_are_pruned_except_the_last_of_each_partition(settings, instance, my_lake):

@@ -22,6 +22,7 @@ from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.defs.planning import Planning, kept_planning
 from stock_pipeline.defs.resources import KafkaResource, LakeResource
 from stock_pipeline.defs.tables.factory import table_asset
+from stock_pipeline.defs.tables.partitions import listed_partitions
 from stock_pipeline.ingest.offset_log import OffsetLog
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import system_clock
@@ -223,7 +224,7 @@ def test_a_batch_and_a_gold_partition_are_made_with_resources_alone(
     (commit,) = OffsetLog(lake, "trades").commits()
     assert commit.decision.rows == 7
     for table in (BARS_INTRADAY_TABLE, VOLATILITY_INTRADAY_TABLE):
-        asset = table_asset(settings, system_clock, table)
+        asset = table_asset(settings, system_clock, listed_partitions(settings), table)
         assert dg.materialize([asset], partition_key="2026-01-01", resources=resources).success
     rows, _ = lake.read_table(key_of(VOLATILITY_INTRADAY_TABLE, "2026-01-01"))
     assert set(rows["symbol"].to_pylist()) == {"SIM-A"}

@@ -8,13 +8,21 @@ from datetime import date, datetime, timedelta
 import dagster as dg
 import pytest
 
+from stock_pipeline.defs.shared.keys import asset_key
 from stock_pipeline.defs.shared.pictures import MOST_POINTS, svg_uri
+from stock_pipeline.defs.tables.empty import NO_ROWS
 from stock_pipeline.lake.store import Lake
-from stock_pipeline.lib.schemas import BARS_DAILY_TABLE, BARS_INTRADAY_TABLE, VOLATILITY_DAILY_TABLE
+from stock_pipeline.lib.schemas import (
+    BARS_DAILY_TABLE,
+    BARS_INTRADAY_TABLE,
+    TABLES,
+    VOLATILITY_DAILY_TABLE,
+)
 from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.support.decided import daily, decide, trade
 from stock_pipeline_tests.support.location import location
 
+DAILY = {t.name for t in TABLES.values() if t.partition_column == "trade_date"}
 T0 = datetime(2024, 6, 3, 10, 0)
 FEEDS = {
     "trades": {"format": "trade", "source": "trades", "calendar": "24/7"},
@@ -94,3 +102,38 @@ def test_a_chart_stays_small_and_inside_its_picture():
     assert len(points) <= MOST_POINTS
     assert len(uri) < 2000
     assert all(0 <= int(x) <= 480 and 0 <= int(y) <= 120 for x, y in (p.split(",") for p in points))
+
+
+def test_a_partition_without_data_is_materialized_empty_and_says_so(my_lake):
+    """A person clicks on a gold partition without silver, and on silver without bronze."""
+    for table, partition in (
+        (BARS_INTRADAY_TABLE, "2024-06-03"),
+        (BARS_DAILY_TABLE, "2020"),
+        (VOLATILITY_DAILY_TABLE, "2020"),
+    ):
+        with dg.DagsterInstance.ephemeral() as instance:
+            result = location().materialize(
+                [location().table(table)], partition_key=partition, instance=instance
+            )
+            assert result.success
+            (record,) = instance.fetch_materializations(asset_key(table), limit=5).records
+        metadata = record.asset_materialization.metadata
+        assert metadata["dagster/partition_row_count"].value == 0
+        assert metadata["note"].value == NO_ROWS
+        assert all(check.passed for check in result.get_asset_check_evaluations())
+        assert not my_lake.head(key_of(table, partition))
+
+
+def test_a_whole_layer_without_data_is_materialized_in_one_run_each(my_lake):
+    tables = [location().table(table) for table in TABLES.values()]
+    yearly = [asset for asset in tables if asset.key.path[-1] not in DAILY]
+    result = location().materialize(
+        yearly,
+        tags={
+            "dagster/asset_partition_range_start": "1960",
+            "dagster/asset_partition_range_end": "1962",
+        },
+    )
+    assert result.success
+    assert len(result.get_asset_materialization_events()) == 3 * len(yearly)
+    assert not list(my_lake.list("gold/"))

@@ -26,6 +26,7 @@ def test_of_a_sources_history_one_run_goes_at_a_time_and_nothing_else_waits_for_
     )
     from stock_pipeline.defs.ingest.assets import ingest_assets
     from stock_pipeline.defs.landing.assets import landing_asset
+    from stock_pipeline.defs.tables.partitions import listed_partitions
     from stock_pipeline.defs.tables.refresh import refresh_asset
 
     landing = landing_asset(settings, "yahoo", daily=True)
@@ -34,4 +35,7 @@ def test_of_a_sources_history_one_run_goes_at_a_time_and_nothing_else_waits_for_
         pools = instance.get_concurrency_config().pool_config
         assert (pools.default_pool_limit, str(pools.pool_granularity)) == (1, "PoolGranularity.RUN")
     assert landing.op.pool == "landing_yahoo"
-    assert (ingest.op.pool, refresh_asset(settings).op.pool) == (None, None)
+    assert (ingest.op.pool, refresh_asset(settings, listed_partitions(settings)).op.pool) == (
+        None,
+        None,
+    )

@@ -14,6 +14,7 @@ from stock_pipeline.defs.ingest.jobs import ingest_job
 from stock_pipeline.defs.ingest.sensor import planning_sensor
 from stock_pipeline.defs.planning import Planning, kept_planning
 from stock_pipeline.defs.tables.factory import table_asset
+from stock_pipeline.defs.tables.partitions import listed_partitions
 from stock_pipeline.defs.tables.refresh import REFRESH_TAG, refresh_asset
 from stock_pipeline.lib.clock import system_clock
 from stock_pipeline.lib.schemas import TableSpec
@@ -46,12 +47,14 @@ class Location:
 
     def table(self, table: TableSpec) -> dg.AssetsDefinition:
         """The asset of a silver or gold table."""
-        return table_asset(self.settings, system_clock, table)
+        return table_asset(self.settings, system_clock, listed_partitions(self.settings), table)
 
     def refresh(self, **options: Any) -> dg.ExecuteInProcessResult:
         """A refresh run, with the tag that those of the sensor have."""
         return self.materialize(
-            [refresh_asset(self.settings)], tags={REFRESH_TAG: "true"}, **options
+            [refresh_asset(self.settings, listed_partitions(self.settings))],
+            tags={REFRESH_TAG: "true"},
+            **options,
         )
 
     def tick(

@@ -12,6 +12,7 @@ import dagster as dg
 
 from stock_pipeline.defs.shared.keys import asset_key
 from stock_pipeline.defs.shared.pictures import chart, preview, shown
+from stock_pipeline.defs.tables.empty import NO_ROWS
 from stock_pipeline.defs.tables.quality import quality_evaluations, warning
 from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 from stock_pipeline.lib.plain_text import counted
@@ -51,14 +52,16 @@ class Look:
 
 
 def metadata_of(settings: Settings, built: Built) -> dict[str, Any]:
-    """Rows, bytes, object, origin, a preview and a chart of a published partition."""
+    """Rows, bytes, object, origin, a preview and a chart of a partition that was made."""
+    if built.etag is None:
+        return {"dagster/partition_row_count": 0, "note": NO_ROWS}
     made_from = built.made_from
     metadata: dict[str, Any] = {
         "dagster/partition_row_count": built.rows,
         "dagster/uri": f"s3://{settings.aws.bucket}/{built.key}",
         "bytes": built.bytes,
         "seconds": round(built.seconds, 3),
-        "etag": built.etag or "",
+        "etag": built.etag,
         "definition": made_from.definition,
         "made_from": {
             **{f"batches of {feed}": _ranges(i) for feed, i in made_from.examined.items() if i},

@@ -17,21 +17,15 @@ from stock_pipeline.defs.tables.events import (
     metadata_of,
     warning_specs,
 )
+from stock_pipeline.defs.tables.partitions import Listed
 from stock_pipeline.defs.tables.quality import quality_specs
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import Clock
 from stock_pipeline.lib.formats import FORMATS
 from stock_pipeline.lib.formats.spec import Grain
-from stock_pipeline.lib.schemas import TableSpec
-from stock_pipeline.lib.schemas.spec import FIRST_PARTITION
+from stock_pipeline.lib.schemas import Read, TableSpec
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.publish import TableBuilder
-
-#: Days and years that a table may have; an instant may lie a little in the future.
-DAYS = dg.DailyPartitionsDefinition(start_date=FIRST_PARTITION["trade_date"], end_offset=5)
-YEARS = dg.TimeWindowPartitionsDefinition(
-    start=FIRST_PARTITION["year"], fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1
-)
 
 #: Exchanges close for four days at most around holidays; a table older than that stands still.
 FRESHNESS = dg.FreshnessPolicy.time_window(
@@ -39,12 +33,15 @@ FRESHNESS = dg.FreshnessPolicy.time_window(
 )
 
 
-def table_asset(settings: Settings, clock: Clock, table: TableSpec) -> dg.AssetsDefinition:
+def table_asset(
+    settings: Settings, clock: Clock, listed: Listed, table: TableSpec
+) -> dg.AssetsDefinition:
     """The asset of a table; materializing a partition makes it anew from its inputs.
 
     Args:
         settings: Name the feeds, the sources of history and the Glue database.
         clock: Says which sessions have closed.
+        listed: The partitions that Dagster lists.
         table: The table.
     """
     key = asset_key(table)
@@ -65,7 +62,7 @@ def table_asset(settings: Settings, clock: Clock, table: TableSpec) -> dg.Assets
     @dg.asset(
         key=key,
         deps=_deps(settings, table),
-        partitions_def=DAYS if table.partition_column == "trade_date" else YEARS,
+        partitions_def=listed.of(table),
         backfill_policy=dg.BackfillPolicy.single_run(),
         check_specs=checks,
         group_name=table.layer,
@@ -93,9 +90,17 @@ def _deps(settings: Settings, table: TableSpec) -> list[dg.AssetKey | dg.AssetDe
     landed = landing_deps(settings, daily=table.landed == "daily") if table.landed else []
     return [
         *(key for grain in grains for key in _keys(settings, grain)),
-        *(asset_key(read.table) for read in table.reads),
+        *(_dep(table, read) for read in table.reads),
         *landed,
     ]
+
+
+def _dep(table: TableSpec, read: Read) -> dg.AssetDep:
+    """What a table reads of another: of one by date, a year reads the days that are listed."""
+    if table.partition_column == read.table.partition_column:
+        return dg.AssetDep(asset_key(read.table))
+    days = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
+    return dg.AssetDep(asset_key(read.table), partition_mapping=days)
 
 
 def _lineage(settings: Settings, table: TableSpec) -> dg.TableColumnLineage:

@@ -1,5 +1,6 @@
 """What makes due silver and gold partitions: one refresh run for all of them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -9,9 +10,11 @@ from stock_pipeline.defs.resources import LakeResource
 from stock_pipeline.defs.shared.failures import explained
 from stock_pipeline.defs.shared.keys import OWNERS, asset_key
 from stock_pipeline.defs.tables.events import check_evaluations, metadata_of
+from stock_pipeline.defs.tables.partitions import Listed
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import Clock, system_clock
-from stock_pipeline.lib.plain_text import markdown
+from stock_pipeline.lib.plain_text import counted, markdown
+from stock_pipeline.lib.schemas import TABLES
 from stock_pipeline.settings import Settings
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import Built, TableBuilder
@@ -22,6 +25,10 @@ REFRESH_TAG = "stock_pipeline/refresh"
 #: The local index of the lake, in the folder of all local state.
 INDEX_FILE = "table_index.sqlite"
 
+#: The check of partitions that the list of Dagster does not hold, and where that begins.
+LISTED = "partitions_listed"
+SINCE = {"trade_date": "partitions.intraday_since", "year": "partitions.daily_since"}
+
 roll_up_job = dg.define_asset_job(
     "roll_up",
     selection=dg.AssetSelection.assets(REFRESH_KEY),
@@ -30,11 +37,14 @@ roll_up_job = dg.define_asset_job(
 )
 
 
-def refresh_asset(settings: Settings, clock: Clock = system_clock) -> dg.AssetsDefinition:
+def refresh_asset(
+    settings: Settings, listed: Listed, clock: Clock = system_clock
+) -> dg.AssetsDefinition:
     """The asset `refresh`: materializing it makes what is due.
 
     Args:
         settings: Name the feeds, and how much one run makes.
+        listed: The partitions that Dagster lists.
         clock: Says which sessions have closed.
     """
 
@@ -45,6 +55,16 @@ def refresh_asset(settings: Settings, clock: Clock = system_clock) -> dg.AssetsD
         owners=OWNERS,
         tags={"layer": "refresh"},
         op_tags={"dagster/max_retries": "0"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                LISTED,
+                asset=REFRESH_KEY,
+                description=(
+                    "Every partition of silver and gold in the lake is in Dagster's list, which "
+                    "begins where `partitions` in the settings says. Nothing is lost if not."
+                ),
+            )
+        ],
         description=(
             "Grain: one run. Makes every due silver partition, then every due gold one, each "
             "checked before it is published, and reports a materialization and its checks for "
@@ -52,14 +72,20 @@ def refresh_asset(settings: Settings, clock: Clock = system_clock) -> dg.AssetsD
             "gold assets."
         ),
     )
-    def refresh(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult[Any]:
-        return _refresh(context, lake.settings(settings), lake.lake(), clock)
+    def refresh(
+        context: dg.AssetExecutionContext, lake: LakeResource
+    ) -> Iterator[dg.MaterializeResult[Any]]:
+        yield _refresh(context, lake.settings(settings), lake.lake(), listed, clock)
 
     return refresh
 
 
 def _refresh(
-    context: dg.AssetExecutionContext, settings: Settings, lake: Lake, clock: Clock
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    lake: Lake,
+    listed: Listed,
+    clock: Clock,
 ) -> dg.MaterializeResult[Any]:
     """Make what is due, inputs first; one failing partition does not stop the others."""
     index = TableIndex(settings, lake, settings.home / INDEX_FILE)
@@ -97,6 +123,7 @@ def _refresh(
             context.log.exception("%s %s is not reported in full.", table.name, partition)
             unreported.append(f"{table.name} {partition}: {error}")
             first_error = first_error or error
+    unlisted = _unlisted(index, listed)
     index.close()
     sentences = []
     if failures:
@@ -126,7 +153,32 @@ def _refresh(
             "refused": refused,
             "seconds": round((clock() - started).total_seconds(), 3),
             **{f"made {name}": count for name, count in made.items()},
-        }
+        },
+        check_results=[unlisted],
+    )
+
+
+def _unlisted(index: TableIndex, listed: Listed) -> dg.AssetCheckResult:
+    """The check of published partitions before the first that Dagster lists."""
+    earlier = {
+        table: [p for p in index.partitions(table) if p < listed.first(table)]
+        for table in TABLES.values()
+    }
+    told = [
+        f"{counted(len(found), 'partition')} of {table.layer}.{table.name} from {found[0]} on, "
+        f"before {SINCE[table.partition_column]}: {listed.first(table)}"
+        for table, found in earlier.items()
+        if found
+    ]
+    return dg.AssetCheckResult(
+        check_name=LISTED,
+        passed=not told,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=(
+            f"Made and kept, but not in Dagster's list of partitions: {'; '.join(told)}."
+            if told
+            else "Every partition in the lake is listed."
+        ),
     )
 
 

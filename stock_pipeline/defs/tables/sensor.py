@@ -5,6 +5,8 @@ import dagster as dg
 from stock_pipeline.aws.errors import AWS_ERRORS, aws_sentence
 from stock_pipeline.defs.resources import LakeResource
 from stock_pipeline.defs.shared.runs import UNFINISHED
+from stock_pipeline.defs.tables.empty import empty_events
+from stock_pipeline.defs.tables.partitions import Listed
 from stock_pipeline.defs.tables.refresh import INDEX_FILE, REFRESH_KEY, REFRESH_TAG, roll_up_job
 from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.settings import Settings, SettingsError
@@ -17,16 +19,19 @@ MOST_BACKOFF_SECONDS = 900.0
 NOTHING_LOST = "no refresh is requested and nothing is lost; the next tick asks again"
 
 
-def refresh_sensor(settings: Settings, clock: Clock = system_clock) -> dg.SensorDefinition:
+def refresh_sensor(
+    settings: Settings, listed: Listed, clock: Clock = system_clock
+) -> dg.SensorDefinition:
     """The sensor `refresh_due_tables`.
 
     It asks the due rule every five seconds, and not Dagster's own automation: that starts a run for
     each contiguous range of partitions (900 scattered ones became 807 runs, at seconds each), and
     its condition `eager` never asks again after a failure. What it decides by comes from the lake
-    and from the runs, so no cursor could be lost.
+    and from the runs; the cursor only saves asking again what has no data.
 
     Args:
         settings: Name the feeds, and how often a refresh may run.
+        listed: The partitions that Dagster lists.
         clock: Says how long the last refresh is ago.
     """
 
@@ -37,7 +42,8 @@ def refresh_sensor(settings: Settings, clock: Clock = system_clock) -> dg.Sensor
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             "Requests one refresh for all silver and gold partitions that are due, while none is "
-            "under way; after failures with a growing pause."
+            "under way; after failures with a growing pause. Tells of partitions that no data has "
+            "arrived for as made, with no row."
         ),
     )
     def refresh_due_tables(
@@ -58,12 +64,17 @@ def refresh_sensor(settings: Settings, clock: Clock = system_clock) -> dg.Sensor
         if index.behind:
             # While the index is filled for the first time, everything would look due.
             return dg.SensorResult(skip_reason="The index of the lake is still being read.")
+        events, cursor = empty_events(settings, context.instance, index, listed, context.cursor)
         if next(index.due_one_by_one(), None) is None:
-            return dg.SensorResult(skip_reason="No silver or gold partition is due.")
+            return dg.SensorResult(
+                skip_reason="No silver or gold partition is due.",
+                asset_events=events,
+                cursor=cursor,
+            )
         request = dg.RunRequest(
             job_name=roll_up_job.name, asset_selection=[REFRESH_KEY], tags={REFRESH_TAG: "true"}
         )
-        return dg.SensorResult(run_requests=[request])
+        return dg.SensorResult(run_requests=[request], asset_events=events, cursor=cursor)
 
     return refresh_due_tables
 

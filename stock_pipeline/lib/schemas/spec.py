@@ -15,9 +15,6 @@ from stock_pipeline.lib.formats.spec import Grain
 #: What a partition is named by: an ISO date or four digits.
 PartitionColumn = Literal["trade_date", "year"]
 
-#: First partition; bars with a time of day reach back to 2000, daily bars to 1960.
-FIRST_PARTITION: Mapping[PartitionColumn, str] = {"trade_date": "2000-01-01", "year": "1960"}
-
 
 @dataclass(frozen=True, eq=False)
 class Read:
@@ -104,8 +101,3 @@ class TableSpec:
     def schema(self) -> pa.Schema:
         """Of its objects."""
         return schema_of(self.columns)
-
-    @property
-    def start(self) -> str:
-        """Its first partition."""
-        return FIRST_PARTITION[self.partition_column]
