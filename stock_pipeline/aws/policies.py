@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from stock_pipeline.errors import UserError
 from stock_pipeline.settings import Settings, project_root
 
 
@@ -20,15 +21,15 @@ def render(document: str, names: Mapping[str, str]) -> dict[str, Any]:
             is a wildcard of IAM, could widen the policy.
 
     Raises:
-        ValueError: A name is missing, or its value is not plain.
+        UserError: A name is missing, or its value is not plain.
     """
     for name, value in names.items():
         if not value or any(c in value for c in '"\\*?$') or not value.isprintable():
-            raise ValueError(f"{name} cannot be {value!r} in a policy.")
+            raise UserError(f"{name} cannot be {value!r} in a policy.")
     try:
         policy: dict[str, Any] = json.loads(Template(document).substitute(names))
     except KeyError as error:
-        raise ValueError(f"The policy names {error.args[0]}, which has no value.") from None
+        raise UserError(f"The policy names {error.args[0]}, which has no value.") from None
     return policy
 
 
@@ -43,7 +44,7 @@ def policy(
     """The policy of one role for the names in the settings.
 
     Raises:
-        ValueError: A name cannot be put into a policy.
+        UserError: A name cannot be put into a policy.
         StopIteration: There is no such role.
     """
     document = next(file for file in policy_files() if file.stem == role)

@@ -41,7 +41,7 @@ class BrokerVerifier:
         topic: Its topic.
         offsets: What the broker says of the topic; None where it does not exist.
         reader: Reads ranges.
-        latest: The log's last plan of its own, for the life of the topic; None in an empty log.
+        latest: The log's last plan of its own, for the incarnation; None in an empty log.
         state: The log, folded before `offsets` were asked for; None where plans are missing.
     """
 
@@ -73,7 +73,7 @@ class BrokerVerifier:
         """
         if self._useless or decision.plan.offsets is not None:
             return  # The latter was read from quarantine.
-        if not self._same_life(decision.plan) or not self._kept(decision):
+        if not self._same_incarnation(decision.plan) or not self._kept(decision):
             self._gone += 1
             return
         try:
@@ -110,14 +110,14 @@ class BrokerVerifier:
         """Partitions whose first records belong to no batch, and Kafka has them (I7).
 
         Args:
-            incarnation: The topic's life of now.
+            incarnation: The topic's one of now.
             checker: Has followed the log from its first plan.
         """
         if self.offsets is None or self._useless:
             return
-        for (life, partition), ledger in sorted(checker.ledgers.items()):
+        for (number, partition), ledger in sorted(checker.ledgers.items()):
             polled = self.offsets.partitions.get(partition)
-            if life != incarnation or polled is None:
+            if number != incarnation or polled is None:
                 continue
             first = checker.first_offset(incarnation, partition)
             begins = polled.beginning if first is None else max(first, polled.beginning)
@@ -140,7 +140,7 @@ class BrokerVerifier:
         sentence = f"{counted(self._compared, 'batch')} read again from {self.topic}{gone}"
         return Check(f"{self.feed}: Kafka", sentence, self._bytes, len(self.findings), self.feed)
 
-    def _same_life(self, plan: Plan) -> bool:
+    def _same_incarnation(self, plan: Plan) -> bool:
         if self.offsets is None or self._latest is None or plan.topic != self.topic:
             return False
         now = self.offsets.topic_id

@@ -86,7 +86,7 @@ class LogSnapshot:
         return found
 
     def latest(self) -> Plan | None:
-        """The last plan that belongs to the topic's life of now; None in an empty log."""
+        """The last plan of the topic's incarnation of now; None in an empty log."""
         for seq in sorted(self.planned, reverse=True)[:MOST_BEFORE]:
             plan = self._entry(seq).plan
             if plan and plan.kind != "replay":

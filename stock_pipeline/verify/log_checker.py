@@ -41,7 +41,7 @@ class LogChecker:
                 "Restore the plan objects from the bucket's versions or a backup.",
                 plan.seq,
             )
-            # Offsets of another life of the topic say nothing of this one's.
+            # Offsets of another incarnation say nothing of this one's.
             self._next = {} if plan.kind == "batch" else self._next
         if plan.kind == "replay":
             self._incarnation = before

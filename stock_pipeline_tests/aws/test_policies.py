@@ -3,6 +3,7 @@ import json
 import pytest
 
 from stock_pipeline.aws.policies import policy_files, render
+from stock_pipeline.errors import UserError
 
 NAMES = {
     "Account": "123456789012",
@@ -30,10 +31,10 @@ def test_every_policy_is_whole_once_its_names_are_put_in(file):
 
 @pytest.mark.parametrize("value", ["", "*", "a*", "a?", 'a"', "a\\", "a\n", "${aws:username}"])
 def test_a_name_that_could_widen_a_policy_is_refused(value):
-    with pytest.raises(ValueError, match="Bucket cannot be"):
+    with pytest.raises(UserError, match="Bucket cannot be"):
         render('{"Resource": "arn:aws:s3:::${Bucket}"}', {"Bucket": value})
 
 
 def test_a_name_without_value_is_an_error():
-    with pytest.raises(ValueError, match="names Bucket, which has no value"):
+    with pytest.raises(UserError, match="names Bucket, which has no value"):
         render('{"Resource": "${Bucket}"}', {})

@@ -121,7 +121,10 @@ def test_a_replay_that_lost_records_replaces_nothing_and_may_be_asked_for_again(
     [
         (TopicOffsets("id", {0: PartitionOffsets(3, 20, 20)}), "has offsets from 3 on"),
         (TopicOffsets("id", {1: PartitionOffsets(0, 20, 20)}), "has nothing"),
-        (TopicOffsets("other", {0: PartitionOffsets(0, 20, 20)}), "an earlier life of topic"),
+        (
+            TopicOffsets("other", {0: PartitionOffsets(0, 20, 20)}),
+            "an earlier incarnation of topic",
+        ),
     ],
 )
 def test_what_kafka_no_longer_has_is_not_read_again(offsets, sentence):

@@ -39,7 +39,7 @@ class BatchRuns:
         return [_attempt(record, now) for record in records]
 
     def topic_changed(self, incarnation: int) -> str:
-        """What a run of a still undecided batch of this life of the topic said of it, or ""."""
+        """What a run of a still undecided batch of this incarnation said of it, or ""."""
         said = (s for plan, s in self._changed if plan.incarnation == incarnation)
         return next(said, "")
 

@@ -57,8 +57,9 @@ def supersede(
         )
     if old.plan.incarnation != state.incarnation or recreated(state, offsets):
         raise RereadError(
-            f"Batch {seq} of feed {feed} was read from an earlier life of topic {old.plan.topic}, "
-            "whose records Kafka no longer has. Nothing was planned, its rows stay."
+            f"Batch {seq} of feed {feed} was read from an earlier incarnation of topic "
+            f"{old.plan.topic}, whose records Kafka no longer has. Nothing was planned, its rows "
+            "stay."
         )
     for partition, count in sorted(old.partitions.items()):
         polled = offsets.partitions.get(partition)

@@ -98,7 +98,7 @@ def new_start(planner: Planner, name: str, to: str) -> NewIncarnation:
 
 
 def open_incarnation(planner: Planner, new: NewIncarnation) -> Plan:
-    """Write the plan that begins it; what the old life had planned and not read counts as lost.
+    """Write the plan that begins it; what the old one had planned and not read counts as lost.
 
     Raises:
         RivalPlanError: Another plan was written meanwhile.
