@@ -28,9 +28,9 @@ from stock_pipeline.kafka.control import KafkaControl
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.settings import AwsSettings, KafkaSecurity, KafkaSettings, Settings
-from stock_pipeline.settings.aws import AthenaSettings, CatalogSettings
 from stock_pipeline.settings.completed import completed
-from stock_pipeline.settings.kafka import Protocol, SaslMechanism
+from stock_pipeline.settings.sections.aws import AthenaSettings, CatalogSettings
+from stock_pipeline.settings.sections.kafka import Protocol, SaslMechanism
 
 # Ours is of that kind on purpose; each tick and run would warn of it.
 warnings.filterwarnings("ignore", "Class `SecretsManagerResource`", dg.BetaWarning)

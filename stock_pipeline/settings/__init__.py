@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from stock_pipeline.settings.aws import AwsSettings
 from stock_pipeline.settings.errors import SettingsError
-from stock_pipeline.settings.feeds import FeedSettings
-from stock_pipeline.settings.kafka import KafkaSecurity, KafkaSettings
 from stock_pipeline.settings.load import get_settings, load_settings
-from stock_pipeline.settings.local import SimulatorSettings
 from stock_pipeline.settings.model import Settings
 from stock_pipeline.settings.places import home, project_root
+from stock_pipeline.settings.sections.aws import AwsSettings
+from stock_pipeline.settings.sections.feeds import FeedSettings
+from stock_pipeline.settings.sections.kafka import KafkaSecurity, KafkaSettings
+from stock_pipeline.settings.sections.local import SimulatorSettings
 
 __all__ = [
     "AwsSettings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from stock_pipeline.settings.section import Section
+from stock_pipeline.settings.sections.section import Section
 
 AnySection = TypeVar("AnySection", bound=Section)
 

@@ -14,7 +14,7 @@ from stock_pipeline.settings.layers import Layers
 from stock_pipeline.settings.model import Settings
 from stock_pipeline.settings.places import project_root, shown
 from stock_pipeline.settings.secrets import named_secret, read_secret
-from stock_pipeline.settings.section import INCOMPLETE
+from stock_pipeline.settings.sections.section import INCOMPLETE
 from stock_pipeline.settings.variables import Variable, of_dotenv, of_environment
 
 

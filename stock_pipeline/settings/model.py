@@ -16,34 +16,34 @@ from pydantic import (
 from stock_pipeline.lib.formats import formats_of
 from stock_pipeline.lib.formats.grains import TRADE
 from stock_pipeline.lib.words import did_you_mean
-from stock_pipeline.settings.aws import (
-    AthenaSettings,
-    AwsSettings,
-    CatalogSettings,
-    SecretsSettings,
-)
 from stock_pipeline.settings.emulator_keys import emulator_keys
 from stock_pipeline.settings.errors import Problem, broken
-from stock_pipeline.settings.feeds import FeedSettings
-from stock_pipeline.settings.kafka import KafkaSettings
-from stock_pipeline.settings.local import PortSettings, SimulatorSettings
 from stock_pipeline.settings.places import home
-from stock_pipeline.settings.quality import QualitySettings
 from stock_pipeline.settings.rules import (
     feed_problems,
     fetch_problems,
     history_problems,
     source_problems,
 )
-from stock_pipeline.settings.section import Section, incomplete
-from stock_pipeline.settings.sources import (
+from stock_pipeline.settings.sections.aws import (
+    AthenaSettings,
+    AwsSettings,
+    CatalogSettings,
+    SecretsSettings,
+)
+from stock_pipeline.settings.sections.feeds import FeedSettings
+from stock_pipeline.settings.sections.kafka import KafkaSettings
+from stock_pipeline.settings.sections.local import PortSettings, SimulatorSettings
+from stock_pipeline.settings.sections.quality import QualitySettings
+from stock_pipeline.settings.sections.section import Section, incomplete
+from stock_pipeline.settings.sections.sources import (
     SOURCE_NAMES,
     HistorySettings,
     PollSettings,
     SourceSettings,
     StreamSettings,
 )
-from stock_pipeline.settings.tables import (
+from stock_pipeline.settings.sections.tables import (
     CalendarRule,
     PartitionSettings,
     RefreshSettings,

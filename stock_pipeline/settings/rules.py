@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from stock_pipeline.lib.plain_text import SAFE_NAME
 from stock_pipeline.lib.words import did_you_mean
 from stock_pipeline.settings.errors import Problem
-from stock_pipeline.settings.feeds import FeedSettings
-from stock_pipeline.settings.sources import (
+from stock_pipeline.settings.sections.feeds import FeedSettings
+from stock_pipeline.settings.sections.sources import (
     SOURCE_NAMES,
     FetchSettings,
     HistorySettings,

@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from stock_pipeline.settings.aws import NAME_OR_ARN, AwsSettings
 from stock_pipeline.settings.emulator_keys import emulator_keys
 from stock_pipeline.settings.errors import SettingsError
-from stock_pipeline.settings.local import PortSettings
 from stock_pipeline.settings.places import home
+from stock_pipeline.settings.sections.aws import NAME_OR_ARN, AwsSettings
+from stock_pipeline.settings.sections.local import PortSettings
 from stock_pipeline.settings.variables import Variable
 
 

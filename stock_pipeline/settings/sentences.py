@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 
 from stock_pipeline.lib.words import did_you_mean
 from stock_pipeline.settings.errors import KeyPath
-from stock_pipeline.settings.one_of import OneOf
+from stock_pipeline.settings.sections.one_of import OneOf
 
 #: Names of more settings than this are not listed in an error.
 MOST_NAMES_LISTED = 12

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, replace
 
 from stock_pipeline.settings import Settings
-from stock_pipeline.settings.sources import What
+from stock_pipeline.settings.sections.sources import What
 from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.registry import source_kind
 from stock_pipeline.sources.source import ANY_FORMAT, SourceKind, SourceRequest

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, tzinfo
 from hashlib import blake2s
 from pathlib import Path
 
-from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.settings.sections.sources import SourceSettings
 from stock_pipeline.sources.errors import DailyLimitError, UnavailableError
 
 _TABLES = """

@@ -13,7 +13,7 @@ from stock_pipeline.sources.source import SourceContext
 
 if TYPE_CHECKING:
     from stock_pipeline.settings import Settings
-    from stock_pipeline.settings.sources import SourceSettings
+    from stock_pipeline.settings.sections.sources import SourceSettings
     from stock_pipeline.sources.source import Notice, Source, SourceKind
 
 #: By name, as in `settings.sources.SOURCE_NAMES`, the module. Imported only when used.

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.settings.local import SimulatorSettings
-from stock_pipeline.settings.sources import SourceSettings, What
+from stock_pipeline.settings.sections.local import SimulatorSettings
+from stock_pipeline.settings.sections.sources import SourceSettings, What
 from stock_pipeline.sources.errors import RequestError, SourceError, SymbolError
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from stock_pipeline.settings import Settings
-from stock_pipeline.settings.sources import StreamSettings
+from stock_pipeline.settings.sections.sources import StreamSettings
 from stock_pipeline.sources.registry import key_problem
 from stock_pipeline.stack.children import pipeline_command
 from stock_pipeline.stack.processes import ProcessSpec

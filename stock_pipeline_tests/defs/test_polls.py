@@ -16,7 +16,7 @@ from stock_pipeline.defs.shared.keys import poll_key
 from stock_pipeline.defs.sources.assets import POLL_TAG, poll_asset
 from stock_pipeline.defs.sources.schedules import poll_schedule, skipped_because
 from stock_pipeline.settings import Settings, get_settings
-from stock_pipeline.settings.sources import PollSettings
+from stock_pipeline.settings.sections.sources import PollSettings
 from stock_pipeline_tests.commands.producing import alpha_vantage_at, stored
 from stock_pipeline_tests.sources import alpha_vantage_payloads as payloads
 from stock_pipeline_tests.sources.vendor_server import Reply, VendorServer, vendor

@@ -18,7 +18,7 @@ from stock_pipeline.lib.schemas import (
 )
 from stock_pipeline.quality.findings import Limits
 from stock_pipeline.settings import load_settings
-from stock_pipeline.settings.quality import QualitySettings
+from stock_pipeline.settings.sections.quality import QualitySettings
 from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.support.decided import daily, decide
 from stock_pipeline_tests.support.location import location

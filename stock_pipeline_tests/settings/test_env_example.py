@@ -9,7 +9,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, SecretStr
 
 from stock_pipeline.settings import Settings, project_root
-from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.settings.sections.sources import SourceSettings
 from stock_pipeline.settings.variables import ENVIRONMENT_PREFIX
 from stock_pipeline.sources.registry import SOURCES, source_kind
 

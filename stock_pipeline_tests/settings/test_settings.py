@@ -20,8 +20,8 @@ from stock_pipeline.settings import (
     load_settings,
     project_root,
 )
-from stock_pipeline.settings.feeds import FeedSettings
-from stock_pipeline.settings.sources import (
+from stock_pipeline.settings.sections.feeds import FeedSettings
+from stock_pipeline.settings.sections.sources import (
     SOURCE_NAMES,
     HistorySettings,
     PollSettings,

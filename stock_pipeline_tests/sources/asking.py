@@ -12,7 +12,7 @@ from typing import Any
 from stock_pipeline.errors import StoppedError
 from stock_pipeline.ingest.decode import Decoder
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.settings.sections.sources import SourceSettings
 from stock_pipeline.sources.source import Notice, Source, SourceContext, SourceRequest
 from stock_pipeline_tests.support.records import records
 

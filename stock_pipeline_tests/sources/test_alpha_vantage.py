@@ -17,7 +17,7 @@ from pydantic import SecretStr
 
 from stock_pipeline.errors import StoppedError
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.settings.sections.sources import SourceSettings
 from stock_pipeline.sources.errors import (
     BadKeyError,
     DailyLimitError,

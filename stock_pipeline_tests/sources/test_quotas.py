@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import SecretStr
 
-from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.settings.sections.sources import SourceSettings
 from stock_pipeline.sources.errors import DailyLimitError, UnavailableError
 from stock_pipeline.sources.quotas import Quotas
 
@@ -118,7 +118,7 @@ def test_processes_that_ask_at_once_share_a_quota(tmp_path: Path) -> None:
         "import sys\n"
         "from datetime import UTC\n"
         "from pathlib import Path\n"
-        "from stock_pipeline.settings.sources import SourceSettings\n"
+        "from stock_pipeline.settings.sections.sources import SourceSettings\n"
         "from stock_pipeline.sources.quotas import Quotas\n"
         "quotas = Quotas(Path(sys.argv[1]), 'V', SourceSettings(requests_per_minute=50), UTC)\n"
         "print(sum(quotas.take() == 0 for _ in range(40)))\n"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stock_pipeline.settings.sources import What
+from stock_pipeline.settings.sections.sources import What
 from stock_pipeline.sources.errors import RequestError
 from stock_pipeline.sources.registry import SOURCES, source_kind
 from stock_pipeline.sources.source import SourceRequest

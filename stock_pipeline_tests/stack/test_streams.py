@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from stock_pipeline.commands.dev_overview import stream_line
-from stock_pipeline.settings.sources import StreamSettings
+from stock_pipeline.settings.sections.sources import StreamSettings
 from stock_pipeline.stack.local import LocalStack
 from stock_pipeline.stack.ports import LOOPBACK
 from stock_pipeline.stack.processes import ProcessSpec

@@ -11,7 +11,7 @@ from stock_pipeline.lib.market_hours import REGULAR, Margins, is_due, next_open
 from stock_pipeline.lib.sessions import DEFAULT_CALENDAR, calendar_of
 from stock_pipeline.settings import Settings, SettingsError
 from stock_pipeline.settings.calendars import calendar_rules
-from stock_pipeline.settings.sources import PollSettings
+from stock_pipeline.settings.sections.sources import PollSettings
 from stock_pipeline.sources.poll import refusal
 
 #: A refusal holds for this long, unless a round started by hand goes well before.

@@ -16,7 +16,7 @@ from stock_pipeline.quality.checks import QualityContext, quality_findings
 from stock_pipeline.quality.findings import Limits, as_rows, summary
 from stock_pipeline.settings import Settings
 from stock_pipeline.settings.calendars import calendar_rules, source_calendars
-from stock_pipeline.settings.quality import QualitySettings
+from stock_pipeline.settings.sections.quality import QualitySettings
 from stock_pipeline.tables.due import key_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from stock_pipeline.defs.tables.partitions import Listed
 from stock_pipeline.defs.tables.refresh import INDEX_FILE, REFRESH_KEY, REFRESH_TAG, roll_up_job
 from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.settings import Settings, SettingsError
-from stock_pipeline.settings.tables import RefreshSettings
+from stock_pipeline.settings.sections.tables import RefreshSettings
 from stock_pipeline.tables.index import TableIndex
 
 #: After failures the wait doubles with each, up to this.

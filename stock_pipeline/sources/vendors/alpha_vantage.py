@@ -13,7 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.settings.sections.sources import SourceSettings
 from stock_pipeline.sources.errors import (
     BadKeyError,
     BadSymbolError,

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from websockets.sync.client import ClientConnection
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.settings.sections.sources import SourceSettings
 from stock_pipeline.sources import records
 from stock_pipeline.sources.errors import BadKeyError, PremiumError, RateLimitedError
 from stock_pipeline.sources.source import SourceContext, SourceKind, SourceRequest

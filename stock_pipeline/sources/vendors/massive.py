@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.settings.sections.sources import SourceSettings
 from stock_pipeline.sources.errors import EmptyError, RequestError
 from stock_pipeline.sources.source import SourceContext, SourceKind, SourceRequest, each_symbol
 from stock_pipeline.sources.vendors.massive_rest import INTERVALS, MassiveRest

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from stock_pipeline.kafka.messages import Message
-from stock_pipeline.settings.sources import SourceSettings
+from stock_pipeline.settings.sections.sources import SourceSettings
 from stock_pipeline.sources import records
 from stock_pipeline.sources.errors import EmptyError, RequestError
 from stock_pipeline.sources.source import (

@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field
 
 from stock_pipeline.lib.formats import FORMATS
-from stock_pipeline.settings.one_of import OneOf
-from stock_pipeline.settings.section import Section
+from stock_pipeline.settings.sections.one_of import OneOf
+from stock_pipeline.settings.sections.section import Section
 
 
 class FeedSettings(Section):

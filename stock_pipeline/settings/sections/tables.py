@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stock_pipeline.settings.section import Section
+from stock_pipeline.settings.sections.section import Section
 
 #: A year's volatilities read the bars of the two years before it: about 500 sessions.
 WindowDays = Annotated[int, Field(ge=2, le=500)]

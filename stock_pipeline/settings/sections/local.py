@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from stock_pipeline.settings.section import Section
+from stock_pipeline.settings.sections.section import Section
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 

@@ -10,7 +10,7 @@ from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_va
 
 from stock_pipeline.settings.errors import broken
 from stock_pipeline.settings.places import project_root
-from stock_pipeline.settings.section import Section, incomplete
+from stock_pipeline.settings.sections.section import Section, incomplete
 from stock_pipeline.settings.variables import variable
 
 _HOST_PORT = r"(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}"

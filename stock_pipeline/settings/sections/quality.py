@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from pydantic import Field
 
-from stock_pipeline.settings.section import Section
+from stock_pipeline.settings.sections.section import Section
 
 
 class ExtendedHours(Section):

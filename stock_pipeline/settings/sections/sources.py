@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 
-from stock_pipeline.settings.section import Section
+from stock_pipeline.settings.sections.section import Section
 
 #: `sources/registry.py` has the module of each, in this order.
 SOURCE_NAMES = ("alpha_vantage", "csv", "simulator", "yahoo", "massive", "finnhub")

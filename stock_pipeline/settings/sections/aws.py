@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from stock_pipeline.settings.section import Section
+from stock_pipeline.settings.sections.section import Section
 
 #: What AWS takes in the name or the ARN of a secret.
 NAME_OR_ARN = r"^[A-Za-z0-9/_+=.@:-]{1,2048}$"

@@ -1,0 +1,1 @@
+"""The sections of the settings, a subject each: names, types, defaults, limits."""
