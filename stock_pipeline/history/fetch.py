@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pyarrow as pa
 
 from stock_pipeline.ingest.decode import Decoder
+from stock_pipeline.lib.clock import Clock, naive_utc, system_clock
 from stock_pipeline.lib.formats.arrow import BARS, QUARANTINE, RECORDS
 from stock_pipeline.settings import Settings
 from stock_pipeline.sources.errors import BadSymbolError, RequestError
@@ -51,6 +52,7 @@ class History:
         rules: (symbol pattern, calendar) in order of precedence.
         options: Options that only this source has.
         notify: Called with what the user should see at once, such as waits.
+        clock: Dates what came; a bar of its future is impossible.
 
     Raises:
         RequestError: The source has no bars.
@@ -65,7 +67,9 @@ class History:
         rules: Sequence[tuple[str, str]],
         options: dict[str, str],
         notify: Callable[[Notice], None],
+        clock: Clock = system_clock,
     ) -> None:
+        self._clock = clock
         self._kind = source_kind(name)
         message_format = self._kind.formats.get("bars")
         if message_format is None:
@@ -97,7 +101,7 @@ class History:
         unknown = next((n for n in self._notices if isinstance(n.error, BadSymbolError)), None)
         if unknown and not messages:
             raise BadSymbolError(unknown.sentence)
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = naive_utc(self._clock)
         records = pa.table(
             [
                 pa.repeat(pa.scalar(0, pa.int32()), len(messages)),

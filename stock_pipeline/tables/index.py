@@ -6,7 +6,6 @@ the truth: the file may be deleted at any time and is then read again, a bounded
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -22,6 +21,7 @@ from stock_pipeline.lake.store import (
     ObjectEntry,
     ObjectNotFoundError,
 )
+from stock_pipeline.lib.clock import Clock, system_clock
 from stock_pipeline.lib.intervals import Interval, Numbers
 from stock_pipeline.lib.schemas import TableSpec
 from stock_pipeline.settings import Settings
@@ -57,7 +57,10 @@ class TableIndex:
         behind: Whether the last refresh left something unread.
     """
 
-    def __init__(self, settings: Settings, lake: Lake, path: Path) -> None:
+    def __init__(
+        self, settings: Settings, lake: Lake, path: Path, clock: Clock = system_clock
+    ) -> None:
+        self.clock = clock
         self.settings = settings
         self.lake = lake
         self.definitions = table_definitions(settings)
@@ -229,7 +232,7 @@ class TableIndex:
 
     def _refresh_landings(self, most: int, pool: ThreadPoolExecutor) -> None:
         mark = self.lake.head(layout.LANDING_MARK)
-        now, (seen, at) = time.time(), self._store.landing_seen()
+        now, (seen, at) = self.clock().timestamp(), self._store.landing_seen()
         etag = mark.etag if mark else ""
         if etag == seen and at <= now < at + LANDING_LIST_SECONDS:
             return

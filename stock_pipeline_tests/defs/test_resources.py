@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from stock_pipeline.defs.configured import configured_resources
 from stock_pipeline.defs.connections import Connections
 from stock_pipeline.defs.ingest.assets import ingest_assets
 from stock_pipeline.defs.planning import Planning, kept_planning
-from stock_pipeline.defs.resources import KafkaResource, LakeResource
+from stock_pipeline.defs.resources import KafkaResource, LakeResource, QueriesResource
 from stock_pipeline.defs.tables.factory import table_asset
 from stock_pipeline.defs.tables.partitions import listed_partitions
 from stock_pipeline.ingest.offset_log import OffsetLog
+from stock_pipeline.ingest.planner import Attempt, Planner
+from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import system_clock
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, VOLATILITY_INTRADAY_TABLE
@@ -229,3 +232,30 @@ def test_a_batch_and_a_gold_partition_are_made_with_resources_alone(
     rows, _ = lake.read_table(key_of(VOLATILITY_INTRADAY_TABLE, "2026-01-01"))
     assert set(rows["symbol"].to_pylist()) == {"SIM-A"}
     assert max(rows["realized_variance"].to_pylist()) > 0
+    queries = QueriesResource(lake=resources["lake"], connections=Connections(settings))
+    with dg.build_resources({"queries": queries}) as made:
+        count = made.queries.query('SELECT count(*) AS n FROM bronze."trades"')
+    assert count["n"].to_pylist() == [7]
+
+
+def test_plans_commits_and_back_off_follow_the_clock_that_is_given(
+    settings_for: Callable[..., Settings], lake: Lake, broker: str, produce: Callable[..., None]
+) -> None:
+    settings = settings_for(FEEDS | {"trades": FEEDS["trades"] | {"min_records": 1}})
+    topic = settings.feeds["trades"].topic
+    produce(topic, [trade(0)])
+    now = datetime(2031, 5, 6, 7, tzinfo=UTC)
+    planner = Planner(settings, lake, clock=lambda: now)
+    (request,) = planner.tick("trades", planner.poll()[topic], lambda plan: []).requests
+    planned_at = datetime(2031, 5, 6, 7)
+    assert request.plan.planned_at == planned_at
+
+    failed = Attempt(1, planned_at, planned_at)
+    waits = planner.tick("trades", planner.poll()[topic], lambda plan: [failed])
+    assert "failed, the next in 5 s" in waits.sentence
+    now += timedelta(seconds=5)
+    again = planner.tick("trades", planner.poll()[topic], lambda plan: [failed])
+    assert [r.attempt for r in again.requests] == [2]
+
+    done, _ = run_batch(planner, "trades", request.plan, 2, "run")
+    assert done.commit.committed_at == planned_at + timedelta(seconds=5)

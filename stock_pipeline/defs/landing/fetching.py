@@ -175,7 +175,7 @@ def _land(
             )
 
     try:
-        history = History(settings, source, default, rules, dict(wanted.options), notify)
+        history = History(settings, source, default, rules, dict(wanted.options), notify, clock)
     except SourceError as error:
         fail(partitions, error)
         return

@@ -88,7 +88,7 @@ def _refresh(
     clock: Clock,
 ) -> dg.MaterializeResult[Any]:
     """Make what is due, inputs first; one failing partition does not stop the others."""
-    index = TableIndex(settings, lake, settings.home / INDEX_FILE)
+    index = TableIndex(settings, lake, settings.home / INDEX_FILE, clock)
     with explained("no partition was made and none is lost; the refresh is requested again"):
         index.catch_up()
     builder = TableBuilder(settings, lake, context.run.run_id, index)

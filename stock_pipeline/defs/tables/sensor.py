@@ -55,7 +55,7 @@ def refresh_sensor(
         if wait > 0:
             return dg.SensorResult(skip_reason=f"The next refresh may begin in {wait:.0f} s.")
         try:
-            index = kept_index(settings, lake)
+            index = kept_index(settings, lake, clock)
             index.refresh()
         except SettingsError as error:
             return dg.SensorResult(skip_reason=f"{error} So {NOTHING_LOST}.")
@@ -79,17 +79,18 @@ def refresh_sensor(
     return refresh_due_tables
 
 
-def kept_index(settings: Settings, lake: LakeResource) -> TableIndex:
+def kept_index(settings: Settings, lake: LakeResource, clock: Clock = system_clock) -> TableIndex:
     """The index that the ticks of this code location share: it reads only what is new.
 
     Args:
         settings: Name the feeds.
         lake: What it describes.
+        clock: Says when history is listed again.
     """
     ours = lake.settings(settings)
     file = ours.home / INDEX_FILE
     key = ("table index", ours.aws, file)
-    return lake.keep(key, lambda: TableIndex(ours, lake.lake(), file))
+    return lake.keep(key, lambda: TableIndex(ours, lake.lake(), file, clock))
 
 
 def under_way(instance: dg.DagsterInstance) -> bool:
