@@ -20,13 +20,6 @@ def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
         yield proxy
 
 
-@pytest.fixture(scope="module")
-def module_proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
-    """The same, for what all tests of a module share."""
-    with FaultProxy(ministack_endpoint) as proxy:
-        yield proxy
-
-
 @pytest.fixture
 def settings(settings_for, lake, broker) -> Settings:
     """Of one feed, for jobs."""

@@ -1,14 +1,13 @@
 """Runs that a person cancels, that pass their deadline, or whose code server goes away.
 
-One `dagster dev` for the module; the AWS emulator is behind a proxy, so that a run can be stopped
-between any two of its externally visible steps. Every case has a feed of its own.
+The AWS emulator is behind a proxy, so that a run can be stopped between any two of its externally
+visible steps. Every case has a feed of its own.
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,11 +15,11 @@ import dagster as dg
 import pytest
 from dagster._core.storage.tags import SCHEDULE_NAME_TAG
 
-from stock_pipeline_tests.faults.running_dagster import (
+from stock_pipeline_tests.faults.running.feeds import DECIDED, SMOKE, STEPS
+from stock_pipeline_tests.faults.running.running_dagster import (
     RELOAD,
     Hold,
     RunningDagster,
-    dagster_of_module,
     hold,
     offsets_by_object,
     patiently,
@@ -28,49 +27,10 @@ from stock_pipeline_tests.faults.running_dagster import (
 from stock_pipeline_tests.support.proxy import FaultProxy
 from stock_pipeline_tests.support.trades import trade
 
-#: Where a run is when it is cancelled: request and key, before or after the store.
-ALL_STEPS = {
-    "before-reading": ("(Get|Head)Object", "bronze/{feed}/", False),
-    "before-rejects": ("PutObject", "_quarantine_attempts/{feed}/", False),
-    "after-rejects": ("PutObject", "_quarantine_attempts/{feed}/", True),
-    "before-decision": ("PutObject", "bronze/{feed}/", False),
-    "after-decision": ("PutObject", "bronze/{feed}/", True),
-    "before-showing": ("CopyObject", "quarantine/{feed}/", False),
-    "after-showing": ("CopyObject", "quarantine/{feed}/", True),
-    "before-commit": ("PutObject", "_offset_log/{feed}/commit/", False),
-    "after-commit": ("PutObject", "_offset_log/{feed}/commit/", True),
-}
-#: After one request and before the next is the same place: the short form leaves these out.
-LONG = {"after-rejects", "before-showing", "after-showing"}
-ALL = os.environ.get("STOCK_PIPELINE_CANCEL_STEPS") == "all"
-#: Where the batch is decided already.
-DECIDED = list(ALL_STEPS)[list(ALL_STEPS).index("after-decision") :]
-STEPS = {name: step for name, step in ALL_STEPS.items() if ALL or name not in LONG}
-ENDED = ("refreshed", "deadline", "reloaded", "killed-server")
-FEED = {
-    "format": "trade",
-    "calendar": "24/7",
-    "min_records": 1,
-    "max_wait_seconds": 0,
-    "deadline_seconds": 120,
-}
-#: Of `make test`: one run, cancelled before its decision.
-SMOKE = "smoke"
-FEEDS = dict.fromkeys((SMOKE, *STEPS, *ENDED), FEED) | {"deadline": FEED | {"deadline_seconds": 10}}
 #: The first is a reject: it is in the first batch, however little of the rest has arrived by then.
 RECORDS = [b"{"] + [trade(n) for n in range(19)]
 
-pytestmark = pytest.mark.xdist_group("dagster_cancel")
-
-
-@pytest.fixture(scope="module")
-def dagster(
-    broker: str, module_proxy: FaultProxy, local_stack, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningDagster]:
-    folder = tmp_path_factory.mktemp("cancel")
-    environment, refresh = local_stack.environment, {"min_interval_seconds": 1}
-    with dagster_of_module(module_proxy, environment, folder, FEEDS, refresh=refresh) as dagster:
-        yield dagster
+pytestmark = pytest.mark.xdist_group("dagster")
 
 
 def held_run(dagster: RunningDagster, feed: str, held: Hold) -> str:
@@ -97,9 +57,9 @@ def every_offset_is_seen_once(dagster: RunningDagster, feed: str, records: int) 
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("feeds", [pytest.param([SMOKE], marks=pytest.mark.smoke), list(STEPS)])
 def test_a_run_cancelled_in_the_ui_at_any_step_shows_nothing_half_and_its_batch_comes_again(
-    feeds: list[str], dagster: RunningDagster, module_proxy: FaultProxy, produce
+    feeds: list[str], dagster: RunningDagster, dagster_proxy: FaultProxy, produce
 ):
-    holds = {feed: hold_at(module_proxy, feed) for feed in feeds}
+    holds = {feed: hold_at(dagster_proxy, feed) for feed in feeds}
     for feed in feeds:
         produce(dagster.settings.feeds[feed].topic, RECORDS)
     runs: dict[str, str] = {}
@@ -126,10 +86,10 @@ def test_a_run_cancelled_in_the_ui_at_any_step_shows_nothing_half_and_its_batch_
 
 @pytest.mark.timeout(1500)
 def test_a_run_past_its_deadline_is_ended_by_run_monitoring_and_asked_for_again(
-    dagster: RunningDagster, module_proxy: FaultProxy, produce
+    dagster: RunningDagster, dagster_proxy: FaultProxy, produce
 ):
     # Every attempt is held, so that none can end by itself before its deadline.
-    held = hold(module_proxy, "PutObject", "^bronze/deadline/")
+    held = hold(dagster_proxy, "PutObject", "^bronze/deadline/")
     produce(dagster.settings.feeds["deadline"].topic, RECORDS)
     patiently(lambda: dagster.runs(feed="deadline", batch="0"), "a run")
     run = dagster.runs(feed="deadline", batch="0")[0].dagster_run.run_id
@@ -152,17 +112,17 @@ def refreshes(dagster: RunningDagster) -> list[dg.DagsterRun]:
 
 @pytest.mark.timeout(1500)
 def test_a_refresh_cancelled_in_the_ui_shows_nothing_half_and_is_requested_again(
-    dagster: RunningDagster, module_proxy: FaultProxy, produce
+    dagster: RunningDagster, dagster_proxy: FaultProxy, produce
 ):
     day = "trade_date=2025-06-02"
     start = int(datetime(2025, 6, 2, 12, tzinfo=UTC).timestamp() * 1000)
-    before = hold(module_proxy, "PutObject", f"^silver/bars_intraday/{day}/")
+    before = hold(dagster_proxy, "PutObject", f"^silver/bars_intraday/{day}/")
     produce(
         dagster.settings.feeds["refreshed"].topic,
         [trade(n, time=start + n * 60_000) for n in range(30)],
     )
     patiently(before.arrived.is_set, "a refresh at its first PUT")
-    after = hold(module_proxy, "PutObject", f"^gold/volatility_intraday/{day}/", after=True)
+    after = hold(dagster_proxy, "PutObject", f"^gold/volatility_intraday/{day}/", after=True)
     for held in (before, after):
         patiently(held.arrived.is_set, "a refresh")
         run = refreshes(dagster)[-1].run_id
@@ -184,9 +144,9 @@ def test_a_refresh_cancelled_in_the_ui_shows_nothing_half_and_is_requested_again
 
 @pytest.mark.timeout(1500)
 def test_the_code_server_may_be_reloaded_or_killed_during_a_run(
-    dagster: RunningDagster, module_proxy: FaultProxy, produce
+    dagster: RunningDagster, dagster_proxy: FaultProxy, produce
 ):
-    reloaded = hold_at(module_proxy, "reloaded")
+    reloaded = hold_at(dagster_proxy, "reloaded")
     produce(dagster.settings.feeds["reloaded"].topic, RECORDS)
     run = held_run(dagster, "reloaded", reloaded)
     dagster.graphql(RELOAD)
@@ -194,7 +154,7 @@ def test_the_code_server_may_be_reloaded_or_killed_during_a_run(
     patiently(lambda: dagster.status(run) == "SUCCESS", "the run of the old code server")
     every_offset_is_seen_once(dagster, "reloaded", len(RECORDS))
 
-    killed = hold_at(module_proxy, "killed-server")
+    killed = hold_at(dagster_proxy, "killed-server")
     produce(dagster.settings.feeds["killed-server"].topic, RECORDS)
     run = held_run(dagster, "killed-server", killed)
     # The one before the reload ends when its runs have.

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 
 import pytest
 
-from stock_pipeline_tests.faults.running_dagster import RunningDagster, patiently
+from stock_pipeline_tests.faults.running.running_dagster import RunningDagster, patiently
 
-
-@pytest.fixture
-def dagster(
-    broker, ministack_endpoint, local_stack, settings_for, tmp_path
-) -> Iterator[RunningDagster]:
-    dagster = RunningDagster(tmp_path, settings_for(), local_stack.environment)
-    try:
-        dagster.start()
-        yield dagster
-    finally:
-        dagster.stop()
+pytestmark = pytest.mark.xdist_group("dagster")
 
 
 @pytest.mark.timeout(2400)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from stock_pipeline_tests.faults.running_dagster import (
+from stock_pipeline_tests.faults.running.running_dagster import (
     RunningDagster,
-    dagster_of_module,
     hold,
     offsets_by_object,
     patiently,
@@ -20,20 +19,7 @@ from stock_pipeline_tests.faults.running_dagster import (
 from stock_pipeline_tests.support.proxy import FaultProxy
 from stock_pipeline_tests.support.trades import trade
 
-FEED = {"format": "trade", "calendar": "24/7", "max_wait_seconds": 0, "deadline_seconds": 60}
-FEEDS = {"locked": FEED, "deleted": FEED}
-
-pytestmark = pytest.mark.xdist_group("dagster_storage")
-
-
-@pytest.fixture(scope="module")
-def dagster(
-    broker: str, module_proxy: FaultProxy, local_stack, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[RunningDagster]:
-    folder = tmp_path_factory.mktemp("storage")
-    environment = local_stack.environment
-    with dagster_of_module(module_proxy, environment, folder, FEEDS) as dagster:
-        yield dagster
+pytestmark = pytest.mark.xdist_group("dagster")
 
 
 def databases(home: Path) -> list[Path]:
@@ -54,10 +40,10 @@ def locked(files: list[Path]) -> Iterator[None]:
 
 @pytest.mark.timeout(1500)
 def test_a_locked_database_delays_batches_and_loses_none(
-    dagster: RunningDagster, module_proxy: FaultProxy, produce
+    dagster: RunningDagster, dagster_proxy: FaultProxy, produce
 ):
     topic = dagster.settings.feeds["locked"].topic
-    held = hold(module_proxy, "PutObject", "^bronze/locked/")
+    held = hold(dagster_proxy, "PutObject", "^bronze/locked/")
     produce(topic, [trade(n) for n in range(10)])
     patiently(held.arrived.is_set, "a run before its decision")
     logged = dagster.supervisor.child("dagster").log
@@ -76,13 +62,13 @@ def test_a_locked_database_delays_batches_and_loses_none(
 
 @pytest.mark.timeout(1500)
 def test_dagsters_storage_deleted_under_a_run_loses_no_progress(
-    dagster: RunningDagster, module_proxy: FaultProxy, produce
+    dagster: RunningDagster, dagster_proxy: FaultProxy, produce
 ):
     topic = dagster.settings.feeds["deleted"].topic
     produce(topic, [trade(n) for n in range(10)])
     patiently(lambda: dagster.is_drained("deleted", 10), "a first batch")
 
-    held = hold(module_proxy, "PutObject", "^bronze/deleted/")
+    held = hold(dagster_proxy, "PutObject", "^bronze/deleted/")
     produce(topic, [trade(n) for n in range(10, 20)])
     patiently(held.arrived.is_set, "a run before its decision")
     delete_storage(dagster.home)

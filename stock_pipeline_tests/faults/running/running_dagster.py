@@ -74,10 +74,10 @@ def hold(proxy: FaultProxy, operation: str, key: str, *, after: bool = False) ->
 
 
 @contextmanager
-def settings_of_module(
+def shared_settings(
     folder: Path, feeds: Mapping[str, Mapping[str, Any]], **sections: Any
 ) -> Iterator[Settings]:
-    """Settings that all tests of a module share, with the bucket and the topics that they name."""
+    """Settings that several tests share, with the bucket and the topics that they name."""
     unique = folder.name.replace("_", "-")[-30:]
     data = {
         "feeds": {n: {"topic": f"{n}-{unique}", "source": n, **f} for n, f in feeds.items()},
@@ -221,16 +221,16 @@ class RunningDagster:
 
 
 @contextmanager
-def dagster_of_module(
+def running_dagster(
     proxy: FaultProxy,
     environment: Mapping[str, str],
     folder: Path,
     feeds: Mapping[str, Mapping[str, Any]],
     **sections: Any,
 ) -> Iterator[RunningDagster]:
-    """One that all tests of a module share; its AWS emulator is behind the proxy."""
+    """One that several tests share; its AWS emulator is behind the proxy."""
     changed = {"STOCK_PIPELINE_HOME": str(folder), "STOCK_PIPELINE__AWS__ENDPOINT_URL": proxy.url}
-    with settings_of_module(folder, feeds, **sections) as settings:
+    with shared_settings(folder, feeds, **sections) as settings:
         dagster = RunningDagster(folder, settings, {**environment, **changed})
         try:
             dagster.start()
