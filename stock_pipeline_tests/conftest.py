@@ -27,6 +27,7 @@ from stock_pipeline.settings import KafkaSettings, Settings, get_settings, load_
 from stock_pipeline.stack.local import LocalStack, stack_environment
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.stack.provision import ensure_bucket, ensure_topics
+from stock_pipeline_tests.support import figures
 from stock_pipeline_tests.support.apache_kafka import EAGER, NOT_ON_APACHE, Node, require_apache
 from stock_pipeline_tests.support.location import forget_location
 from stock_pipeline_tests.support.stack import TEST_BROKER, Produce, SettingsFor
@@ -48,8 +49,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.
         collected.setdefault(item.name.partition("[")[0], set()).update(tiers)
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker sends its figures."""
+    figures.send(session.config)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """The session takes them."""
+    figures.receive(node.config, getattr(node, "workeroutput", None) or {})
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tests that could not run on Apache Kafka are one line, not one each."""
+    """The figures of all workers. Tests that could not run on Apache Kafka are one line."""
+    for line in figures.lines_of(terminalreporter.config):
+        terminalreporter.write_line(line)
     for report in terminalreporter.stats.get("skipped", ()):
         if isinstance(report.longrepr, tuple) and NOT_ON_APACHE in report.longrepr[2]:
             report.longrepr = (

@@ -1,15 +1,13 @@
-"""A proxy and settings for fault tests; at the end, what was done to the pipeline, as figures."""
+"""A proxy and settings for fault tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
 from stock_pipeline.settings import Settings
 from stock_pipeline_tests.faults.killing import settings_of
-from stock_pipeline_tests.faults.tally import TALLY
 from stock_pipeline_tests.support.proxy import FaultProxy
 
 
@@ -24,9 +22,3 @@ def proxy(ministack_endpoint: str) -> Iterator[FaultProxy]:
 def settings(settings_for, lake, broker) -> Settings:
     """Of one feed, for jobs."""
     return settings_of(settings_for)
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One line of figures, where a test of this folder counted any."""
-    if TALLY.records or TALLY.kills or TALLY.faults:
-        terminalreporter.write_line(f"faults: {TALLY.sentence()}")
