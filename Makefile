@@ -13,8 +13,8 @@ INSTALL = $(BIN)/python -m pip install -q --disable-pip-version-check
 
 # Tests wait for brokers and for Dagster: a worker more than cores. Each has a stack of its own.
 WORKERS ?= 3
-# Modules that share what they started stay on one worker, as their group says.
-GROUPED = $(BIN)/pytest -q -n $(WORKERS) --dist=loadgroup
+# Tests that share a Dagster or a cluster stay on one worker (stock_pipeline_tests/support/tiers.py).
+TOGETHER = $(BIN)/pytest -q -n $(WORKERS) --dist=loadscope
 ANY_ORDER = $(BIN)/pytest -q -n $(WORKERS) --dist=worksteal
 
 .DEFAULT_GOAL := help
@@ -41,11 +41,11 @@ test: lint ## The above and all tests on the embedded broker and the AWS emulato
 
 test-apache: $(VENV)/.dev ## What judges Kafka's semantics, on Apache Kafka (needs Java, Maven)
 	@echo "== Tests on Apache Kafka"
-	@STOCK_PIPELINE_TEST_BROKER=apache $(GROUPED) -m tier_apache
+	@STOCK_PIPELINE_TEST_BROKER=apache $(TOGETHER) -m tier_apache
 
 test-faults: $(VENV)/.dev ## Everything killed, paused, cancelled and deleted; browser; short fuzz
 	@echo "== Faults, browser, fuzz"
-	@$(GROUPED) -m tier_faults
+	@$(TOGETHER) -m tier_faults
 
 test-nightly: fuzz soak soak-faults ## The long forms: soaks, million payloads, ten million records
 	@echo "== All steps of a run cancelled, ten million records, random histories"

@@ -31,7 +31,7 @@ from stock_pipeline_tests.support import figures
 from stock_pipeline_tests.support.apache_kafka import EAGER, NOT_ON_APACHE, Node, require_apache
 from stock_pipeline_tests.support.location import forget_location
 from stock_pipeline_tests.support.stack import TEST_BROKER, Produce, SettingsFor
-from stock_pipeline_tests.support.tiers import COLLECTED, KINDS, kinds_of, tiers_of
+from stock_pipeline_tests.support.tiers import COLLECTED, KINDS, Together, kinds_of, tiers_of
 
 # Everywhere the examples that CI takes, the same in each run. What nobody has tried is for
 # `make fuzz` and `pytest --hypothesis-profile=default`.
@@ -47,6 +47,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: Sequence[pytest.
         for marker in (kinds & KINDS) | tiers:
             item.add_marker(marker)
         collected.setdefault(item.name.partition("[")[0], set()).update(tiers)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together | None:
+    """With `--dist=loadscope`, tests stay together where they share something heavy."""
+    return Together(config, log) if config.getoption("dist") == "loadscope" else None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -32,8 +32,6 @@ from stock_pipeline_tests.browser.yahoo_history import yahoo_of_days
 from stock_pipeline_tests.sources.vendor_server import VendorServer
 from stock_pipeline_tests.support.waiting import until
 
-pytestmark = pytest.mark.xdist_group("dev")
-
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )

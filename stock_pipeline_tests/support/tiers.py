@@ -1,4 +1,4 @@
-"""Which `make` target runs a test: a marker for each tier, decided here and nowhere else.
+"""Which `make` target runs a test, and which tests stay on one worker.
 
 A test's folder, its fixtures and its explicit markers decide; docs/testing.md says what each tier
 proves.
@@ -7,6 +7,7 @@ proves.
 from __future__ import annotations
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 STACK_FIXTURES = {"local_stack", "stack", "broker", "ministack_endpoint", "apache_broker"}
 APACHE_FIXTURES = {"apache_broker", "apache_cluster", "apache_node"}
@@ -21,6 +22,14 @@ TIERS = {
     "tier_apache": "make test-apache",
     "tier_faults": "make test-faults",
 }
+#: Tests that share something heavy which one of them starts: a Dagster, a `make dev`, brokers.
+TOGETHER = (
+    "stock_pipeline_tests/browser/",
+    "stock_pipeline_tests/faults/running/",
+    "stock_pipeline_tests/integration/apache/test_cluster.py",
+    "stock_pipeline_tests/integration/apache/test_outages.py",
+    "stock_pipeline_tests/integration/security/",
+)
 #: Of everything that pytest collected, whatever of it runs: tiers by the test's name.
 COLLECTED = pytest.StashKey[dict[str, set[str]]]()
 
@@ -51,3 +60,13 @@ def tiers_of(kinds: set[str]) -> set[str]:
         return {"tier_check"}
     both = {"broker_semantics", "broker"} <= kinds
     return {"tier_test", "tier_apache"} if both else {"tier_test"}
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Those of `TOGETHER` go to one worker, the most first; every other test is on its own.
+
+    The group markers of pytest-xdist 3.8 do nothing with pytest 9.2, which has other node ids.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((place for place in TOGETHER if nodeid.startswith(place)), nodeid)

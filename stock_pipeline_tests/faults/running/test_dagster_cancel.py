@@ -30,8 +30,6 @@ from stock_pipeline_tests.support.trades import trade
 #: The first is a reject: it is in the first batch, however little of the rest has arrived by then.
 RECORDS = [b"{"] + [trade(n) for n in range(19)]
 
-pytestmark = pytest.mark.xdist_group("dagster")
-
 
 def held_run(dagster: RunningDagster, feed: str, held: Hold) -> str:
     """The first run of the feed's first batch, held at its step."""

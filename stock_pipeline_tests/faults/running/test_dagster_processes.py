@@ -9,8 +9,6 @@ import pytest
 
 from stock_pipeline_tests.faults.running.running_dagster import RunningDagster, patiently
 
-pytestmark = pytest.mark.xdist_group("dagster")
-
 
 @pytest.mark.timeout(2400)
 def test_dagster_comes_back_whichever_of_its_processes_is_killed(dagster: RunningDagster):

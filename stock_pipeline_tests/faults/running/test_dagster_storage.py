@@ -19,8 +19,6 @@ from stock_pipeline_tests.faults.running.running_dagster import (
 from stock_pipeline_tests.support.proxy import FaultProxy
 from stock_pipeline_tests.support.trades import trade
 
-pytestmark = pytest.mark.xdist_group("dagster")
-
 
 def databases(home: Path) -> list[Path]:
     """SQLite files of runs, events and schedules."""

@@ -17,8 +17,6 @@ from stock_pipeline_tests.support.one_batch import decide, plan_one
 from stock_pipeline_tests.support.trades import FEEDS, ingest_all, trade
 from stock_pipeline_tests.support.waiting import until
 
-pytestmark = pytest.mark.xdist_group("apache_cluster")
-
 
 @pytest.fixture(scope="module")
 def apache_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:

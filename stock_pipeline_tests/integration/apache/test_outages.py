@@ -22,8 +22,6 @@ from stock_pipeline_tests.support.waiting import until, wait_for_transactions
 
 IMPATIENT = {"request_timeout_seconds": 5.0}
 
-pytestmark = pytest.mark.xdist_group("apache_node")
-
 
 @pytest.fixture(scope="module")
 def apache_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:

@@ -29,7 +29,7 @@ from stock_pipeline_tests.support.location import location
 from stock_pipeline_tests.support.secured import Configure, ingest_all, send, tick
 from stock_pipeline_tests.support.waiting import until
 
-pytestmark = [pytest.mark.apache, pytest.mark.xdist_group("secure_broker")]
+pytestmark = pytest.mark.apache
 
 
 def test_a_corrected_password_is_taken_without_a_restart(

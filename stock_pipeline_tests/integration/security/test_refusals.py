@@ -21,7 +21,7 @@ from stock_pipeline_tests.integration.security.secure_broker import (
 )
 from stock_pipeline_tests.support.secured import Configure, tick
 
-pytestmark = [pytest.mark.apache, pytest.mark.xdist_group("secure_broker")]
+pytestmark = pytest.mark.apache
 
 NOT_USED = {"ca_file": None}
 

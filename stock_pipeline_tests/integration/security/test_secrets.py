@@ -30,7 +30,7 @@ from stock_pipeline_tests.support.location import Location, location
 from stock_pipeline_tests.support.secured import Configure, ingest_all, send
 from stock_pipeline_tests.support.waiting import until
 
-pytestmark = [pytest.mark.apache, pytest.mark.xdist_group("secure_broker")]
+pytestmark = pytest.mark.apache
 
 #: Each as itself and as base64, also behind what SASL PLAIN puts before it.
 PLANTED = [

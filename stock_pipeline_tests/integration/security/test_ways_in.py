@@ -18,7 +18,7 @@ from stock_pipeline_tests.integration.security.secure_broker import (
 )
 from stock_pipeline_tests.support.secured import Configure, ingest_all, send
 
-pytestmark = [pytest.mark.apache, pytest.mark.xdist_group("secure_broker")]
+pytestmark = pytest.mark.apache
 
 WAYS = {
     "tls": ("TLS", {}),
