@@ -134,6 +134,14 @@ class TableIndex:
             layout.partition_of_key(k) for k in self._store.objects if k.startswith(prefix)
         )
 
+    def newest(self) -> dict[str, str]:
+        """The newest published partition by partition column, of all tables."""
+        found: dict[str, str] = {}
+        for key in self._store.objects:
+            column, _, partition = key.split("/")[2].partition("=")
+            found[column] = max(partition, found.get(column, ""))
+        return found
+
     def lacks_inputs(self, table: TableSpec, partition: str) -> bool:
         """Whether there is nothing that a partition could be made from."""
         want = self.want(table, partition)

@@ -45,6 +45,12 @@ def test_the_list_of_one_exchange_leaves_out_weekends_and_holidays():
     ]
 
 
+def test_days_that_are_left_out_are_known():
+    listed = listed_partitions(settings_of({"intraday_since": "2024-06-28"}, "XNYS"))
+    assert {"2024-06-29", "2024-07-04", "2024-12-25"} <= listed.closed
+    assert not listed.closed & set(listed.days.get_partition_keys())
+
+
 @pytest.mark.parametrize("calendars", [("24/7",), ("XNYS", "XTKS"), ("XNYS", "24/7")])
 def test_where_a_day_may_have_a_session_somewhere_every_day_is_listed(calendars):
     assert days_of(*calendars)[:3] == ["2024-06-28", "2024-06-29", "2024-06-30"]

@@ -17,7 +17,7 @@ from stock_pipeline.settings import Settings
 from stock_pipeline.tables.index import TableIndex
 
 #: Events of one tick, so that it ends in time; the next goes on.
-MOST_EVENTS = 200
+MOST_EVENTS = 100
 
 NO_ROWS = "No data has arrived for it: no row and no object. It is made by itself when some does."
 NO_BATCH = "No record has been ingested yet: no row and no object."
@@ -62,11 +62,7 @@ def empty_events(
     Returns:
         The events, and the next cursor.
     """
-    newest: dict[str, str] = {}
-    for table in TABLES.values():
-        for partition in index.partitions(table)[-1:]:
-            column = table.partition_column
-            newest[column] = max(partition, newest.get(column, ""))
+    newest = index.newest()
     starts = {table.partition_column: listed.first(table) for table in TABLES.values()}
     told = " ".join(f"{column} {starts[column]} to {newest.get(column)}" for column in starts)
     if told == cursor:

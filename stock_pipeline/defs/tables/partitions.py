@@ -29,10 +29,12 @@ class Listed:
     Attributes:
         days: Of tables by session date.
         years: Of tables by year.
+        closed: ISO dates that the list of days leaves out.
     """
 
     days: dg.TimeWindowPartitionsDefinition
     years: dg.TimeWindowPartitionsDefinition
+    closed: frozenset[str]
 
     def of(self, table: TableSpec) -> dg.TimeWindowPartitionsDefinition:
         """Those of a table."""
@@ -55,7 +57,7 @@ def listed_partitions(settings: Settings) -> Listed:
             fmt="%Y-%m-%d",
             cron_schedule="0 0 * * *",
             end_offset=DAYS_AHEAD_OF_ONE_CALENDAR if only_one else DAYS_AHEAD,
-            exclusions=closed or None,
+            exclusions=_exclusions(closed) or None,
         ),
         years=dg.TimeWindowPartitionsDefinition(
             start=f"{settings.partitions.daily_since:04d}",
@@ -63,6 +65,7 @@ def listed_partitions(settings: Settings) -> Listed:
             cron_schedule="0 0 1 1 *",
             end_offset=1,
         ),
+        closed=frozenset(day.isoformat() for day in closed),
     )
 
 
@@ -76,7 +79,7 @@ def _calendars(settings: Settings) -> set[str]:
     return rules | {calendar or DEFAULT_CALENDAR for calendar in given}
 
 
-def _closed_days(settings: Settings, since: date) -> list[str | datetime]:
+def _closed_days(settings: Settings, since: date) -> list[date]:
     """Days without a session; none where symbols of several calendars, or of 24/7, may trade."""
     calendars = _calendars(settings)
     if len(calendars) > 1 or ALWAYS_OPEN in calendars:
@@ -92,11 +95,19 @@ def _closed_days(settings: Settings, since: date) -> list[str | datetime]:
     }
     if not sessions:
         return []
-    weekends = not any(day.weekday() >= _SATURDAY for day in sessions)
     days = (since + timedelta(days=n) for n in range((max(sessions) - since).days))
-    closed = [
-        datetime(day.year, day.month, day.day, tzinfo=UTC)
-        for day in days
-        if day not in sessions and not (weekends and day.weekday() >= _SATURDAY)
+    return [day for day in days if day not in sessions]
+
+
+def _exclusions(closed: list[date]) -> list[str | datetime]:
+    """Closed days as Dagster takes them: weekends by a rule that has no end, where all are."""
+    weekends = [day for day in closed if day.weekday() >= _SATURDAY]
+    if not closed:
+        return []
+    span = (closed[0] + timedelta(days=n) for n in range((closed[-1] - closed[0]).days + 1))
+    always = len(weekends) == sum(day.weekday() >= _SATURDAY for day in span)
+    single = [day for day in closed if not (always and day.weekday() >= _SATURDAY)]
+    return [
+        *([_WEEKEND] if always else []),
+        *(datetime(day.year, day.month, day.day, tzinfo=UTC) for day in single),
     ]
-    return [*([_WEEKEND] if weekends else []), *closed]

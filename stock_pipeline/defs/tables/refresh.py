@@ -159,17 +159,21 @@ def _refresh(
 
 
 def _unlisted(index: TableIndex, listed: Listed) -> dg.AssetCheckResult:
-    """The check of published partitions before the first that Dagster lists."""
-    earlier = {
-        table: [p for p in index.partitions(table) if p < listed.first(table)]
-        for table in TABLES.values()
-    }
-    told = [
-        f"{counted(len(found), 'partition')} of {table.layer}.{table.name} from {found[0]} on, "
-        f"before {SINCE[table.partition_column]}: {listed.first(table)}"
-        for table, found in earlier.items()
-        if found
-    ]
+    """The check of published partitions that Dagster does not list."""
+    told: list[str] = []
+    for table in TABLES.values():
+        first, name = listed.first(table), f"{table.layer}.{table.name}"
+        partitions = index.partitions(table)
+        if earlier := [p for p in partitions if p < first]:
+            told.append(
+                f"{counted(len(earlier), 'partition')} of {name} from {earlier[0]} on, before "
+                f"{SINCE[table.partition_column]}: {first}"
+            )
+        if closed := [p for p in partitions if p in listed.closed]:
+            told.append(
+                f"{counted(len(closed), 'partition')} of {name}, such as {closed[-1]}, on days "
+                "without a session"
+            )
     return dg.AssetCheckResult(
         check_name=LISTED,
         passed=not told,
