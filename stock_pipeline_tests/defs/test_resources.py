@@ -30,7 +30,7 @@ from stock_pipeline.ingest.run import run_batch
 from stock_pipeline.lake.store import Lake
 from stock_pipeline.lib.clock import system_clock
 from stock_pipeline.lib.schemas import BARS_INTRADAY_TABLE, VOLATILITY_INTRADAY_TABLE
-from stock_pipeline.settings import Settings, load_settings
+from stock_pipeline.settings import Settings, load_settings, project_root
 from stock_pipeline.stack.ports import free_port
 from stock_pipeline.tables.due import key_of
 from stock_pipeline_tests.support.location import Location
@@ -73,6 +73,16 @@ def test_each_resource_is_described_field_by_field(load: Callable[..., Settings]
         for name, r in found.items()
     }
     assert all(users[name] for name in ("kafka", "lake", "catalogue", "athena")), users
+
+
+def test_definitions_are_given_all_they_need_and_only_they_raise_dagsters_failures() -> None:
+    package = project_root() / "stock_pipeline"
+    sources = {file: file.read_text(encoding="utf-8") for file in package.rglob("*.py")}
+    ours = {file for file in sources if file.is_relative_to(package / "defs")}
+    assert ours
+    for word in ("get_settings", "@cache"):
+        assert [file for file in ours if word in sources[file]] == [], word
+    assert [file for file in sources.keys() - ours if "dg.Failure" in sources[file]] == []
 
 
 def test_a_secret_is_shown_as_its_variable_or_not_at_all(

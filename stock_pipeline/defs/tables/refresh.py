@@ -19,6 +19,9 @@ from stock_pipeline.settings import Settings
 from stock_pipeline.tables.index import TableIndex
 from stock_pipeline.tables.publish import Built, TableBuilder
 
+#: What became of the data when the lake cannot be read.
+NOTHING_MADE = "no partition was made and none is lost; the refresh is requested again"
+
 REFRESH_KEY = dg.AssetKey(["refresh"])
 REFRESH_TAG = "stock_pipeline/refresh"
 
@@ -75,7 +78,9 @@ def refresh_asset(
     def refresh(
         context: dg.AssetExecutionContext, lake: LakeResource
     ) -> Iterator[dg.MaterializeResult[Any]]:
-        yield _refresh(context, lake.settings(settings), lake.lake(), listed, clock)
+        with explained(NOTHING_MADE):
+            ours, store = lake.settings(settings), lake.lake()
+        yield _refresh(context, ours, store, listed, clock)
 
     return refresh
 
@@ -89,7 +94,7 @@ def _refresh(
 ) -> dg.MaterializeResult[Any]:
     """Make what is due, inputs first; one failing partition does not stop the others."""
     index = TableIndex(settings, lake, settings.home / INDEX_FILE, clock)
-    with explained("no partition was made and none is lost; the refresh is requested again"):
+    with explained(NOTHING_MADE):
         index.catch_up()
     builder = TableBuilder(settings, lake, context.run.run_id, index)
     started = clock()
