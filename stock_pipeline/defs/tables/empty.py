@@ -17,7 +17,7 @@ from stock_pipeline.settings import Settings
 from stock_pipeline.tables.index import TableIndex
 
 #: Events of one tick, so that it ends in time; the next goes on.
-MOST_EVENTS = 100
+MOST_EVENTS = 250
 
 NO_ROWS = "No data has arrived for it: no row and no object. It is made by itself when some does."
 NO_BATCH = "No record has been ingested yet: no row and no object."
