@@ -144,7 +144,8 @@ class Supervisor:
             return
         if child.return_code in child.spec.final_codes:
             supervised.done = True
-            said = " ".join(child.last_lines(2)) or "it said nothing"
+            # The command line tells the reason last.
+            said = " ".join(child.last_lines(1)) or "it said nothing"
             self._notify(f"{child.spec.name} ended and is not started again: {said}")
             return
         supervised.backoff = supervised.backoff.after_end(now, now - supervised.started_at)
