@@ -147,7 +147,7 @@ def roles(
         FEEDS,
         catalog={"method": "partitions"},
         history={"massive": {"symbols": ["A"]}},
-        sources={"massive": {"api_key": "key"}},
+        sources={"massive": {"api_key": "massive-key-0123"}},
     )
     provision(admin)
     yield Roles(admin, suffix, monkeypatch)
