@@ -336,3 +336,40 @@ def test_a_backfill_of_three_symbols_over_five_years_fills_gold_and_a_second_cha
         assert complete()
         assert made() == before
         browser.close()
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: install the package chromium")
+@pytest.mark.timeout(600)
+def test_the_lineage_reads_from_left_to_right_and_resources_say_who_uses_them(
+    dev: Dev, save: Callable[[Any, str], None]
+):
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        page = browser.new_page(viewport={"width": 1500, "height": 900})
+        page.set_default_timeout(PAGE_MILLISECONDS)
+        expect.set_options(timeout=PAGE_MILLISECONDS)
+
+        page.goto(f"{dev.url}/asset-groups")
+        groups = [
+            page.get_by_text(group, exact=True).last
+            for group in ("kafka", "bronze", "silver", "gold", "catalog", "athena")
+        ]
+        for group in groups:
+            expect(group).to_be_visible()
+        settle(page)
+        lefts = [group.bounding_box()["x"] for group in groups]
+        assert lefts == sorted(set(lefts))
+        save(page, "lineage")
+
+        page.goto(f"{dev.url}/locations/stock_pipeline/resources")
+        for resource in ("athena", "catalogue", "kafka", "lake", "queries", "s3", "secrets"):
+            expect(page.get_by_role("link", name=resource, exact=True)).to_be_visible()
+        save(page, "resources")
+        page.goto(f"{dev.url}/locations/stock_pipeline/resources/lake/uses")
+        expect(page.get_by_text("The bucket of bronze, silver, gold")).to_be_visible()
+        expect(page.get_by_text("bronze / stock_live_feed").first).to_be_visible()
+        settle(page)
+        save(page, "resource")
+        browser.close()
