@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from stock_pipeline.settings.errors import SettingsError
 from stock_pipeline.settings.layers import Layers
 from stock_pipeline.settings.model import Settings
-from stock_pipeline.settings.places import project_root, shown
+from stock_pipeline.settings.places import home, project_root, shown
 from stock_pipeline.settings.secrets import named_secret, read_secret
-from stock_pipeline.settings.sections.section import INCOMPLETE
+from stock_pipeline.settings.sections.section import HOME, INCOMPLETE
 from stock_pipeline.settings.variables import Variable, of_dotenv, of_environment
 
 
@@ -53,13 +53,15 @@ def load_settings(
         environment.get("STOCK_PIPELINE_CONFIG") or project_root() / "config" / "app_config.yaml"
     )
     env_file = env_file or project_root() / ".env"
+    here = home(environment)
     above = [*_dotenv(env_file), *of_environment(environment)]
     layers = _merged(config_file, above)
     secret_id = named_secret(layers.data)
     if secret_id and with_secret:
-        secret = read_secret(secret_id, layers.data, layers.place(("secrets", "secret_id")))
+        place = layers.place(("secrets", "secret_id"))
+        secret = read_secret(secret_id, layers.data, place, here)
         layers = _merged(config_file, [*secret, *above])
-    context = {INCOMPLETE: bool(secret_id and not with_secret)}
+    context = {INCOMPLETE: bool(secret_id and not with_secret), HOME: here}
     try:
         return Settings.model_validate(layers.data, context=context)
     except ValidationError as error:

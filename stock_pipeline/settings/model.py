@@ -35,7 +35,7 @@ from stock_pipeline.settings.sections.feeds import FeedSettings
 from stock_pipeline.settings.sections.kafka import KafkaSettings
 from stock_pipeline.settings.sections.local import PortSettings, SimulatorSettings
 from stock_pipeline.settings.sections.quality import QualitySettings
-from stock_pipeline.settings.sections.section import Section, incomplete
+from stock_pipeline.settings.sections.section import HOME, Section, incomplete
 from stock_pipeline.settings.sections.sources import (
     SOURCE_NAMES,
     HistorySettings,
@@ -121,7 +121,7 @@ class Settings(Section):
             )
         if profile != "local":
             return aws
-        keys_here = emulator_keys(home())
+        keys_here = emulator_keys((info.context or {}).get(HOME) or home())
         return aws.model_copy(
             update={
                 "endpoint_url": aws.endpoint_url or f"http://127.0.0.1:{info.data['ports'].aws}",

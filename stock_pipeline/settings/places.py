@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 
@@ -11,9 +12,14 @@ def project_root() -> Path:
     return Path(__file__).resolve().parent.parent.parent
 
 
-def home() -> Path:
-    """Folder of all local state: `$STOCK_PIPELINE_HOME`, else `.stock_pipeline` in the project."""
-    return Path(os.environ.get("STOCK_PIPELINE_HOME") or project_root() / ".stock_pipeline")
+def home(environment: Mapping[str, str] | None = None) -> Path:
+    """Folder of all local state: `$STOCK_PIPELINE_HOME`, else `.stock_pipeline` in the project.
+
+    Args:
+        environment: Where the variable is looked up, `os.environ` by default.
+    """
+    named = (os.environ if environment is None else environment).get("STOCK_PIPELINE_HOME")
+    return Path(named or project_root() / ".stock_pipeline")
 
 
 def shown(file: Path) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from stock_pipeline.settings.emulator_keys import emulator_keys
 from stock_pipeline.settings.errors import SettingsError
-from stock_pipeline.settings.places import home
 from stock_pipeline.settings.sections.aws import NAME_OR_ARN, AwsSettings
 from stock_pipeline.settings.sections.local import PortSettings
 from stock_pipeline.settings.variables import Variable
@@ -23,13 +23,16 @@ def named_secret(settings: Mapping[str, Any]) -> str | None:
     return secret_id if named else None
 
 
-def read_secret(secret_id: str, settings: Mapping[str, Any], place: str) -> list[Variable]:
+def read_secret(
+    secret_id: str, settings: Mapping[str, Any], place: str, home: Path
+) -> list[Variable]:
     """The settings that a secret sets.
 
     Args:
         secret_id: Name or ARN.
         settings: Merged and not yet validated: where Secrets Manager is, and the credentials.
         place: Where `secrets.secret_id` was set, for errors.
+        home: Folder of local state, which holds the keys of the local emulator.
 
     Raises:
         SettingsError: It is missing, may not be read, or is no JSON object of settings.
@@ -41,7 +44,7 @@ def read_secret(secret_id: str, settings: Mapping[str, Any], place: str) -> list
 
     what = f"{place}: secret {secret_id}"
     try:
-        profile, options = _client_options(settings)
+        profile, options = _client_options(settings, home)
         client = botocore.session.Session(profile=profile).create_client(
             "secretsmanager",
             config=Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3}),
@@ -77,7 +80,7 @@ def _reason(code: str) -> str:
     return f"could not be read ({code}). Check the credentials of this process."
 
 
-def _client_options(settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
+def _client_options(settings: Mapping[str, Any], home: Path) -> tuple[Any, dict[str, Any]]:
     """The profile of ~/.aws/config, and where Secrets Manager is and by which keys."""
     aws, local = _section(settings, "aws"), settings.get("profile", "local") == "local"
     endpoint_url = _section(settings, "secrets").get("endpoint_url")
@@ -87,7 +90,7 @@ def _client_options(settings: Mapping[str, Any]) -> tuple[Any, dict[str, Any]]:
     names = ("access_key_id", "secret_access_key", "session_token")
     keys = {f"aws_{name}": str(aws[name]) for name in names if aws.get(name)}
     if local:
-        found = emulator_keys(home())
+        found = emulator_keys(home)
         keys = {
             "aws_access_key_id": found.access_key_id,
             "aws_secret_access_key": found.secret_access_key,

@@ -10,7 +10,7 @@ import botocore.session
 import pytest
 from pydantic import SecretStr
 
-from stock_pipeline.settings import Settings, SettingsError
+from stock_pipeline.settings import Settings, SettingsError, load_settings
 from stock_pipeline.settings.emulator_keys import (
     FILE_NAME,
     NO_KEYS,
@@ -96,3 +96,14 @@ def test_a_file_that_holds_no_keys_is_named_and_not_quoted(tmp_path: Path, text:
         emulator_keys(tmp_path)
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_settings_of_another_environment_take_the_keys_of_its_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_emulator_keys(tmp_path / "here")
+    there = ensure_emulator_keys(tmp_path / "there")
+    monkeypatch.setenv("STOCK_PIPELINE_HOME", str(tmp_path / "here"))
+    settings = load_settings(environment={"STOCK_PIPELINE_HOME": str(tmp_path / "there")})
+    assert settings.aws.access_key_id == SecretStr(there.access_key_id)
+    assert settings.aws.secret_access_key == SecretStr(there.secret_access_key)

@@ -9,6 +9,8 @@ from pydantic_core import PydanticCustomError
 
 #: Key of a validation's context, true where a secret that may set what is missing was not read.
 INCOMPLETE = "incomplete"
+#: Key of the same, the folder of local state.
+HOME = "home"
 
 
 def incomplete(info: ValidationInfo) -> bool:
