@@ -363,13 +363,14 @@ def test_the_lineage_reads_from_left_to_right_and_resources_say_who_uses_them(
         assert lefts == sorted(set(lefts))
         save(page, "lineage")
 
-        page.goto(f"{dev.url}/locations/stock_pipeline/resources")
+        resources = "/locations/stock_pipeline/resources"
+        page.goto(f"{dev.url}{resources}")
         for resource in ("athena", "catalogue", "kafka", "lake", "queries", "s3", "secrets"):
-            expect(page.get_by_role("link", name=resource, exact=True)).to_be_visible()
+            expect(page.locator(f'a[href="{resources}/{resource}"]').first).to_be_visible()
         save(page, "resources")
-        page.goto(f"{dev.url}/locations/stock_pipeline/resources/lake/uses")
-        expect(page.get_by_text("The bucket of bronze, silver, gold")).to_be_visible()
-        expect(page.get_by_text("bronze / stock_live_feed").first).to_be_visible()
+        page.goto(f"{dev.url}{resources}/lake/uses")
+        expect(page.get_by_text("The bucket of bronze, silver, gold").first).to_be_visible()
+        expect(page.locator('a[href="/assets/bronze/stock_live_feed"]').first).to_be_visible()
         settle(page)
         save(page, "resource")
         browser.close()
