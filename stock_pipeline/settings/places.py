@@ -16,9 +16,10 @@ def home(environment: Mapping[str, str] | None = None) -> Path:
     """Folder of all local state: `$STOCK_PIPELINE_HOME`, else `.stock_pipeline` in the project.
 
     Args:
-        environment: Where the variable is looked up, `os.environ` by default.
+        environment: Where the variable is looked up first; the process's own environment is next.
     """
-    named = (os.environ if environment is None else environment).get("STOCK_PIPELINE_HOME")
+    name = "STOCK_PIPELINE_HOME"
+    named = (environment or {}).get(name) or os.environ.get(name)
     return Path(named or project_root() / ".stock_pipeline")
 
 
